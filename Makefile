@@ -1,0 +1,57 @@
+# make reproduce   run the notebooks, print published | reproduced | leak-free, write report/
+# make test        ruff, pytest and nbval
+# make bench       each speed ratio from one run
+# make notebooks   run the notebooks on the sample and keep their outputs (before a commit)
+#
+# PAPER=farag2025  one paper only            PROFILE=sample|paper|FILE.toml
+# DATA=folder      holds the data sets (LEUKKIT_DATA_DIR); for make test: real cells (LEUKKIT_TEST_DATA)
+
+SHELL := /bin/bash
+# The first of these that really starts and is 3.11 to 3.13 (version managers leave launchers that do not).
+PYTHON ?= $(shell for python in python3.12 python3.13 python3.11 python3; do \
+    $$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && echo $$python && break; done)
+VENV ?= .venv
+PROFILE ?= sample
+PAPER ?= all
+RUN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+NOTEBOOKS := $(wildcard notebooks/*.ipynb)
+
+export TF_CPP_MIN_LOG_LEVEL ?= 2
+
+.PHONY: reproduce test lint unit notebook-test notebooks bench clean
+
+reproduce: $(INSTALLED)
+	$(RUN)/leukkit reproduce $(PAPER) --profile $(PROFILE) $(if $(DATA),--data-dir $(DATA))
+
+test: lint unit notebook-test
+
+lint: $(INSTALLED)
+	$(RUN)/ruff check .
+	$(RUN)/ruff format --check .
+
+unit: $(INSTALLED)
+	$(if $(DATA),LEUKKIT_TEST_DATA=$(abspath $(DATA))) $(RUN)/python -m pytest
+
+# In folders of their own: a stale result or feature would let a broken cell pass.
+notebook-test: $(INSTALLED)
+	folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && \
+	LEUKKIT_PROFILE=sample LEUKKIT_RESULTS_DIR=$$folder/results LEUKKIT_CACHE_DIR=$$folder/cache TQDM_DISABLE=1 \
+	$(RUN)/python -m pytest -p tests.notebooks.plugin --nbval-lax --nbval-current-env --nbval-cell-timeout 1200 \
+	--nbval-sanitize-with tests/notebooks/sanitize.cfg --durations 5 $(NOTEBOOKS)
+
+notebooks: $(INSTALLED)
+	$(RUN)/leukkit reproduce all --profile sample --in-place
+
+bench: $(INSTALLED)
+	$(RUN)/python -m benchmarks
+
+$(INSTALLED): pyproject.toml requirements.txt constraints.txt
+	@"$(PYTHON)" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
+	{ echo "leukkit needs Python 3.11 to 3.13 and found none: make PYTHON=/path/to/python3.12"; exit 1; }
+	"$(PYTHON)" -m venv $(VENV)
+	$(RUN)/pip install --quiet --disable-pip-version-check -c constraints.txt -r requirements.txt -e '.[test]'
+	touch $@
+
+clean:
+	rm -rf $(VENV) report results
