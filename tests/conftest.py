@@ -1,0 +1,32 @@
+import os
+import pathlib
+
+import hypothesis
+import pytest
+
+# A deadline per example measures the machine, not the code.
+hypothesis.settings.register_profile("leukkit", deadline=None)
+hypothesis.settings.load_profile("leukkit")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cache_dir(tmp_path_factory):
+    """Keep the cache of the tests out of the user's, unless LEUKKIT_CACHE_DIR says where."""
+    if "LEUKKIT_CACHE_DIR" in os.environ:
+        yield pathlib.Path(os.environ["LEUKKIT_CACHE_DIR"])
+        return
+    with pytest.MonkeyPatch.context() as patch:
+        folder = tmp_path_factory.mktemp("cache")
+        patch.setenv("LEUKKIT_CACHE_DIR", str(folder))
+        yield folder
+
+
+@pytest.fixture(scope="session")
+def test_data():
+    """Return the folder of real images that LEUKKIT_TEST_DATA names."""
+    folder = os.environ.get("LEUKKIT_TEST_DATA")
+    if not folder:
+        pytest.skip("needs real images: set LEUKKIT_TEST_DATA to their folder")
+    if not pathlib.Path(folder).is_dir():
+        pytest.fail(f"LEUKKIT_TEST_DATA={folder} is not a folder")
+    return pathlib.Path(folder)
