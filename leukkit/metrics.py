@@ -1,0 +1,255 @@
+"""Scores and intervals, all computed from the predictions of a run.
+
+``predictions`` is the frame that `leukkit.predictions` describes. All scores lie between 0 and 1; a
+score that is not defined for the data at hand is NaN, never 0.
+"""
+
+import numpy as np
+import pandas as pd
+
+from leukkit import intervals
+from leukkit.predictions import (
+    check_predictions,
+    class_codes,
+    class_probabilities,
+    cluster_codes,
+    positive_code,
+)
+
+NAMES = (
+    "accuracy",
+    "sensitivity",
+    "specificity",
+    "precision",
+    "f1",
+    "auc",
+    "weighted_f1",
+    "balanced_accuracy",
+)
+
+
+def confusion(predictions):
+    """Count the images by actual class (rows) and predicted class (columns), as in Figure 9.
+
+    Source: farag2025, section IV.B.
+
+    Args:
+        predictions: See `leukkit.predictions`.
+
+    Returns:
+        A frame of ints (classes x classes), ``index.name`` "actual", ``columns.name`` "predicted".
+
+    Raises:
+        ValueError: As `check_predictions`.
+    """
+    classes = check_predictions(predictions)
+    actual, predicted = class_codes(predictions, classes)
+    counts = np.zeros((len(classes), len(classes)), dtype=np.int64)
+    np.add.at(counts, (actual, predicted), 1)
+    return pd.DataFrame(
+        counts,
+        index=pd.Index(classes, name="actual"),
+        columns=pd.Index(classes, name="predicted"),
+    )
+
+
+def scores(predictions, positive=None):
+    """Compute the eight scores of the kit.
+
+    accuracy, specificity, sensitivity, precision and f1 are equations 2 to 6 of farag2025
+    (section IV.B). f1 is computed as 2 TP / (2 TP + FP + FN): equal to equation 6 and 0, not
+    undefined, where no positive image is found. auc is the area under the ROC curve. weighted_f1,
+    the f1 of each class weighted by its images, is the measure of the C-NMC 2019 challenge;
+    balanced_accuracy is the mean sensitivity over the classes.
+
+    Args:
+        predictions: See `leukkit.predictions`.
+        positive: The positive class. None means the last class if there are two. With more, None
+            gives the mean over the classes, each against the rest (macro average), of
+            sensitivity, specificity, precision, f1 and auc. The other three never depend on it.
+
+    Returns:
+        A Series of float64 indexed by `NAMES`. NaN where undefined: precision if nothing was
+        predicted positive, sensitivity and balanced_accuracy if a class is absent, specificity if
+        everything is positive, auc if only one class is present, and means over such values.
+
+    Raises:
+        ValueError: As `check_predictions`, or ``positive`` is none of the classes.
+    """
+    from sklearn.metrics import roc_auc_score
+
+    classes = check_predictions(predictions)
+    positive = positive_code(classes, positive)
+    values = _count_scores(confusion(predictions).to_numpy(), positive)
+    actual, _ = class_codes(predictions, classes)
+    probabilities = class_probabilities(predictions, classes)
+    areas = [
+        roc_auc_score(actual == code, probabilities[:, code])
+        if 0 < (actual == code).sum() < len(actual)
+        else np.nan
+        for code in _auc_codes(classes, positive)
+    ]
+    values["auc"] = np.mean(areas)
+    return pd.Series(values, dtype=float)[list(NAMES)]
+
+
+def bootstrap(predictions, by="identity", draws=2000, seed=0, level=0.95, positive=None):
+    """Give each score an interval by drawing whole identities again, with replacement.
+
+    The cells of a person are alike, so an interval that draws single cells is too narrow. The
+    intervals (percentiles of the draws) say how the scores of these trained models vary with
+    the persons tested, not how they vary with the persons trained on.
+
+    Args:
+        predictions: See `leukkit.predictions`.
+        by: The column whose values are drawn. ``"image_id"`` treats every image as independent.
+        draws: Number of draws.
+        seed: What the draws depend on.
+        level: Coverage of the intervals.
+        positive: As in `scores`.
+
+    Returns:
+        A frame indexed by score with ``point`` (as `scores`), ``low``, ``high``, ``draws`` (those
+        in which the score was defined; the others are left out) and ``clusters`` (number of
+        identities).
+
+    Raises:
+        ValueError: As `scores`; or ``by`` has missing values or fewer than two different ones.
+    """
+    classes = check_predictions(predictions)
+    point = scores(predictions, positive)
+    positive = positive_code(classes, positive)
+    clusters, number = cluster_codes(predictions, by)
+    if number < 2:
+        raise ValueError(
+            f"all {len(predictions)} predictions have the same {by}: a bootstrap over one {by} "
+            "says nothing. Test on more, or pass another column (by=...)"
+        )
+    actual, predicted = class_codes(predictions, classes)
+    probabilities = class_probabilities(predictions, classes)
+    size = len(classes)
+    counts = np.zeros((number, size * size))
+    np.add.at(counts, (clusters, actual * size + predicted), 1)
+
+    drawn = {name: [] for name in NAMES}
+    at_once = max(1, 500_000 // len(predictions))  # keeps the weights of all images small
+    for times in intervals.cluster_draws(number, draws, seed, at_once):
+        times = times.astype(float)
+        values = _count_scores((times @ counts).reshape(-1, size, size), positive)
+        weights = times.T[clusters]
+        values["auc"] = np.mean(
+            [
+                intervals.weighted_auc(actual == code, probabilities[:, code], weights)
+                for code in _auc_codes(classes, positive)
+            ],
+            axis=0,
+        )
+        for name in NAMES:
+            drawn[name].append(values[name])
+    rows = [
+        (point[name], *intervals.percentile_interval(np.concatenate(drawn[name]), level), number)
+        for name in NAMES
+    ]
+    return pd.DataFrame(
+        rows,
+        index=pd.Index(NAMES, name="metric"),
+        columns=["point", "low", "high", "draws", "clusters"],
+    )
+
+
+def patient_vote(predictions):
+    """Let the cells of each identity vote on its class.
+
+    Args:
+        predictions: See `leukkit.predictions`.
+
+    Returns:
+        A frame of predictions with one row per identity (``image_id`` is the identity, too) and
+        its number of ``cells``. ``prob_<class>`` is the share of the cells whose predicted class
+        it is. The mean probability of the cells decides between equal shares: it is mixed in
+        with a weight of 1e-9.
+
+    Raises:
+        ValueError: As `check_predictions`; or an identity is missing or has two labels.
+    """
+    classes = check_predictions(predictions)
+    clusters, number = cluster_codes(predictions, "identity")
+    labels = predictions.groupby(clusters)["label"].nunique()
+    if (labels > 1).any():
+        name = predictions["identity"].iloc[np.argmax(clusters == labels.idxmax())]
+        raise ValueError(
+            f"identity {name!r} has cells of {labels.max()} classes: one person cannot be voted "
+            "into one class. Check the labels, or the identities, of this data set"
+        )
+    _, predicted = class_codes(predictions, classes)
+    votes, means = np.zeros((2, number, len(classes)))
+    np.add.at(votes, (clusters, predicted), 1)
+    np.add.at(means, clusters, class_probabilities(predictions, classes))
+    cells = votes.sum(axis=1, keepdims=True)
+    means /= means.sum(axis=1, keepdims=True)
+    shares = (1 - 1e-9) * votes / cells + 1e-9 * means
+    first = predictions.iloc[np.unique(clusters, return_index=True)[1]].reset_index(drop=True)
+    frame = first[["identity", "label"]].assign(cells=cells[:, 0].astype(int))
+    frame.insert(0, "image_id", first["identity"])
+    return frame.assign(**{f"prob_{name}": shares[:, code] for code, name in enumerate(classes)})
+
+
+def roc_points(predictions, positive=None):
+    """Return the points of the ROC curve (farag2025, section IV.B and Figure 14).
+
+    Args:
+        predictions: See `leukkit.predictions`.
+        positive: The positive class; with more than two classes it must be given.
+
+    Returns:
+        A frame with ``threshold`` (falling, from infinity), ``false_positive_rate`` and
+        ``true_positive_rate``.
+
+    Raises:
+        ValueError: As `scores`; or only one side is present.
+    """
+    from sklearn.metrics import roc_curve
+
+    classes = check_predictions(predictions)
+    code = positive_code(classes, positive)
+    if code is None:
+        raise ValueError(f"a ROC curve of {len(classes)} classes needs positive=<class>: {classes}")
+    actual, _ = class_codes(predictions, classes)
+    if not 0 < (actual == code).sum() < len(actual):
+        raise ValueError(
+            f"a ROC curve needs images of {classes[code]!r} and others; here is only one kind"
+        )
+    false, true, thresholds = roc_curve(
+        actual == code, class_probabilities(predictions, classes)[:, code]
+    )
+    return pd.DataFrame(
+        {"threshold": thresholds, "false_positive_rate": false, "true_positive_rate": true}
+    )
+
+
+def _auc_codes(classes, positive):
+    return range(len(classes)) if positive is None else [positive]
+
+
+def _count_scores(counts, positive):
+    """Compute all scores but the AUC from confusion matrices (..., actual, predicted)."""
+    hits = np.diagonal(counts, axis1=-2, axis2=-1)
+    actual, predicted = counts.sum(axis=-1), counts.sum(axis=-2)
+    total = actual.sum(axis=-1)
+    with np.errstate(invalid="ignore"):  # 0 / 0 is NaN: undefined
+        others = total[..., None] - actual
+        per_class = {
+            "sensitivity": hits / actual,
+            "specificity": (others - predicted + hits) / others,
+            "precision": hits / predicted,
+            "f1": 2 * hits / (actual + predicted),
+        }
+    values = {
+        name: value.mean(axis=-1) if positive is None else value[..., positive]
+        for name, value in per_class.items()
+    }
+    values["accuracy"] = hits.sum(axis=-1) / total
+    weighted = np.where(actual > 0, actual * per_class["f1"], 0)
+    values["weighted_f1"] = weighted.sum(axis=-1) / total
+    values["balanced_accuracy"] = per_class["sensitivity"].mean(axis=-1)
+    return values
