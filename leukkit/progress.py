@@ -1,9 +1,12 @@
 """Progress of long work: a bar in a terminal or a notebook, plain lines in a log."""
 
+import os
 import sys
 import time
 
-from tqdm.auto import tqdm
+import tqdm.auto
+import tqdm.autonotebook
+import tqdm.std
 
 
 def progress(iterable, description, total=None, unit="it", seconds_between_lines=10.0):
@@ -20,14 +23,14 @@ def progress(iterable, description, total=None, unit="it", seconds_between_lines
     """
     if total is None and hasattr(iterable, "__len__"):
         total = len(iterable)
-    bar = tqdm(iterable, desc=description, total=total, unit=unit, leave=False)
-    if bar.disable or sys.stderr.isatty() or "notebook" in type(bar).__name__:
-        yield from bar
+    in_notebook = tqdm.autonotebook.tqdm is not tqdm.std.tqdm
+    if sys.stderr.isatty() or in_notebook:
+        yield from tqdm.auto.tqdm(iterable, description, total, unit=unit, leave=False)
         return
-    bar.disable = True  # a carriage-return bar is unreadable in a log
+    silent = os.environ.get("TQDM_DISABLE", "0") not in ("", "0")
     last = time.monotonic()
     for done, item in enumerate(iterable, start=1):
         yield item
-        if time.monotonic() - last >= seconds_between_lines:
+        if not silent and time.monotonic() - last >= seconds_between_lines:
             last = time.monotonic()
             print(f"{description}: {done} of {total or '?'} {unit}s", file=sys.stderr, flush=True)

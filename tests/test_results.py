@@ -1,0 +1,111 @@
+import json
+
+import pandas as pd
+import pytest
+
+from leukkit import results
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return results.fold_dir(tmp_path, "paper", "sample", "leak-free", "model", 0)
+
+
+PREDICTIONS = pd.DataFrame(
+    {
+        "image_id": ["001", "002"],
+        "identity": ["20+21", pd.NA],
+        "label": ["ALL", "healthy"],
+        "prob_healthy": [0.25, 0.5],
+        "prob_ALL": [0.75, 0.5],
+    }
+)
+CONFIGURATION = {"run": {"dataset": "a", "backbone": "b"}, "seed": 1}
+
+
+def write(folder, configuration=CONFIGURATION, predictions=PREDICTIONS):
+    results.write_fold(folder, configuration, predictions, seed=1, seconds=1.5, selected={"C": 10})
+
+
+def test_a_fold_is_done_only_after_fold_json(folder):
+    assert not results.is_done(folder, CONFIGURATION)
+    folder.mkdir(parents=True)
+    PREDICTIONS.to_csv(folder / "predictions.csv")
+    assert not results.is_done(folder, CONFIGURATION)
+    write(folder)
+    assert results.is_done(folder, CONFIGURATION)
+
+
+def test_a_finished_fold_of_another_configuration_is_kept_and_named(folder):
+    write(folder)
+    with pytest.raises(results.ConfigurationError, match=r"different: seed.*--results-dir"):
+        results.is_done(folder, {**CONFIGURATION, "seed": 2})
+    assert results.is_done(folder, CONFIGURATION)
+
+
+def test_predictions_come_back_as_written_with_ids_as_text(folder):
+    write(folder)
+    write(folder.with_name("fold-10"))
+    write(folder.with_name("fold-2"))
+    table = results.read_table(folder.parent)
+    assert table["fold"].tolist() == [0, 0, 2, 2, 10, 10]
+    assert table["image_id"].tolist() == ["001", "002"] * 3
+    assert table["identity"].isna().tolist() == [False, True] * 3
+    assert table["prob_ALL"].tolist() == [0.75, 0.5] * 3
+
+
+def test_an_interrupted_fold_is_not_read(folder):
+    write(folder)
+    started = folder.with_name("fold-1")
+    started.mkdir()
+    PREDICTIONS.to_csv(started / "predictions.csv")
+    assert set(results.read_table(folder.parent)["fold"]) == {0}
+
+
+def test_no_finished_fold_says_what_to_run(folder):
+    with pytest.raises(FileNotFoundError, match="leukkit reproduce"):
+        results.read_table(folder.parent)
+
+
+def test_a_write_that_dies_leaves_no_half_fold(folder, monkeypatch):
+    def dies(self, *args, **keywords):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(pd.DataFrame, "to_csv", dies)
+    with pytest.raises(KeyboardInterrupt):
+        write(folder)
+    assert not [path for path in folder.iterdir() if path.is_file()]
+
+
+def test_an_unwritable_results_folder_says_what_to_do(tmp_path):
+    blocked = tmp_path / "file"
+    blocked.write_text("a file where a folder should be")
+    folder = results.fold_dir(blocked, "paper", "sample", "published", "model", 0)
+    with pytest.raises(OSError, match=r"cannot write into .*--results-dir"):
+        write(folder)
+
+
+def test_find_lists_runs_by_their_keys(tmp_path, folder):
+    write(folder)
+    found = results.find(tmp_path, "paper", "sample")
+    assert found[["protocol", "model", "folds", "dataset", "backbone"]].to_numpy().tolist() == [
+        ["leak-free", "model", 1, "a", "b"]
+    ]
+    assert len(results.find(tmp_path, "paper", "other")) == 0
+
+
+def test_fold_json_says_seed_seconds_and_versions(folder):
+    write(folder)
+    record = json.loads((folder / "fold.json").read_text())
+    assert record["seed"] == 1 and record["seconds"] == 1.5 and record["selected"] == {"C": 10}
+    assert {"python", "tensorflow", "scikit-learn"} <= record["versions"].keys()
+
+
+def test_the_digest_of_cells_sees_labels_and_order():
+    cells = pd.DataFrame(
+        {"image_id": ["a", "b"], "label": ["x", "y"], "sha256": ["1", "2"], "identity": ["p", "q"]}
+    )
+    base = results.cells_digest(cells, [0, 1])
+    assert base == results.cells_digest(cells.copy(), [0, 1])
+    assert base != results.cells_digest(cells, [1, 0])
+    assert base != results.cells_digest(cells.assign(label=["x", "x"]), [0, 1])
