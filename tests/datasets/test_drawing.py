@@ -1,0 +1,161 @@
+import itertools
+
+import cv2
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from leukkit.datasets import drawing, scenes, stains
+
+THRESHOLD = 141  # of the 8-bit LAB a channel: what farag2025 (III.C) takes for nucleus
+
+
+def lab_a(rgb):
+    pixel = stains.to_pixels(np.asarray(rgb, float))[None, None]
+    return cv2.cvtColor(pixel, cv2.COLOR_RGB2LAB)[0, 0, 1]
+
+
+def plain_stain():
+    return stains.stain_at(np.zeros(len(stains.STAIN_AXES)))
+
+
+def round_cell(nucleus_share=0.6, irregularity=0.006):
+    return drawing.Traits(40.0, nucleus_share, irregularity, 0.0, 0.1, 0.05, 0, 0)
+
+
+def test_in_every_stain_only_the_nucleus_is_above_the_threshold():
+    for corner in itertools.product([-3.0, 3.0], repeat=len(stains.STAIN_AXES)):
+        stain = stains.stain_at(corner)
+        assert lab_a(stain.light * np.exp(-stain.nucleus)) > THRESHOLD + 5, corner
+        assert lab_a(stain.light * np.exp(-stain.cytoplasm)) <= THRESHOLD, corner
+        assert lab_a(stain.light) <= THRESHOLD, corner
+
+
+def test_red_cells_stay_below_the_threshold_in_usual_stains():
+    random = np.random.RandomState(0)
+    values = [
+        lab_a(stain.light * np.exp(-stain.red_cell))
+        for stain in (stains.stain_at(random.standard_normal(6)) for _ in range(200))
+    ]
+    assert np.mean(np.array(values) <= THRESHOLD) > 0.95
+
+
+def test_soften_is_the_truncated_gaussian_of_scipy():
+    picture = np.random.RandomState(0).uniform(0, 255, (20, 31, 3))
+    expected = ndimage.gaussian_filter(picture, (0.8, 0.8, 0), radius=(2, 2, 0), mode="nearest")
+    np.testing.assert_allclose(stains.soften(picture, 0.8), expected, atol=1e-9)
+
+
+def test_smooth_noise_is_standard_and_as_coarse_as_asked():
+    random = np.random.RandomState(0)
+    noise = np.stack([stains.smooth_noise(random, (60, 80), 8) for _ in range(200)])
+    assert noise.shape == (200, 60, 80)
+    assert abs(noise.mean()) < 0.05
+    assert abs(noise.std() - 1) < 0.05
+
+    def neighbors(step):
+        return np.mean(noise[:, :, :-step] * noise[:, :, step:])
+
+    assert neighbors(1) > 0.95
+    assert abs(neighbors(33)) < 0.05  # beyond four knots there is nothing in common
+
+
+def test_developing_empty_glass_gives_its_light():
+    stain = plain_stain()
+    picture = stains.develop(np.zeros((120, 120, 3)), stain, np.random.RandomState(0))
+    np.testing.assert_allclose(picture.mean((0, 1)), stain.light, rtol=0.03)
+
+
+def test_two_layers_darken_as_the_product_of_their_transmissions():
+    stain = plain_stain()._replace(light=np.full(3, 200.0))
+    density = np.full((40, 40, 3), np.log(2.0) + np.log(4.0))
+    picture = stains.develop(density, stain, np.random.RandomState(0), grain=0.0)
+    assert picture.mean() == pytest.approx(200.0 / 8, rel=0.03)
+
+
+@pytest.mark.parametrize("share", [0.4, 0.6, 0.8])
+def test_a_round_cell_has_the_area_and_the_nucleus_that_its_traits_say(share):
+    areas = []
+    for seed in range(12):
+        density = np.zeros((129, 129, 3))
+        cell, nucleus = drawing.paint_white_cell(
+            density, np.random.RandomState(seed), (64, 64), round_cell(share), plain_stain()
+        )
+        assert np.all(nucleus <= cell + 1e-12)
+        assert np.all(density[cell == 0] == 0)
+        areas.append((cell.sum(), nucleus.sum()))
+    cells, nuclei = np.mean(areas, axis=0)
+    assert cells == pytest.approx(np.pi * 40**2, rel=0.08)
+    assert nuclei / cells == pytest.approx(share, abs=0.05)
+
+
+def test_a_nucleus_absorbs_more_than_the_cytoplasm_around_it():
+    density = np.zeros((129, 129, 3))
+    cell, nucleus = drawing.paint_white_cell(
+        density, np.random.RandomState(1), (64, 64), round_cell(), plain_stain()
+    )
+    green = density[..., 1]
+    assert green[nucleus > 0.99].mean() > 3 * green[(cell > 0.99) & (nucleus < 0.01)].mean()
+
+
+def test_a_white_cell_hides_what_lies_under_it():
+    density = np.full((129, 129, 3), 9.0)
+    cell, _ = drawing.paint_white_cell(
+        density, np.random.RandomState(1), (64, 64), round_cell(), plain_stain()
+    )
+    assert density[cell == 1].max() < 9.0
+    assert np.all(density[cell == 0] == 9.0)
+
+
+def test_a_red_cell_is_pale_in_the_middle_and_may_stick_out_of_the_picture():
+    ratios = []
+    for seed in range(10):
+        density = np.zeros((101, 101, 3))
+        drawing.paint_red_cell(density, np.random.RandomState(seed), (50, 50), 30, plain_stain())
+        row = density[50, :, 1]
+        ratios.append(row[45:56].mean() / row.max())
+    assert np.mean(ratios) < 0.75
+    density = np.zeros((101, 101, 3))
+    drawing.paint_red_cell(density, np.random.RandomState(0), (-15, 110), 30, plain_stain())
+    assert density[0, 100, 1] > 0
+    assert np.all(density[60:] == 0)
+
+
+def test_traits_lean_on_immaturity_but_overlap():
+    random = np.random.RandomState(0)
+    mature = [drawing.draw_traits(random, 0.15, 40) for _ in range(1000)]
+    blasts = [drawing.draw_traits(random, 0.85, 40) for _ in range(1000)]
+    for trait, rises in {
+        "nucleus_share": True,
+        "irregularity": True,
+        "cleft": True,
+        "fineness": True,
+        "nucleoli": True,
+        "clumping": False,
+    }.items():
+        low, high = ([getattr(cell, trait) for cell in cells] for cells in (mature, blasts))
+        if not rises:
+            low, high = high, low
+        assert np.mean(high) > np.mean(low), trait
+        assert np.percentile(low, 99) > np.percentile(high, 1), trait
+
+
+def test_a_cut_out_cell_stands_on_exact_black():
+    picture = scenes.single_cell(np.random.RandomState(0), plain_stain(), 0.5, 35.0)
+    assert picture.dtype == np.uint8
+    assert picture.shape == (112, 112, 3)
+    border = np.ones((112, 112), bool)
+    border[6:-6, 6:-6] = False
+    assert np.all(picture[border] == 0)
+    assert np.all(picture[46:66, 46:66].max(-1) > 40)
+    black = np.all(picture == 0, axis=-1)
+    assert 0.4 < black.mean() < 0.8
+
+
+def test_a_smear_shows_as_many_nuclei_as_white_cells():
+    # Well apart and inside the picture at this radius, so components can be counted.
+    for count in (2, 4, 6):
+        picture = scenes.smear(np.random.RandomState(count), plain_stain(), [0.5] * count, 14.0)
+        a = cv2.cvtColor(picture, cv2.COLOR_RGB2LAB)[..., 1]
+        _, _, statistics, _ = cv2.connectedComponentsWithStats((a > 150).astype(np.uint8))
+        assert np.sum(statistics[1:, cv2.CC_STAT_AREA] > 60) == count

@@ -1,0 +1,235 @@
+import hashlib
+import pathlib
+
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+from skimage.filters import threshold_multiotsu
+from sklearn.metrics import accuracy_score
+from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold, cross_val_predict
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVC
+
+from leukkit.datasets import sample
+from leukkit.datasets.cells import DamagedImagesError
+
+SIDES = {"sample-cells": 112, "sample-idb": 257, "sample-smears": 224}
+PIXELS = "01109779ed69c7fe2e83388ae0b7716b5e3a8ff0407b2cee18b00a8b839af28e"
+
+
+@pytest.fixture(scope="module")
+def frames(cache_dir):
+    return {name: sample.load(name) for name in SIDES}
+
+
+@pytest.fixture(scope="module")
+def pictures(frames):
+    return {
+        name: [cv2.imread(path, cv2.IMREAD_COLOR)[..., ::-1] for path in cells["path"]]
+        for name, cells in frames.items()
+    }
+
+
+def read_mask(path):
+    return cv2.imread(path, cv2.IMREAD_UNCHANGED)
+
+
+def test_same_seed_same_pixels(frames, pictures):
+    digest = hashlib.sha256()
+    for name, cells in frames.items():
+        masks = [read_mask(path) for path in cells["mask"]] if "mask" in cells else []
+        for i, picture in enumerate(pictures[name]):
+            digest.update(picture.tobytes())
+            if masks:
+                digest.update(masks[i].tobytes())
+    assert digest.hexdigest() == PIXELS, (
+        "The drawing changed. If that was meant, look at the pictures, then raise "
+        "leukkit.datasets.sample.VERSION and put the new hash here"
+    )
+
+
+@pytest.mark.parametrize("name", SIDES)
+def test_every_set_has_classes_patients_and_pictures(name, frames, pictures):
+    cells = frames[name]
+    classes = cells.attrs["classes"]
+    assert cells.attrs["dataset"] == name
+    assert set(cells["label"]) == set(classes)
+    assert (len(classes) == 4) == (name == "sample-smears")
+    assert cells["patient"].nunique() == 24
+    assert cells["identity"].nunique() >= 20
+    assert cells.groupby("patient")["label"].nunique().max() == 1
+    assert cells.groupby("patient").size().nunique() > 3  # unequal numbers
+    assert cells.groupby("source_image").size().max() > 1
+    assert cells["image_id"].is_unique
+    assert all(p.shape == (SIDES[name], SIDES[name], 3) for p in pictures[name])
+
+
+def test_sizes_of_the_sets(frames):
+    counts = {name: cells["label"].value_counts().to_dict() for name, cells in frames.items()}
+    assert counts == {
+        "sample-cells": {"ALL": 276, "healthy": 173},
+        "sample-idb": {"ALL": 56, "healthy": 56},
+        "sample-smears": {"early": 45, "pre": 40, "pro": 36, "benign": 27},
+    }
+
+
+def test_two_persons_go_by_several_names(frames):
+    cells = frames["sample-cells"]
+    linked = {identity for identity in cells["identity"] if "+" in identity}
+    assert linked == {"P02+P05+P09", "P15+P20"}
+    copies = cells[cells["sha256"].duplicated(keep=False)]
+    assert cells["sha256"].duplicated().sum() == 8
+    for _, same in copies.groupby("sha256"):
+        assert same["patient"].is_unique
+        assert len(set(same["label"])) == 1
+        assert len({pathlib.Path(path).read_bytes() for path in same["path"]}) == 1
+    for name in ("sample-idb", "sample-smears"):
+        assert frames[name]["sha256"].is_unique
+
+
+def test_official_folds_hold_whole_patients_but_cut_through_persons(frames):
+    cells = frames["sample-cells"]
+    assert set(cells["fold"]) == {0, 1, 2}
+    assert cells.groupby("patient")["fold"].nunique().max() == 1
+    assert set(cells[cells.groupby("identity")["fold"].transform("nunique") > 1]["identity"]) == {
+        "P02+P05+P09",
+        "P15+P20",
+    }
+    assert cells.groupby("fold")["label"].nunique().min() == 2
+    assert frames["sample-idb"]["fold"].isna().all()
+
+
+def intersection_over_union(picture, truth):
+    """Score the bare rule of farag2025 (III.C): optimal 3-means of LAB a, centers above 141."""
+    a = cv2.cvtColor(np.ascontiguousarray(picture), cv2.COLOR_RGB2LAB)[..., 1]
+    counts = np.bincount(a.ravel(), minlength=256)
+    clusters = np.digitize(a, threshold_multiotsu(hist=(counts, np.arange(256))), right=True)
+    nucleus = np.isin(clusters, [k for k in range(3) if a[clusters == k].mean() > 141])
+    return (nucleus & truth).sum() / (nucleus | truth).sum()
+
+
+def test_the_bare_segmentation_rule_finds_the_true_nuclei(frames, pictures):
+    masks = [read_mask(path) for path in frames["sample-idb"]["mask"]]
+    assert all(set(np.unique(mask)) == {0, 255} for mask in masks)
+    scores = [
+        intersection_over_union(picture, mask > 0)
+        for picture, mask in zip(pictures["sample-idb"], masks, strict=True)
+    ]
+    assert np.mean(scores) >= 0.93
+    assert 0.8 < np.min(scores) < 0.93  # good, not perfect
+
+
+def look_at(picture):
+    """Describe a picture by what a simple program sees: colors, nuclear area, texture, outline."""
+    a = cv2.cvtColor(np.ascontiguousarray(picture), cv2.COLOR_RGB2LAB)[..., 1]
+    nucleus = (a > 141).astype(np.uint8)
+    inner = cv2.erode(nucleus, np.ones((7, 7))) > 0
+    values = picture[inner].astype(float)
+    sharpness = cv2.Laplacian(picture[..., 1].astype(float), cv2.CV_64F)[inner]
+    outlines, _ = cv2.findContours(nucleus, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    outline = max(outlines, key=cv2.contourArea)
+    return np.concatenate(
+        [
+            np.percentile(picture.reshape(-1, 3), [2, 10, 25, 50, 75, 90, 98], axis=0).ravel(),
+            np.histogram(a, bins=np.linspace(125, 180, 12), density=True)[0],
+            values.mean(0),
+            values.std(0),
+            [
+                sharpness.std(),
+                nucleus.mean(),
+                nucleus.sum() / max(1, (picture.max(-1) > 20).sum()),
+                cv2.contourArea(outline) / cv2.contourArea(cv2.convexHull(outline)),
+            ],
+        ]
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "largest_class"),
+    [("sample-cells", 276 / 449), ("sample-idb", 56 / 112), ("sample-smears", 45 / 148)],
+)
+def test_a_split_by_image_flatters_and_nobody_is_perfect(name, largest_class, frames, pictures):
+    cells = frames[name]
+    features = np.array([look_at(picture) for picture in pictures[name]])
+    labels, identities = (cells[column].to_numpy(str) for column in ("label", "identity"))
+    model = make_pipeline(StandardScaler(), SVC(C=10, gamma=0.01, class_weight="balanced"))
+
+    def accuracy(splitter, groups):
+        scores = []
+        for seed in range(3):
+            folds = splitter(5, shuffle=True, random_state=seed)
+            found = cross_val_predict(model, features, labels, groups=groups, cv=folds)
+            scores.append(accuracy_score(labels, found))
+        return np.mean(scores)
+
+    by_image = accuracy(StratifiedKFold, None)
+    by_identity = accuracy(StratifiedGroupKFold, identities)
+    assert by_image >= by_identity + 0.05
+    assert by_identity >= largest_class + 0.05
+    assert by_image < 0.99
+
+
+@pytest.fixture
+def tiny_set(monkeypatch, tmp_path):
+    monkeypatch.setenv("LEUKKIT_CACHE_DIR", str(tmp_path))
+    plan = sample.PLANS["sample-cells"]
+    few = plan._replace(patients={"healthy": (2,), "ALL": (2,)}, same_person={})
+    monkeypatch.setitem(sample.PLANS, "sample-cells", few)
+    return tmp_path / "samples"
+
+
+def test_a_set_is_drawn_once(tiny_set, monkeypatch):
+    first = sample.load("sample-cells")
+    monkeypatch.setattr(sample, "draw", None)
+    pd.testing.assert_frame_equal(sample.load("sample-cells"), first)
+    assert [folder.name for folder in tiny_set.iterdir()] == [f"sample-cells-{sample.VERSION}"]
+
+
+def test_a_run_that_dies_while_drawing_leaves_nothing(tiny_set, monkeypatch):
+    calls = []
+
+    def die_at_the_third(name, picture):
+        calls.append(picture)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return np.zeros((112, 112, 3), np.uint8), None
+
+    with monkeypatch.context() as patch:
+        patch.setattr(sample, "draw", die_at_the_third)
+        with pytest.raises(KeyboardInterrupt):
+            sample.load("sample-cells")
+    assert list(tiny_set.iterdir()) == []
+    assert len(sample.load("sample-cells")) == 4
+
+
+def test_of_two_processes_that_draw_the_same_set_the_slower_one_yields(tiny_set, monkeypatch):
+    draw = sample.draw
+    overtaken = []
+
+    def be_overtaken(name, picture):
+        if not overtaken:
+            overtaken.append(True)
+            sample.load(name)  # what another process does meanwhile
+        return draw(name, picture)
+
+    monkeypatch.setattr(sample, "draw", be_overtaken)
+    assert len(sample.load("sample-cells")) == 4
+    assert [folder.name for folder in tiny_set.iterdir()] == [f"sample-cells-{sample.VERSION}"]
+
+
+def test_a_damaged_drawing_says_what_to_delete(tiny_set):
+    path = pathlib.Path(sample.load("sample-cells")["path"][0])
+    path.write_bytes(path.read_bytes()[:200])
+    with pytest.raises(DamagedImagesError) as caught:
+        sample.load("sample-cells")
+    assert str(path) in str(caught.value)
+    assert f"delete {path.parents[1]}" in caught.value.__notes__[0]
+
+
+def test_an_unwritable_cache_is_named(monkeypatch, tmp_path):
+    (tmp_path / "samples").write_text("a file where a folder must be")
+    monkeypatch.setenv("LEUKKIT_CACHE_DIR", str(tmp_path))
+    with pytest.raises(OSError, match="LEUKKIT_CACHE_DIR"):
+        sample.load("sample-idb")
