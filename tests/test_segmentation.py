@@ -1,0 +1,270 @@
+import itertools
+import xml.etree.ElementTree as ElementTree
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from leukkit import datasets, images, segmentation
+
+channels = st.lists(st.integers(0, 255), min_size=1, max_size=30).map(
+    lambda values: np.array([values], np.uint8)
+)
+
+
+def objective(channel, centers, labels):
+    """Equation 1 of Farag et al. 2025."""
+    return ((channel.astype(float) - centers[labels]) ** 2).sum()
+
+
+def brute_force_objective(channel, k):
+    """Try every split of the sorted values into k parts."""
+    values = np.sort(channel.ravel()).astype(float)
+    splits = itertools.combinations(range(1, values.size), k - 1)
+    return min(
+        sum(((part - part.mean()) ** 2).sum() for part in np.split(values, split))
+        for split in splits
+    )
+
+
+def smear_channel(seed, shape=(60, 50)):
+    """Return an a channel as of a smear: background, red cells and a nucleus, overlapping."""
+    generator = np.random.default_rng(seed)
+    kinds = generator.choice(3, shape, p=[0.6, 0.25, 0.15])
+    values = generator.normal(np.array([128, 145, 165])[kinds], np.array([3, 6, 8])[kinds])
+    return values.clip(0, 255).astype(np.uint8)
+
+
+@given(channel=channels, k=st.integers(1, 5))
+def test_no_split_is_better(channel, k):
+    if len(np.unique(channel)) < k:
+        with pytest.raises(segmentation.SegmentationError, match=f"k={k} clusters from"):
+            segmentation.kmeans_channel(channel, k)
+        return
+    found = objective(channel, *segmentation.kmeans_channel(channel, k))
+    assert found == pytest.approx(brute_force_objective(channel, k), abs=1e-6)
+
+
+@given(channel=channels, k=st.integers(1, 7))
+def test_clusters_are_intervals_with_their_means_as_centers(channel, k):
+    k = min(k, len(np.unique(channel)))
+    centers, labels = segmentation.kmeans_channel(channel, k)
+    assert labels.shape == channel.shape
+    assert centers.shape == (k,)
+    assert (np.diff(centers) > 0).all()
+    for cluster in range(k):
+        assert centers[cluster] == pytest.approx(channel[labels == cluster].mean())
+    nearest = np.abs(channel[..., None] - centers).min(axis=-1)
+    np.testing.assert_allclose(np.abs(channel - centers[labels]), nearest)
+
+
+def test_hand_worked_example():
+    channel = np.array([[10, 10, 11], [50, 52, 200]], np.uint8)
+    centers, labels = segmentation.kmeans_channel(channel, 3)
+    np.testing.assert_allclose(centers, [31 / 3, 51, 200])
+    np.testing.assert_array_equal(labels, [[0, 0, 0], [1, 1, 2]])
+
+
+def test_ties_are_broken_the_same_way():
+    centers, labels = segmentation.kmeans_channel(np.array([[0, 1, 2]], np.uint8), 2)
+    np.testing.assert_array_equal(labels, [[0, 1, 1]])
+    np.testing.assert_allclose(centers, [0, 1.5])
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("k", [3, 7])
+def test_never_worse_than_scikit_learn(k, seed):
+    from sklearn.cluster import KMeans
+
+    channel = smear_channel(seed)
+    found = objective(channel, *segmentation.kmeans_channel(channel, k))
+    theirs = KMeans(k, n_init=10, random_state=seed).fit(channel.reshape(-1, 1).astype(float))
+    assert found <= theirs.inertia_ * (1 + 1e-9)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_three_clusters_are_as_good_as_multi_otsu(seed):
+    """Both are exact, but scikit-image computes in 32 bits and may err on near ties."""
+    from skimage.filters import threshold_multiotsu
+
+    channel = smear_channel(seed)
+    centers, labels = segmentation.kmeans_channel(channel, 3)
+    thresholds = threshold_multiotsu(hist=np.bincount(channel.ravel()), classes=3)
+    theirs = np.digitize(channel, thresholds, right=True)
+    their_centers = np.array([channel[theirs == cluster].mean() for cluster in range(3)])
+    found, expected = (
+        objective(channel, centers, labels),
+        objective(channel, their_centers, theirs),
+    )
+    assert expected * (1 - 1e-6) <= found <= expected * (1 + 1e-12)
+
+
+def test_every_value_used():
+    channel = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    centers, labels = segmentation.kmeans_channel(channel, 4)
+    np.testing.assert_array_equal(labels.ravel(), np.repeat(range(4), 64))
+    np.testing.assert_allclose(centers, [31.5, 95.5, 159.5, 223.5])
+
+
+def test_only_eight_bit_channels():
+    with pytest.raises(ValueError, match=r"uint8 channel .* found float64"):
+        segmentation.kmeans_channel(np.zeros((2, 2)), 1)
+
+
+def test_lab_is_centered_at_128_for_gray():
+    gray = np.repeat(np.arange(256, dtype=np.uint8)[None, :, None], 3, axis=2)
+    lab = segmentation.rgb_to_lab(gray)
+    assert (lab[..., 1:] == 128).all()
+    assert lab[0, 0, 0] == 0
+    assert lab[0, -1, 0] == 255
+    red_green = np.array([[[200, 20, 20], [20, 200, 20]]], np.uint8)
+    assert (
+        segmentation.rgb_to_lab(red_green)[0, 0, 1]
+        > 128
+        > segmentation.rgb_to_lab(red_green)[0, 1, 1]
+    )
+
+
+def test_lab_is_that_of_scikit_image():
+    from skimage.color import rgb2lab
+
+    rgb = np.random.default_rng(0).integers(0, 256, (20, 20, 3), dtype=np.uint8)
+    expected = rgb2lab(rgb) * [255 / 100, 1, 1] + [0, 128, 128]
+    assert np.abs(segmentation.rgb_to_lab(rgb) - expected).max() < 2
+
+
+BACKGROUND, RED_CELL, NUCLEUS = (225, 220, 225), (215, 180, 185), (110, 50, 150)
+
+
+def smear(nucleus=NUCLEUS):
+    """Return a stained nucleus (radius 20) and a platelet (radius 3) beside a red cell."""
+    rgb = np.full((120, 120, 3), BACKGROUND, np.uint8)
+    cv2.circle(rgb, (90, 90), 18, RED_CELL, -1)
+    cv2.circle(rgb, (45, 40), 20, nucleus, -1)
+    cv2.circle(rgb, (100, 20), 3, nucleus, -1)
+    truth, platelet = np.zeros((2, 120, 120), np.uint8)
+    cv2.circle(truth, (45, 40), 20, 1, -1)
+    cv2.circle(platelet, (100, 20), 3, 1, -1)
+    return rgb, truth.astype(bool), platelet.astype(bool)
+
+
+def test_the_nucleus_is_what_lies_above_the_threshold():
+    rgb, nucleus, platelet = smear()
+    np.testing.assert_array_equal(segmentation.segment_nucleus(rgb), nucleus | platelet)
+
+
+def test_the_threshold_is_on_the_centers_not_on_the_pixels():
+    channel = np.repeat(np.array([120, 130, 139, 143], np.uint8), [10, 10, 9, 1])[None]
+    centers, _ = segmentation.kmeans_channel(channel, 3)
+    assert centers[-1] == pytest.approx(139.4)
+    assert not segmentation.segment_channel(channel).any()
+    channel = np.repeat(np.array([120, 130, 139, 143], np.uint8), [10, 10, 1, 9])[None]
+    assert segmentation.segment_channel(channel).sum() == 10
+    assert segmentation.segment_channel(channel, threshold=142.7).sum() == 0
+
+
+def test_small_objects_are_removed_only_when_asked_for():
+    rgb, nucleus, platelet = smear()
+    area = int(platelet.sum())
+    kept = segmentation.segment_nucleus(rgb, minimum_area=area)
+    np.testing.assert_array_equal(kept, nucleus | platelet)
+    kept = segmentation.segment_nucleus(rgb, minimum_area=area + 1)
+    np.testing.assert_array_equal(kept, nucleus)
+    assert not segmentation.segment_nucleus(rgb, minimum_area=10_000).any()
+
+
+def test_opening_removes_what_is_thinner_than_its_disk():
+    rgb, nucleus, _ = smear()
+    found = segmentation.segment_nucleus(rgb, opening=5)
+    assert not (found & ~nucleus).any()
+    assert found.sum() > 0.97 * nucleus.sum()
+
+
+@pytest.mark.parametrize("threshold", [90, 250])
+def test_fallback_only_when_asked_for(threshold):
+    rgb, nucleus, platelet = smear()
+    plain = segmentation.segment_nucleus(rgb, threshold=threshold)
+    assert plain.all() if threshold == 90 else not plain.any()
+    found = segmentation.segment_nucleus(rgb, threshold=threshold, fallback="highest-cluster")
+    np.testing.assert_array_equal(found, nucleus | platelet)
+
+
+def test_fallback_leaves_a_mask_of_the_rule_alone():
+    rgb, _, _ = smear()
+    plain = segmentation.segment_nucleus(rgb, k=3, threshold=150)
+    assert 0 < plain.sum() < plain.size
+    found = segmentation.segment_nucleus(rgb, k=3, threshold=150, fallback="highest-cluster")
+    np.testing.assert_array_equal(found, plain)
+
+
+def test_unknown_fallback():
+    with pytest.raises(ValueError, match="'otsu', expected None or 'highest-cluster'"):
+        segmentation.segment_nucleus(smear()[0], fallback="otsu")
+
+
+def test_blank_image():
+    blank = np.full((10, 10, 3), 240, np.uint8)
+    with pytest.raises(segmentation.SegmentationError, match=r"1 different values.*blank"):
+        segmentation.segment_nucleus(blank)
+
+
+def test_apply_mask():
+    rgb, nucleus, _ = smear()
+    found = segmentation.apply_mask(rgb, nucleus)
+    np.testing.assert_array_equal(found[nucleus], rgb[nucleus])
+    assert not found[~nucleus].any()
+    assert (rgb[0, 0] == BACKGROUND).all()  # the image itself is not changed
+
+
+def test_true_nuclei_of_the_drawn_sample():
+    cells = datasets.load("sample-idb")
+    overlaps = []
+    for path, mask in zip(cells["path"], cells["mask"], strict=True):
+        truth = images.read_mask(mask)
+        found = segmentation.segment_nucleus(images.read(path))
+        overlaps.append((found & truth).sum() / (found | truth).sum())
+    assert np.mean(overlaps) >= 0.90
+
+
+def white_cell_boxes(annotation):
+    """Yield (left, top, right, bottom) of each white cell in a Pascal VOC file."""
+    for found in ElementTree.parse(annotation).iter("object"):
+        if found.findtext("name") == "WBC":
+            yield [
+                int(found.findtext(f"bndbox/{side}")) for side in ("xmin", "ymin", "xmax", "ymax")
+            ]
+
+
+@pytest.fixture(scope="module")
+def smears(test_data):
+    """Return (a channel, white-cell boxes) of each smear of the BCCD subset."""
+    folder = test_data / "bccd-subset"
+    return [
+        (
+            segmentation.rgb_to_lab(images.read(folder / "JPEGImages" / f"{path.stem}.jpg"))[
+                ..., 1
+            ],
+            list(white_cell_boxes(path)),
+        )
+        for path in sorted((folder / "Annotations").glob("*.xml"))
+    ]
+
+
+@pytest.mark.parametrize(("minimum_area", "share_inside"), [(0, 0.90), (500, 0.95)])
+def test_real_smears(smears, minimum_area, share_inside):
+    segmented = inside = 0
+    box_shares = []
+    for channel, boxes in smears:
+        mask = segmentation.segment_channel(channel, minimum_area=minimum_area)
+        in_boxes = np.zeros_like(mask)
+        for left, top, right, bottom in boxes:
+            box_shares.append(mask[top:bottom, left:right].mean())
+            in_boxes[top:bottom, left:right] = True
+        segmented += mask.sum()
+        inside += (mask & in_boxes).sum()
+    assert len(smears) == 182
+    assert len(box_shares) == 186
+    assert min(box_shares) >= 0.10
+    assert inside / segmented >= share_inside
