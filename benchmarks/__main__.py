@@ -1,4 +1,4 @@
-"""``python -m benchmarks [NAME …]``: run the benchmarks (all, or those named) and print each figure."""
+"""``python -m benchmarks [NAME …]``: run all benchmarks, or those named, and print each figure."""
 
 import importlib
 import pathlib

@@ -10,11 +10,11 @@ import pathlib
 import re
 import warnings
 
-import pandas
+import pandas as pd
 
 from leukkit.datasets.files import examine
 
-TEXT = pandas.StringDtype("python")
+TEXT = pd.StringDtype("python")
 COLUMNS = {
     "image_id": TEXT,
     "path": TEXT,
@@ -66,13 +66,13 @@ def build(records, dataset, root, classes, damaged="error"):
         raise ValueError(f"damaged={damaged!r}: expected one of {', '.join(DAMAGED)}")
     if not records:
         raise DatasetError(f"{root}: no images of {dataset} in this folder")
-    given = pandas.DataFrame(records)
-    cells = pandas.DataFrame(index=given.index)
+    given = pd.DataFrame(records)
+    cells = pd.DataFrame(index=given.index)
     for column, dtype in {**COLUMNS, **OPTIONAL_COLUMNS}.items():
         if column in given:
             cells[column] = given[column].astype(dtype)
         elif column in COLUMNS:
-            cells[column] = pandas.array([pandas.NA] * len(given), dtype=dtype)
+            cells[column] = pd.array([pd.NA] * len(given), dtype=dtype)
     cells["path"] = cells["path"].map(lambda path: str(pathlib.Path(path).absolute())).astype(TEXT)
     _refuse_twice_the_same_id(cells)
 
@@ -95,7 +95,7 @@ def build(records, dataset, root, classes, damaged="error"):
     if damaged == "keep":
         cells["damage"] = damage
 
-    linked = pandas.Series(link_identities(cells["patient"], cells["sha256"]), index=cells.index)
+    linked = pd.Series(link_identities(cells["patient"], cells["sha256"]), index=cells.index)
     cells["identity"] = cells["identity"].fillna(linked.astype(TEXT))
     cells.attrs = {
         "dataset": dataset,
@@ -117,7 +117,7 @@ def link_identities(patients, hashes):
         List with the identity of each image: the names of its linked patients in natural order,
         joined with ``+`` (``"57"``, ``"51+75+78"``), or ``pandas.NA`` where the patient is missing.
     """
-    frame = pandas.DataFrame({"patient": list(patients), "sha256": list(hashes)})
+    frame = pd.DataFrame({"patient": list(patients), "sha256": list(hashes)})
     parent = {patient: patient for patient in frame["patient"].dropna()}
 
     def find(patient):
@@ -133,7 +133,7 @@ def link_identities(patients, hashes):
     for patient in sorted(parent, key=natural_order):
         members.setdefault(find(patient), []).append(patient)
     names = {patient: "+".join(group) for group in members.values() for patient in group}
-    return [names.get(patient, pandas.NA) for patient in frame["patient"]]
+    return [names.get(patient, pd.NA) for patient in frame["patient"]]
 
 
 def natural_order(text):
@@ -147,12 +147,12 @@ def wrong_sizes(findings, side):
     texts = [
         f"wrong size: {height}x{width} pixels, {expected}x{expected} was expected"
         if is_wrong
-        else pandas.NA
+        else pd.NA
         for height, width, expected, is_wrong in zip(
             findings["height"], findings["width"], side, wrong.fillna(False), strict=True
         )
     ]
-    return pandas.Series(texts, index=findings.index, dtype=TEXT)
+    return pd.Series(texts, index=findings.index, dtype=TEXT)
 
 
 def _refuse_twice_the_same_id(cells):

@@ -3,7 +3,7 @@
 import collections
 import fnmatch
 
-import pandas
+import pandas as pd
 
 from leukkit.datasets.cells import TEXT, natural_order, wrong_sizes
 from leukkit.datasets.files import examine
@@ -41,7 +41,7 @@ def check(cells):
         *_counts(cells),
         *_unexpected_files(cells),
     ]
-    return pandas.DataFrame(problems, columns=Problem._fields).astype(TEXT)
+    return pd.DataFrame(problems, columns=Problem._fields).astype(TEXT)
 
 
 def _damaged(cells):
@@ -53,9 +53,9 @@ def _damaged(cells):
     if facts:
         side = facts["side"]
         sides = cells["split"].map(side) if isinstance(side, dict) else [side] * len(cells)
-        damage = damage.fillna(wrong_sizes(findings, pandas.Series(sides).reset_index(drop=True)))
+        damage = damage.fillna(wrong_sizes(findings, pd.Series(sides).reset_index(drop=True)))
     for image_id, path, reason in zip(cells["image_id"], cells["path"], damage, strict=True):
-        if reason is not pandas.NA:
+        if reason is not pd.NA:
             yield Problem("damaged", image_id, f"{path}: {reason}")
 
 
@@ -83,7 +83,7 @@ def _duplicates(copies):
 
 
 def _differ(value, other):
-    return pandas.notna(value) and pandas.notna(other) and value != other
+    return pd.notna(value) and pd.notna(other) and value != other
 
 
 def _identity_merges(cells, copies):
@@ -102,7 +102,7 @@ def _identity_merges(cells, copies):
             )
             yield Problem(
                 "identity-merge",
-                pandas.NA,
+                pd.NA,
                 f"patients {', '.join(sorted(patients, key=natural_order))} count as one "
                 f"identity, {identity}; identical images: {links}",
             )
@@ -122,7 +122,7 @@ def _counts(cells):
                 f"{column} {value}" for column, value in entry.items() if column != counted
             )
             yield Problem(
-                "count", pandas.NA, f"{part}: {found} {counted}, {entry[counted]} were published"
+                "count", pd.NA, f"{part}: {found} {counted}, {entry[counted]} were published"
             )
 
 
@@ -141,7 +141,7 @@ def _unexpected_files(cells):
     for path, count in strangers.items():
         where = f"{path}: {count} files that do not" if path.is_dir() else f"{path}: does not"
         harmless = " (written by the operating system)" if _is_litter(path) else ""
-        yield Problem("unexpected-file", pandas.NA, f"{where} belong to {name}{harmless}")
+        yield Problem("unexpected-file", pd.NA, f"{where} belong to {name}{harmless}")
 
 
 def _is_known(name, patterns):

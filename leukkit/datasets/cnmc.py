@@ -13,7 +13,7 @@ A patient number with H in front is a healthy subject, and another person than t
 import itertools
 import re
 
-import pandas
+import pandas as pd
 
 from leukkit.datasets.cells import DatasetError, natural_order
 from leukkit.datasets.files import FORMAT_OF_SUFFIX
@@ -139,7 +139,7 @@ def _read_labels(files, preliminary):
             f"{preliminary[0].parent}: the labels file C-NMC_test_prelim_phase_data_labels.csv is "
             "missing. It comes with the preliminary images: put it beside their folder"
         )
-    labels = pandas.concat([_read_csv(path) for path in candidates]).drop_duplicates()
+    labels = pd.concat([_read_csv(path) for path in candidates]).drop_duplicates()
     names = {}
     for name, number, label in labels.itertuples(index=False):
         stem = name.rsplit(".", 1)[0]
@@ -164,11 +164,11 @@ def _read_labels(files, preliminary):
 
 def _read_csv(path):
     try:
-        table = pandas.read_csv(
+        table = pd.read_csv(
             path, dtype=str, keep_default_na=False, skipinitialspace=True, encoding="utf-8-sig"
         )
-    except pandas.errors.EmptyDataError:
-        table = pandas.DataFrame()
+    except pd.errors.EmptyDataError:
+        table = pd.DataFrame()
     missing = [column for column in CSV_COLUMNS if column not in table]
     if missing:
         raise DatasetError(

@@ -12,7 +12,7 @@ import io
 import pathlib
 import sqlite3
 
-import pandas
+import pandas as pd
 from PIL import Image, UnidentifiedImageError
 
 from leukkit.locations import cache_dir
@@ -67,8 +67,8 @@ def examine(paths, threads=2):
                     _remember(cache, batch)
                     batch = []
             _remember(cache, batch)
-    findings = pandas.DataFrame([known[path] for path in paths], columns=Finding._fields)
-    text = pandas.StringDtype("python")
+    findings = pd.DataFrame([known[path] for path in paths], columns=Finding._fields)
+    text = pd.StringDtype("python")
     return findings.astype({"sha256": text, "height": "Int64", "width": "Int64", "damage": text})
 
 

@@ -19,7 +19,7 @@ import pathlib
 import re
 import tomllib
 
-import pandas
+import pandas as pd
 from pandas.api.types import is_object_dtype
 
 KEYS = ("patel2025", "mishra", "farag2025", "samhitha", "sultana")
@@ -78,7 +78,7 @@ class Card:
     profiles: dict
     tables: list
     matrices: list
-    claims: pandas.DataFrame
+    claims: pd.DataFrame
 
     def cells(self):
         """Return the printed tables as one frame, one row per cell that is not empty.
@@ -247,7 +247,7 @@ def _number(keys, unit, printed, place):
 
 
 def _frame(rows):
-    frame = pandas.DataFrame(rows).convert_dtypes().astype({"value": "float64"})
+    frame = pd.DataFrame(rows).convert_dtypes().astype({"value": "float64"})
     if mixed := [name for name, dtype in frame.dtypes.items() if is_object_dtype(dtype)]:
         raise CardError(f"values of more than one type under the key {', '.join(mixed)}")
     return frame

@@ -1,4 +1,4 @@
-import pandas
+import pandas as pd
 import pytest
 from PIL import Image
 
@@ -94,6 +94,6 @@ def test_one_class_only(tmp_path):
 
 def test_same_cells_when_loaded_twice(tmp_path):
     write_all_2021(tmp_path)
-    pandas.testing.assert_frame_equal(
+    pd.testing.assert_frame_equal(
         datasets.load("all-2021", tmp_path), datasets.load("all-2021", tmp_path)
     )

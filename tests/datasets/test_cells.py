@@ -3,7 +3,7 @@ import pathlib
 
 import cv2
 import numpy as np
-import pandas
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -40,7 +40,7 @@ def test_frame_has_the_documented_columns_and_types(tmp_path):
         tmp_path,
         ("healthy", "ALL"),
     )
-    text = pandas.StringDtype("python")
+    text = pd.StringDtype("python")
     assert cells.dtypes.to_dict() == {
         "image_id": text,
         "path": text,
@@ -190,7 +190,7 @@ def test_second_look_decodes_only_what_changed(tmp_path, monkeypatch):
     looked = []
     original = files.look_into
     monkeypatch.setattr(files, "look_into", lambda path: looked.append(path) or original(path))
-    pandas.testing.assert_frame_equal(files.examine(paths), first)
+    pd.testing.assert_frame_equal(files.examine(paths), first)
     assert looked == []
     write(paths[2], 99, 21)
     second = files.examine(paths)
@@ -207,19 +207,19 @@ def test_unusable_cache_says_which_file_to_delete(tmp_path, monkeypatch):
 
 
 def test_linked_patients_become_one_identity_named_in_natural_order():
-    patients = ["H10", "H3", "51", "78", "51", "75", "57", pandas.NA]
+    patients = ["H10", "H3", "51", "78", "51", "75", "57", pd.NA]
     hashes = ["a", "a", "b", "b", "c", "c", "d", "d"]
     assert link_identities(patients, hashes) == [
         "H3+H10",
         "H3+H10",
         *["51+75+78"] * 4,
         "57",
-        pandas.NA,
+        pd.NA,
     ]
 
 
 def test_missing_hashes_link_nobody():
-    assert link_identities(["1", "2"], [pandas.NA, pandas.NA]) == ["1", "2"]
+    assert link_identities(["1", "2"], [pd.NA, pd.NA]) == ["1", "2"]
 
 
 @given(st.lists(st.tuples(st.integers(0, 12), st.integers(0, 12)), min_size=1, max_size=40))

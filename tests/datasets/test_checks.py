@@ -1,4 +1,4 @@
-import pandas
+import pandas as pd
 import pytest
 
 from leukkit import datasets
@@ -138,5 +138,5 @@ def test_official_counts_add_up():
         for name, facts in FACTS.items()
     }
     assert totals == {"cnmc-2019": 15_114, "all-idb2": 260, "all-2021": 3_256}
-    training = pandas.DataFrame(FACTS["cnmc-2019"]["counts"]).dropna(subset=["fold"])
+    training = pd.DataFrame(FACTS["cnmc-2019"]["counts"]).dropna(subset=["fold"])
     assert training.groupby("label")["images"].sum().to_dict() == {"ALL": 7272, "healthy": 3389}

@@ -1,7 +1,7 @@
 import hashlib
 import shutil
 
-import pandas
+import pandas as pd
 import pytest
 from PIL import Image
 
@@ -43,7 +43,7 @@ def without_path(cells):
 
 
 def assert_same_cells(one, other):
-    pandas.testing.assert_frame_equal(without_path(one), without_path(other))
+    pd.testing.assert_frame_equal(without_path(one), without_path(other))
 
 
 @pytest.fixture(scope="module")
@@ -69,8 +69,8 @@ def test_every_phase_is_read(publisher):
         ("final-10", None, None, None, "final", None, None),
     ]
     columns = ["image_id", "label", "patient", "source_image", "split", "fold", "identity"]
-    expected = pandas.DataFrame(expected, columns=columns).astype(publisher.dtypes[columns])
-    pandas.testing.assert_frame_equal(publisher[columns], expected)
+    expected = pd.DataFrame(expected, columns=columns).astype(publisher.dtypes[columns])
+    pd.testing.assert_frame_equal(publisher[columns], expected)
     assert publisher.attrs["classes"] == ("healthy", "ALL")
 
 

@@ -1,6 +1,6 @@
 """The cards and their reader. Values were read by hand in the papers, not taken from the cards."""
 
-import pandas
+import pandas as pd
 import pytest
 
 from leukkit import papers
@@ -110,7 +110,7 @@ def test_cells_are_tidy(read):
     assert cells["row"].tolist() == [0, 0, 1]
     assert cells["column"].tolist() == [0, 1, 1]
     assert cells["segmentation"].iloc[0]
-    assert cells["segmentation"].iloc[2] is pandas.NA
+    assert cells["segmentation"].iloc[2] is pd.NA
 
 
 def test_parts_of_a_card(read):

@@ -1,0 +1,260 @@
+"""Run what a paper card asks for with frozen features and a classical classifier.
+
+Every cell of a printed table names its run (data set, backbone, classifier, segmentation,
+augmentation); `plan` lists each run once, and `run` makes the missing ones under a protocol.
+"""
+
+import itertools
+import time
+from typing import NamedTuple
+
+import joblib
+import pandas as pd
+
+from leukkit import (
+    classifiers,
+    datasets,
+    features,
+    locations,
+    profiles,
+    protocols,
+    results,
+    splits,
+)
+
+KEYS = ("dataset", "backbone", "classifier", "segmentation", "augmentation")
+PROTOCOLS = {
+    "published": protocols.published,
+    "image-level": protocols.image_level,
+    "patient": protocols.patient_level,
+    "leak-free": protocols.leak_free,
+}
+
+
+class Run(NamedTuple):
+    """One trained and tested classifier, in the paper's own terms.
+
+    ``dataset`` and ``backbone`` are the paper's; a profile says what stands in for them.
+    """
+
+    dataset: str
+    backbone: str
+    classifier: str
+    segmentation: bool
+    augmentation: bool
+
+    @property
+    def images(self):
+        """Data set, segmentation and augmentation: what tells the images of two runs apart."""
+        return self.dataset, self.segmentation, self.augmentation
+
+    @property
+    def model(self):
+        """Name of the run's folder, e.g. ``all-idb2_densenet201_svm_segmented_augmented``."""
+        steps = ["segmented"] * self.segmentation + ["augmented"] * self.augmentation
+        return "_".join([self.dataset, self.backbone, self.classifier, *steps])
+
+
+def plan(card, profile):
+    """List the runs that the card's tables need and the profile can make, each once.
+
+    Args:
+        card: A `papers.Card` whose tables name runs by `KEYS`.
+        profile: Numbers of a profile; its ``datasets`` and ``backbones`` map the paper's names to
+            what is used, and what they leave out is not run. ``extra_runs`` adds runs that the
+            paper did not print.
+
+    Returns:
+        List of `Run`, ordered so that runs on the same images follow each other.
+    """
+    cells = card.cells()
+    printed = cells.loc[cells[list(KEYS)].notna().all(axis=1), list(KEYS)]
+    rows = printed.astype(object).itertuples(index=False)  # plain bools, for JSON
+    runs = {Run(*row) for row in rows} | {Run(**extra) for extra in profile["extra_runs"]}
+    possible = [
+        run
+        for run in runs
+        if run.dataset in profile["datasets"] and run.backbone in profile["backbones"]
+    ]
+    return sorted(possible, key=lambda run: (run.images, run))
+
+
+def load_cells(profile, dataset):
+    """Load what the profile uses for one of the paper's data sets: its training phase."""
+    cells = datasets.load(profile["datasets"][dataset])
+    chosen = cells[cells["split"].fillna("training") == "training"].reset_index(drop=True)
+    chosen.attrs = cells.attrs
+    return chosen
+
+
+def divide(cells, profile, dataset, protocol, augmentation):
+    """Divide the images of a data set by a protocol, with the profile's numbers.
+
+    Returns:
+        A `protocols.Protocol`.
+    """
+    counts = profile["counts"][dataset] if augmentation else None
+    common = {"seed": profile["seed"], "tuning_folds": profile["grid_folds"]}
+    if protocol == "published":
+        return protocols.published(cells, counts, test=profile["test_share"], **common)
+    missing = {"missing": profile["unknown_identity"]} if protocol == "leak-free" else {}
+    make = PROTOCOLS[protocol]
+    return make(cells, counts, folds=profile["folds"], **common, **missing)
+
+
+def leakage(profile, dataset, names, augmentation=False):
+    """Measure what leaks under several protocols.
+
+    Args:
+        profile: The profile's numbers.
+        dataset: The paper's name of a data set.
+        names: Names in `PROTOCOLS`.
+        augmentation: Whether the protocols augment.
+
+    Returns:
+        Frame, one row per protocol: the shares (0..1) of `splits.leakage` over all test images
+        of all folds; NA where the data set does not know.
+    """
+    cells = load_cells(profile, dataset)
+    rows = {}
+    for name in names:
+        divided = divide(cells, profile, dataset, name, augmentation)
+        table = splits.leakage(divided.cells, divided.folds).drop(columns="fold")
+        images = table.pop("test_images")
+        shares = table.mul(images, axis=0).sum(skipna=False) / images.sum()
+        rows[name] = {"test images": int(images.sum()), **shares}
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("protocol")
+
+
+def run(card, profile_name, protocol, runs=None, results_dir=None):
+    """Make the runs of a protocol that are not finished yet.
+
+    Args:
+        card: A `papers.Card`.
+        profile_name: ``"sample"``, ``"paper"`` or the path of a profile's TOML file.
+        protocol: One of `PROTOCOLS`.
+        runs: List of `Run`; None for all of `plan`.
+        results_dir: Folder of the results; None for ``results`` of the project.
+
+    Returns:
+        The runs' folders, in the order of ``runs``.
+
+    Raises:
+        results.ConfigurationError: A finished fold was made with other settings.
+    """
+    profile = profiles.load(card, profile_name)
+    runs = plan(card, profile) if runs is None else runs
+    base = results_dir or locations.results_dir()
+    place = (base, card.key, profiles.label(profile_name), protocol)
+    for images, same_images in itertools.groupby(runs, lambda this: this.images):
+        dataset, _, augmentation = images
+        cells = load_cells(profile, dataset)
+        divided = divide(cells, profile, dataset, protocol, augmentation)
+        for _, same_features in itertools.groupby(same_images, lambda this: this.backbone):
+            _make_folds(card, profile, protocol, list(same_features), divided, place)
+    return [results.fold_dir(*place, this.model, 0).parent for this in runs]
+
+
+def extract(profile, this, cells):
+    """Extract the features of a run for the images ``cells``, from the cache where they are."""
+    return features.extract(
+        cells,
+        profile["backbones"][this.backbone],
+        image_size=profile["image_size"],
+        weights=profiles.weights(profile),
+        segmentation=profile["segmentation"] if this.segmentation else None,
+        seed=profile["seed"],
+        normalization=profile["normalization"],
+    )
+
+
+def fit(this, profile, training, labels, tuning):
+    """Fit the classifier of a run.
+
+    Args:
+        this: The `Run`; a classifier named ``…-scaled`` standardises the features first.
+        profile: The profile's numbers.
+        training: float32 features (images, features).
+        labels: Class names (images,).
+        tuning: The grid search's folds: a number, or ``(train, test)`` positions.
+    """
+    name, scale = this.classifier.removesuffix("-scaled"), this.classifier.endswith("-scaled")
+    if name == "svm":
+        return classifiers.grid_search_svm(
+            training,
+            labels,
+            c=profile["c"],
+            gamma=profile["gamma"],
+            kernels=profile["kernels"],
+            folds=tuning,
+            scale=scale,
+        )
+    fits = {"rf": classifiers.fit_random_forest, "xgboost": classifiers.fit_xgboost}
+    return fits[name](training, labels, seed=profile["seed"], scale=scale)
+
+
+def predictions(fitted, cells, scores_of, classes):
+    """Return the prediction frame of the images: who they are, and a score for each class."""
+    table = cells[["image_id", "identity", "label"]].reset_index(drop=True)
+    scores = classifiers.class_scores(fitted, scores_of, classes)
+    return table.join(pd.DataFrame(scores, columns=[f"prob_{name}" for name in classes]))
+
+
+def _make_folds(card, profile, protocol, runs, divided, place):
+    """Make the folds that are missing of runs on the same features, several at a time."""
+    missing = []
+    for this in runs:
+        for number, fold in enumerate(divided.folds):
+            folder = results.fold_dir(*place, this.model, number)
+            configuration = _configuration(card, profile, protocol, this, divided.cells, fold)
+            if not results.is_done(folder, configuration):
+                missing.append((this, folder, configuration, fold, divided.tuning[number]))
+    if missing:
+        extracted = extract(profile, runs[0], divided.cells)
+        joblib.Parallel(n_jobs=profile["jobs"])(
+            joblib.delayed(_make_fold)(profile, divided.cells, extracted, *fold) for fold in missing
+        )
+
+
+def _make_fold(profile, cells, extracted, this, folder, configuration, fold, tuning):
+    started = time.monotonic()
+    labels = cells["label"].to_numpy(dtype=object)
+    fitted = fit(this, profile, extracted[fold.train], labels[fold.train], tuning)
+    parts = {"predictions": fold.test, "training_predictions": fold.train}
+    classes = list(cells.attrs["classes"])
+    tables = {
+        part: predictions(fitted, cells.iloc[positions], extracted[positions], classes)
+        for part, positions in parts.items()
+    }
+    selected = {}
+    if hasattr(fitted, "best_params_"):
+        selected = dict(fitted.best_params_)
+        tables["grid"] = pd.DataFrame(fitted.cv_results_).drop(columns="params")
+    results.write_fold(
+        folder,
+        configuration,
+        tables.pop("predictions"),
+        tables=tables,
+        seed=profile["seed"],
+        seconds=time.monotonic() - started,
+        selected=selected,
+        images={"training": len(fold.train), "test": len(fold.test)},
+    )
+
+
+def _configuration(card, profile, protocol, this, cells, fold):
+    backbone = profile["backbones"][this.backbone]
+    used = ("image_size", "normalization", "seed", "c", "gamma", "kernels", "grid_folds")
+    return {
+        "paper": card.key,
+        "protocol": protocol,
+        "run": this._asdict(),
+        "dataset": profile["datasets"][this.dataset],
+        "backbone": backbone,
+        "weights": features.weights_id(backbone, profiles.weights(profile), profile["seed"]),
+        "segmentation": profile["segmentation"] if this.segmentation else None,
+        "classes": list(cells.attrs["classes"]),
+        "training": results.cells_digest(cells, fold.train),
+        "test": results.cells_digest(cells, fold.test),
+        **{name: profile[name] for name in used},
+    }

@@ -1,0 +1,193 @@
+"""The classifiers on feature vectors: their interface, their scores, their errors."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import xgboost
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.special import expit
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.metrics import roc_auc_score
+from sklearn.preprocessing import StandardScaler
+
+from leukkit import classifiers
+
+
+def made_up(classes=("healthy", "ALL"), images=90, seed=0):
+    generator = np.random.default_rng(seed)
+    labels = np.arange(images) % len(classes)
+    features = generator.normal(size=(images, 6)).astype(np.float32)
+    features[:, 0] += 1.5 * labels
+    features[:, 1] *= 3
+    return features, np.array(classes)[labels]
+
+
+def svm(features, labels, scale=False, **settings):
+    small = {"c": (1, 10), "gamma": (0.1, 0.01), "folds": 3, **settings}
+    return classifiers.grid_search_svm(features, labels, scale=scale, **small)
+
+
+FITS = {
+    "svm": svm,
+    "random forest": classifiers.fit_random_forest,
+    "xgboost": classifiers.fit_xgboost,
+}
+BINARY = ("healthy", "ALL")
+SMEARS = ("benign", "early", "pre", "pro")
+fits = pytest.mark.parametrize("fit", FITS.values(), ids=FITS.keys())
+
+
+@fits
+@pytest.mark.parametrize("scale", [False, True])
+@pytest.mark.parametrize("classes", [BINARY, SMEARS])
+def test_scores_are_a_distribution_whose_largest_is_the_prediction(fit, scale, classes):
+    fitted = fit(*made_up(classes), scale=scale)
+    new, truth = made_up(classes, seed=1)
+    scores = classifiers.class_scores(fitted, new, classes)
+    assert scores.shape == (90, len(classes))
+    assert scores.dtype == np.float64
+    np.testing.assert_allclose(scores.sum(axis=1), 1)
+    assert scores.min() >= 0
+    predicted = fitted.predict(new)
+    assert set(predicted) <= set(classes)
+    unique = (np.sort(scores, axis=1)[:, -1] - np.sort(scores, axis=1)[:, -2]) > 0
+    assert unique.mean() > 0.9
+    assert (np.array(classes)[scores.argmax(axis=1)] == predicted)[unique].all()
+    assert (predicted == truth).mean() > 1 / len(classes) + 0.1
+
+
+@fits
+def test_columns_follow_the_order_asked_for(fit):
+    fitted = fit(*made_up())
+    new = made_up(seed=1)[0]
+    one = classifiers.class_scores(fitted, new, ["healthy", "ALL"])
+    other = classifiers.class_scores(fitted, new, ["ALL", "healthy"])
+    assert (one == other[:, ::-1]).all()
+
+
+@fits
+def test_labels_may_be_a_pandas_column(fit):
+    features, labels = made_up()
+    column = pd.Series(labels, dtype=pd.StringDtype("python"))
+    assert (
+        fit(features, column).predict(features).tolist()
+        == fit(features, labels).predict(features).tolist()
+    )
+
+
+def test_scores_of_an_svm_are_the_logistic_of_its_decision_values():
+    fitted = svm(*made_up())
+    new, truth = made_up(seed=1)
+    decision = fitted.decision_function(new)  # positive: the alphabetically last, healthy
+    scores = classifiers.class_scores(fitted, new, BINARY)
+    np.testing.assert_allclose(scores[:, 0], expit(decision))
+    assert roc_auc_score(truth == "ALL", scores[:, 1]) == roc_auc_score(truth == "ALL", -decision)
+
+
+def test_random_forest_is_scikit_learns_with_default_settings():
+    features, labels = made_up()
+    expected = RandomForestClassifier(random_state=3).fit(features, labels)
+    found = classifiers.fit_random_forest(features, labels, seed=3)
+    new = made_up(seed=1)[0]
+    assert (found.predict_proba(new) == expected.predict_proba(new)).all()
+    other = classifiers.fit_random_forest(features, labels, seed=4)
+    assert (found.predict_proba(new) != other.predict_proba(new)).any()
+
+
+def test_xgboost_is_the_librarys_with_default_settings():
+    features, labels = made_up()
+    expected = xgboost.XGBClassifier(random_state=3).fit(features, labels == "healthy")
+    found = classifiers.fit_xgboost(features, labels, seed=3)
+    new = made_up(seed=1)[0]
+    np.testing.assert_allclose(found.predict_proba(new), expected.predict_proba(new), atol=1e-6)
+    assert found.classes_.tolist() == ["ALL", "healthy"]
+
+
+@fits
+def test_scaling_makes_the_unit_of_a_feature_irrelevant(fit):
+    features, labels = made_up()
+    new = made_up(seed=1)[0]
+    units = np.array([1, 1024, 0.25, 1, 1, 8], np.float32)  # powers of two: no rounding
+    one = fit(features, labels, scale=True)
+    other = fit(features * units, labels, scale=True)
+    assert one.predict(new).tolist() == other.predict(new * units).tolist()
+
+
+def test_scaled_svm_standardizes_by_the_training_images():
+    features, labels = made_up()
+    scaler = StandardScaler().fit(features)
+    new = made_up(seed=1)[0]
+    by_hand = svm(scaler.transform(features), labels).best_estimator_
+    pipeline = svm(features, labels, scale=True).best_estimator_
+    assert pipeline[:-1].transform(new) == pytest.approx(scaler.transform(new))
+    assert pipeline.classes_.tolist() == by_hand.classes_.tolist()
+
+
+@fits
+def test_one_class_only(fit):
+    features, _ = made_up()
+    with pytest.raises(ValueError, match=r"one class only \(ALL\)"):
+        fit(features, np.full(len(features), "ALL"))
+
+
+@fits
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_values_that_are_not_finite(fit, bad):
+    features, labels = made_up()
+    features[[7, 9], 2] = bad
+    with pytest.raises(ValueError, match=r"2 of 90 rows.*first: row 7"):
+        fit(features, labels)
+
+
+@fits
+@pytest.mark.parametrize("missing", [None, pd.NA, np.nan])
+def test_missing_labels(fit, missing):
+    features, labels = made_up()
+    labels = labels.astype(object)
+    labels[3] = missing
+    with pytest.raises(ValueError, match="1 of 90 labels are missing"):
+        fit(features, labels)
+
+
+@fits
+def test_features_and_labels_of_different_length(fit):
+    features, labels = made_up()
+    with pytest.raises(ValueError, match=r"\(90, 6\) for 89 labels"):
+        fit(features, labels[:-1])
+
+
+def test_fewer_images_of_a_class_than_folds():
+    features, labels = made_up()
+    kept = np.r_[np.flatnonzero(labels == "healthy"), np.flatnonzero(labels == "ALL")[:4]]
+    with pytest.raises(ValueError, match="class 'ALL' has 4 images, fewer than the 5 folds"):
+        svm(features[kept], labels[kept], folds=5)
+
+
+def test_a_fold_that_trains_on_one_class():
+    features, labels = made_up()
+    every = np.arange(len(labels))
+    folds = [(every, every), (every[labels == "ALL"], every)]
+    with pytest.raises(ValueError, match="fold 1 of the grid search has only images of"):
+        svm(features, labels, folds=folds)
+
+
+@fits
+def test_scores_for_other_classes_than_it_was_fitted_to(fit):
+    features, labels = made_up()
+    with pytest.raises(ValueError, match=r"fitted to the classes \['ALL', 'healthy'\]"):
+        classifiers.class_scores(fit(features, labels), features, SMEARS)
+
+
+@given(st.lists(st.floats(-30, 30), min_size=2, max_size=20))
+def test_svm_scores_keep_the_order_of_the_decision_values(values):
+    class Machine:
+        classes_ = np.array(["ALL", "healthy"])
+
+        def decision_function(self, features):
+            return features[:, 0]
+
+    decision = np.sort(np.array(values))
+    scores = classifiers.class_scores(Machine(), decision[:, np.newaxis], BINARY)
+    assert (np.diff(scores[:, 0]) >= 0).all()
+    assert ((scores[:, 0] > 0.5) <= (decision > 0)).all()

@@ -1,0 +1,402 @@
+"""Feature extraction: what is computed, and what the cache may and may not give back."""
+
+import hashlib
+import os
+import pathlib
+import subprocess
+import sys
+import threading
+import warnings
+
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+
+from leukkit import augmentation, feature_cache, features, models
+from leukkit.preprocessing import Preparation, prepare
+
+SMALL = {"backbone": "mobilenet-0.25", "image_size": 32, "weights": None, "batch_size": 4}
+
+
+def make_cells(folder, count=10, seed=0):
+    """Stained blobs on a light ground, as PNG, in the columns that extraction uses."""
+    generator = np.random.default_rng(seed)
+    records = []
+    for number in range(count):
+        image = np.full((48, 48, 3), 230, np.uint8)
+        size = int(generator.integers(14, 22))
+        cv2.circle(image, (24, 24), size, (220, 150, 210), -1)  # blue, green, red
+        cv2.circle(image, (24, 24), size * 2 // 3, generator.integers(60, 120, 3).tolist(), -1)
+        path = folder / f"{seed}-{number}.png"
+        cv2.imwrite(str(path), image)
+        records.append(
+            {
+                "image_id": f"cell-{number}",
+                "path": str(path),
+                "label": ("healthy", "ALL")[number % 2],
+                "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+            }
+        )
+    return pd.DataFrame(records, dtype=pd.StringDtype("python"))
+
+
+@pytest.fixture
+def cells(tmp_path):
+    folder = tmp_path / "images"
+    folder.mkdir()
+    return make_cells(folder)
+
+
+@pytest.fixture
+def cache(tmp_path):
+    return tmp_path / "cache"
+
+
+@pytest.fixture(scope="module")
+def built():
+    return {}
+
+
+@pytest.fixture(autouse=True)
+def build_each_network_once(monkeypatch, built):
+    """Building and tracing a network takes longer than all the images of a test."""
+
+    def build(*settings):
+        if settings[2] is not None:  # a file, which the test may change
+            return models.build_backbone(*settings)
+        if settings not in built:
+            built[settings] = models.build_backbone(*settings)
+        return built[settings]
+
+    monkeypatch.setattr(features, "build_backbone", build)
+
+
+@pytest.fixture
+def computed(monkeypatch):
+    """The number of images that go through a network, one entry for each batch."""
+    counts = []
+    predict = features._predict
+
+    def counting(network, backbone, images, *settings):
+        counts.append(len(images))
+        return predict(network, backbone, images, *settings)
+
+    monkeypatch.setattr(features, "_predict", counting)
+    return counts
+
+
+def extract(cells, cache, **settings):
+    return features.extract(cells, cache_dir=cache, **{**SMALL, **settings})
+
+
+def shards(cache):
+    return sorted(cache.rglob("*.npy"))
+
+
+def no_network(*arguments):
+    raise AssertionError("the network was built")
+
+
+def test_features_are_those_of_the_network(cells, cache):
+    found = extract(cells, cache)
+    network = models.build_backbone("mobilenet-0.25", 32, None, seed=0)
+    pixels = prepare(cells, Preparation(32))
+    expected = network(models.prepare_input("mobilenet-0.25", pixels), training=False)
+    assert found.dtype == np.float32
+    assert found.shape == (10, 256)
+    np.testing.assert_allclose(found, np.asarray(expected), rtol=1e-4, atol=1e-6)
+    assert len(np.unique(found, axis=0)) == 10
+
+
+def test_unit_normalization_divides_by_255(cells, cache):
+    found = extract(cells, cache, normalization="unit")
+    network = models.build_backbone("mobilenet-0.25", 32, None, seed=0)
+    expected = network(prepare(cells, Preparation(32)).astype(np.float32) / 255, training=False)
+    np.testing.assert_allclose(found, np.asarray(expected), rtol=1e-4, atol=1e-6)
+
+
+def test_a_second_run_needs_no_network(cells, cache, monkeypatch):
+    first = extract(cells, cache)
+    monkeypatch.setattr(features, "build_backbone", no_network)
+    monkeypatch.setattr(features, "prepare", no_network)
+    assert (extract(cells, cache) == first).all()
+
+
+def test_a_second_run_does_not_import_tensorflow(cells, cache, tmp_path):
+    extract(cells, cache)
+    cells.to_pickle(tmp_path / "cells.pickle")
+    script = (
+        "import sys, pandas\n"
+        "from leukkit import features\n"
+        f"cells = pandas.read_pickle({str(tmp_path / 'cells.pickle')!r})\n"
+        f"features.extract(cells, cache_dir={str(cache)!r}, **{SMALL!r})\n"
+        "assert not {'tensorflow', 'keras'} & set(sys.modules)\n"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True)
+
+
+def test_order_and_other_images_do_not_matter(cells, cache, tmp_path, computed):
+    first = extract(cells, cache)
+    order = np.random.default_rng(0).permutation(len(cells))[:7]
+    computed.clear()
+    assert (extract(cells.iloc[order], cache) == first[order]).all()
+    assert computed == []
+    apart = extract(cells.iloc[order[::-1]], tmp_path / "another cache")
+    np.testing.assert_allclose(apart, first[order[::-1]], rtol=1e-4, atol=1e-6)
+
+
+def test_only_new_images_are_computed(cells, cache, computed):
+    extract(cells.iloc[:6], cache)
+    computed.clear()
+    extract(cells, cache)
+    assert sum(computed) == 4
+
+
+def test_byte_identical_images_are_computed_once(cells, cache, computed):
+    twice = pd.concat([cells, cells.assign(image_id=cells["image_id"] + "-again")])
+    found = extract(twice.reset_index(drop=True), cache)
+    assert sum(computed) == 10
+    assert (found[:10] == found[10:]).all()
+
+
+def test_a_moved_file_is_known_by_its_content(cells, cache, tmp_path, monkeypatch):
+    first = extract(cells, cache)
+    monkeypatch.setattr(features, "build_backbone", no_network)
+    moved = cells.assign(path=str(tmp_path / "gone.png"))
+    assert (extract(moved, cache) == first).all()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"seed": 1},  # other random weights
+        {"normalization": "unit"},
+        {"image_size": 33},
+        {"segmentation": {"fallback": "highest-cluster"}},
+        {"backbone": "mobilenetv2"},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_other_settings_are_computed_anew(cells, cache, computed, change):
+    first = extract(cells, cache)
+    computed.clear()
+    other = extract(cells, cache, **change)
+    assert sum(computed) == 10
+    assert other.shape != first.shape or not np.allclose(other, first)
+    computed.clear()
+    assert (extract(cells, cache) == first).all()
+    assert computed == []
+
+
+def test_the_content_of_the_weights_file_decides_not_its_name(cells, cache, computed, tmp_path):
+    one, other = tmp_path / "one.weights.h5", tmp_path / "other.weights.h5"
+    models.build_backbone("mobilenet-0.25", 32, None, seed=1).save_weights(one)
+    other.write_bytes(one.read_bytes())
+    first = extract(cells, cache, weights=one)
+    computed.clear()
+    assert (extract(cells, cache, weights=other) == first).all()
+    assert computed == []
+    models.build_backbone("mobilenet-0.25", 32, None, seed=2).save_weights(one)
+    assert not np.allclose(extract(cells, cache, weights=one), first)
+
+
+def test_each_augmented_copy_has_its_own_features(cells, cache, computed, tmp_path):
+    path = tmp_path / "weights.weights.h5"  # so that the seed is the augmentation's alone
+    models.build_backbone("mobilenet-0.25", 32, None).save_weights(path)
+    plain = extract(cells, cache, weights=path)
+    expanded = augmentation.expand(cells, {"healthy": 10, "ALL": 10})
+    computed.clear()
+    found = extract(expanded, cache, weights=path)
+    assert sum(computed) == 10  # the originals are known
+    assert (found[:10] == plain).all()
+    assert len(np.unique(found, axis=0)) == 20
+    computed.clear()
+    other_seed = extract(expanded, cache, weights=path, seed=1)
+    assert sum(computed) == 10
+    assert (other_seed[:10] == plain).all()
+    assert not np.allclose(other_seed[10:], found[10:])
+
+
+def test_a_center_crop_has_its_own_features(cells, cache, computed):
+    extract(cells, cache)
+    computed.clear()
+    extract(cells.assign(crop=pd.array([24] * 10, dtype="Int64")), cache)
+    assert sum(computed) == 10
+
+
+@pytest.mark.parametrize("damage", ["changed", "cut", "empty"])
+def test_a_damaged_shard_is_reported_and_computed_again(cells, cache, computed, damage):
+    first = extract(cells, cache)
+    (shard,) = shards(cache)
+    content = bytearray(shard.read_bytes())
+    content[-5] ^= 1
+    shard.write_bytes({"changed": content, "cut": content[:-900], "empty": b""}[damage])
+    computed.clear()
+    with pytest.warns(UserWarning, match=f"{shard.name} are damaged.*computed again"):
+        assert (extract(cells, cache) == first).all()
+    assert sum(computed) == 10
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert (extract(cells, cache) == first).all()
+
+
+def test_a_run_that_dies_keeps_its_finished_shards(cells, cache, monkeypatch, computed):
+    monkeypatch.setattr(feature_cache, "SHARD_ROWS", 4)
+    predict = features._predict
+
+    def dying(*arguments):
+        if len(computed) == 2:
+            raise KeyboardInterrupt
+        return predict(*arguments)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(features, "_predict", dying)
+        with pytest.raises(KeyboardInterrupt):
+            extract(cells, cache)
+    assert len(shards(cache)) == 2
+    computed.clear()
+    extract(cells, cache)
+    assert sum(computed) == 2
+
+
+def test_a_write_that_dies_leaves_nothing_to_be_read(tmp_path, monkeypatch):
+    def dying(path, content):
+        with path.open("wb") as file:
+            file.write(content[:100])
+        raise KeyboardInterrupt
+
+    keys, rows = [bytes(32)], np.ones((1, 3), np.float32)
+    with monkeypatch.context() as patched:
+        patched.setattr(pathlib.Path, "write_bytes", dying)
+        with pytest.raises(KeyboardInterrupt):
+            feature_cache.write(tmp_path, keys, rows)
+    table = np.zeros((1, 3), np.float32)
+    assert not feature_cache.read(tmp_path, keys, table).any()
+    feature_cache.write(tmp_path, keys, rows)
+    assert feature_cache.read(tmp_path, keys, table).all()
+    assert (table == 1).all()
+
+
+def test_the_unfinished_file_of_another_run_is_left_alone(tmp_path):
+    unfinished = tmp_path / ".0f.npy.abc.npy"
+    unfinished.write_bytes(b"half")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        feature_cache.read(tmp_path, [bytes(32)], np.zeros((1, 3), np.float32))
+    assert unfinished.exists()
+
+
+def test_keys_may_hold_any_byte(tmp_path):
+    """NumPy's text types drop zero bytes at the end of a key."""
+    keys = [bytes(32), b"a" + bytes(31), bytes(31) + b"a", b"\xff" * 32]
+    rows = np.arange(8, dtype=np.float32).reshape(4, 2)
+    feature_cache.write(tmp_path, keys, rows)
+    table = np.full((4, 2), np.nan, np.float32)
+    assert feature_cache.read(tmp_path, keys[::-1], table).all()
+    assert (table == rows[::-1]).all()
+
+
+def test_runs_that_share_a_cache_at_the_same_time(tmp_path):
+    """Eight writers and readers of overlapping keys: every row found is the right one."""
+    keys = [hashlib.sha256(bytes([number])).digest() for number in range(64)]
+    truth = np.random.default_rng(0).normal(size=(64, 16)).astype(np.float32)
+    problems = []
+
+    def run(number):
+        table = np.zeros_like(truth)
+        for start in range(0, 64, 8):
+            rows = (np.arange(8) + start + 4 * number) % 64
+            feature_cache.write(tmp_path, [keys[row] for row in rows], truth[rows])
+            found = feature_cache.read(tmp_path, keys, table)
+            if not found[rows].all() or (table[found] != truth[found]).any():
+                problems.append((number, start))
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        threads = [threading.Thread(target=run, args=(number,)) for number in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert problems == []
+    assert len(shards(tmp_path)) == 16  # equal shards have equal names
+
+
+def test_the_default_cache_is_leukkits_own(cells, tmp_path, monkeypatch):
+    monkeypatch.setenv("LEUKKIT_CACHE_DIR", str(tmp_path / "own"))
+    extract(cells, None)
+    assert len(shards(tmp_path / "own" / "features")) == 1
+
+
+def test_a_cache_that_cannot_be_written(cells, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(OSError, match="LEUKKIT_CACHE_DIR"):
+        extract(cells, tmp_path / "file")
+
+
+def test_no_images_at_all(cells, cache, monkeypatch):
+    monkeypatch.setattr(features, "build_backbone", no_network)
+    assert extract(cells.iloc[:0], cache).shape == (0, 256)
+
+
+def test_features_that_are_not_finite_are_not_kept(cells, cache, monkeypatch):
+    def overflowing(*arguments):
+        network = models.build_backbone(*arguments)
+        network.set_weights([np.full_like(values, 1e30) for values in network.get_weights()])
+        return network
+
+    with monkeypatch.context() as patched:
+        patched.setattr(features, "build_backbone", overflowing)
+        # The unbounded VGG-19: a ReLU6 would hide the overflow.
+        with pytest.raises(ValueError, match="vgg19 gave features that are not finite"):
+            extract(cells, cache, backbone="vgg19")
+    assert shards(cache) == []
+
+
+def test_an_unreadable_image_is_named(cells, cache):
+    pathlib.Path(cells["path"][3]).write_bytes(b"not an image")
+    with pytest.raises(ValueError, match=r"0-3\.png"):
+        extract(cells, cache)
+
+
+def test_cells_without_a_hash(cells, cache):
+    cells.loc[2, "sha256"] = pd.NA
+    with pytest.raises(ValueError, match="1 images have no hash"):
+        extract(cells, cache)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"backbone": "vgg20"}, "'vgg20'.*densenet201"),
+        ({"normalization": "none"}, "'none'.*backbone"),
+        ({"image_size": 16}, "at least 32"),
+    ],
+)
+def test_wrong_settings(cells, cache, wrong, message):
+    with pytest.raises(ValueError, match=message):
+        extract(cells, cache, **wrong)
+
+
+def test_real_cells_with_real_weights_tell_the_classes_apart(cache):
+    data = os.environ.get("LEUKKIT_TEST_DATA")
+    if not data:
+        pytest.skip("LEUKKIT_TEST_DATA is not set")
+    weights = pathlib.Path(data).parent / "weights" / "mobilenet_2_5_224_tf_no_top.h5"
+    if not weights.exists():
+        pytest.skip(f"no MobileNet weights at {weights}")
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.model_selection import cross_val_score
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    from leukkit import datasets
+
+    every = datasets.load("cnmc-2019", pathlib.Path(data) / "cnmc-2019-subset")
+    chosen = every.groupby("label").sample(60, random_state=0).reset_index(drop=True)
+    found = features.extract(chosen, "mobilenet-0.25", 96, weights, cache)
+    assert found.min() >= 0 and found.max() <= 6  # ReLU6
+    classifier = make_pipeline(StandardScaler(), LogisticRegression(C=0.01))
+    scores = cross_val_score(classifier, found, chosen["label"].to_numpy(object), scoring="roc_auc")
+    assert scores.mean() > 0.65
