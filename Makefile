@@ -3,8 +3,9 @@
 # make bench       each speed ratio from one run
 # make notebooks   run the notebooks on the sample and keep their outputs (before a commit)
 #
-# PAPER=farag2025  one paper only            PROFILE=sample|paper|FILE.toml
-# DATA=folder      holds the data sets (LEUKKIT_DATA_DIR); for make test: real cells (LEUKKIT_TEST_DATA)
+# PAPER=farag2025  one paper's notebooks only
+# PROFILE=…        for reproduce: sample (default), paper, or a TOML file; the tests compare the sample
+# DATA=folder      for reproduce: the data sets (LEUKKIT_DATA_DIR); for test: real cells (LEUKKIT_TEST_DATA)
 
 SHELL := /bin/bash
 # The first of these that really starts and is 3.11 to 3.13 (version managers leave launchers that do not).
@@ -15,7 +16,8 @@ PROFILE ?= sample
 PAPER ?= all
 RUN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
-NOTEBOOKS := $(wildcard notebooks/*.ipynb)
+NOTEBOOKS = $(if $(filter all,$(PAPER)),$(wildcard notebooks/*.ipynb),$(shell grep -l '"$(PAPER)"' notebooks/*.ipynb))
+SCRATCH ?= $(abspath $(VENV))/scratch
 
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
@@ -24,21 +26,23 @@ export TF_CPP_MIN_LOG_LEVEL ?= 2
 reproduce: $(INSTALLED)
 	$(RUN)/leukkit reproduce $(PAPER) --profile $(PROFILE) $(if $(DATA),--data-dir $(DATA))
 
-test: lint unit notebook-test
+# In a folder of its own: a stale result or cached feature would let a broken cell pass.
+test: lint
+	folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && \
+	$(MAKE) --no-print-directory unit notebook-test SCRATCH=$$folder
 
 lint: $(INSTALLED)
 	$(RUN)/ruff check .
 	$(RUN)/ruff format --check .
 
 unit: $(INSTALLED)
-	$(if $(DATA),LEUKKIT_TEST_DATA=$(abspath $(DATA))) $(RUN)/python -m pytest
+	$(if $(DATA),LEUKKIT_TEST_DATA=$(abspath $(DATA))) LEUKKIT_CACHE_DIR=$(SCRATCH)/cache \
+	$(RUN)/python -m pytest -n 2 --dist loadfile --durations 10
 
-# In folders of their own: a stale result or feature would let a broken cell pass.
 notebook-test: $(INSTALLED)
-	folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && \
-	LEUKKIT_PROFILE=sample LEUKKIT_RESULTS_DIR=$$folder/results LEUKKIT_CACHE_DIR=$$folder/cache TQDM_DISABLE=1 \
-	$(RUN)/python -m pytest -p tests.notebooks.plugin --nbval-lax --nbval-current-env --nbval-cell-timeout 1200 \
-	--nbval-sanitize-with tests/notebooks/sanitize.cfg --durations 5 $(NOTEBOOKS)
+	LEUKKIT_PROFILE=sample LEUKKIT_DATA_DIR= LEUKKIT_RESULTS_DIR=$(SCRATCH)/results LEUKKIT_CACHE_DIR=$(SCRATCH)/cache \
+	TQDM_DISABLE=1 $(RUN)/python -m pytest -p tests.notebooks.plugin --nbval-lax --nbval-current-env \
+	--nbval-cell-timeout 1800 --nbval-sanitize-with tests/notebooks/sanitize.cfg --durations 5 $(NOTEBOOKS)
 
 notebooks: $(INSTALLED)
 	$(RUN)/leukkit reproduce all --profile sample --in-place

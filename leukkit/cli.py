@@ -7,6 +7,9 @@ import sys
 
 import leukkit
 
+DESCRIPTION = (
+    "What a leukemia image classifier is really worth: papers re-run, with and without leaks."
+)
 NOT_FOR_CLINICAL_USE = "Research software, not for clinical use."
 
 
@@ -34,7 +37,7 @@ def main(arguments=None):
 
 def _parser():
     parser = argparse.ArgumentParser(
-        prog="leukkit", description=__doc__, epilog=NOT_FOR_CLINICAL_USE
+        prog="leukkit", description=DESCRIPTION, epilog=NOT_FOR_CLINICAL_USE
     )
     parser.add_argument("--version", action="version", version=leukkit.__version__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")

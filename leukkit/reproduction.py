@@ -202,11 +202,14 @@ def predictions(fitted, cells, scores_of, classes):
 
 def _make_folds(card, profile, protocol, runs, divided, place):
     """Make the folds that are missing of runs on the same features, several at a time."""
+    backbone = profile["backbones"][runs[0].backbone]
+    weights = features.weights_id(backbone, profiles.weights(profile), profile["seed"])
     missing = []
     for this in runs:
         for number, fold in enumerate(divided.folds):
             folder = results.fold_dir(*place, this.model, number)
-            configuration = _configuration(card, profile, protocol, this, divided.cells, fold)
+            common = {"paper": card.key, "protocol": protocol, "weights": weights}
+            configuration = common | _configuration(profile, this, divided.cells, fold)
             if not results.is_done(folder, configuration):
                 missing.append((this, folder, configuration, fold, divided.tuning[number]))
     if missing:
@@ -242,16 +245,12 @@ def _make_fold(profile, cells, extracted, this, folder, configuration, fold, tun
     )
 
 
-def _configuration(card, profile, protocol, this, cells, fold):
-    backbone = profile["backbones"][this.backbone]
+def _configuration(profile, this, cells, fold):
     used = ("image_size", "normalization", "seed", "c", "gamma", "kernels", "grid_folds")
     return {
-        "paper": card.key,
-        "protocol": protocol,
         "run": this._asdict(),
         "dataset": profile["datasets"][this.dataset],
-        "backbone": backbone,
-        "weights": features.weights_id(backbone, profiles.weights(profile), profile["seed"]),
+        "backbone": profile["backbones"][this.backbone],
         "segmentation": profile["segmentation"] if this.segmentation else None,
         "classes": list(cells.attrs["classes"]),
         "training": results.cells_digest(cells, fold.train),

@@ -1,9 +1,8 @@
 """Files are written whole or not at all."""
 
 import contextlib
-import os
 import pathlib
-import tempfile
+import uuid
 
 
 @contextlib.contextmanager
@@ -16,11 +15,10 @@ def replace_when_done(path):
         OSError: The folder cannot be made or written to; the message names it.
     """
     path = pathlib.Path(path)
+    temporary = path.with_name(f".{path.stem}.{uuid.uuid4().hex}{path.suffix}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(
-            dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix
-        )
+        temporary.touch(exist_ok=False)  # with the permissions of any new file
     except OSError as error:
         raise type(error)(
             error.errno,
@@ -28,8 +26,6 @@ def replace_when_done(path):
             "Choose a folder you may write to (results: --results-dir; cache: LEUKKIT_CACHE_DIR)",
             str(path),
         ) from error
-    os.close(handle)
-    temporary = pathlib.Path(name)
     try:
         yield temporary
         temporary.replace(path)

@@ -7,6 +7,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
+from leukkit import svm_kernels
 from leukkit.svm_grid import ScalarProducts, SvmGridSearch
 
 GRID = {"C": [0.1, 10, 1000], "gamma": [1, 0.01, 0.0001], "kernel": ["rbf", "poly"]}
@@ -113,6 +114,19 @@ def test_kernels_by_hand():
     fit_kernel, test_kernel = products.kernel("poly", 0.5)
     np.testing.assert_allclose(fit_kernel, [[15.625, 1], [1, 0.125]])  # (5/2)³, (2/2)³, (1/2)³
     np.testing.assert_allclose(test_kernel, [[15.625, 0.125]])
+
+
+def test_matrices_larger_than_a_block(monkeypatch):
+    features, labels = made_up()
+    whole = ours(features, labels)
+    monkeypatch.setattr(svm_kernels, "ROWS_AT_A_TIME", 47)
+    blocks = ours(features, labels)
+    for name in ("mean_test_score", "std_test_score"):
+        np.testing.assert_allclose(blocks.cv_results_[name], whole.cv_results_[name], atol=1e-6)
+    new = made_up(seed=1)[0]
+    np.testing.assert_allclose(
+        blocks.decision_function(new), whole.decision_function(new), atol=1e-9
+    )
 
 
 def test_the_number_of_threads_changes_nothing():

@@ -55,15 +55,15 @@ def fetch(name, to=None):
             "the samples are drawn by the kit and need no download"
         )
     folder = to or data_dir()
+    if "kaggle" not in FACTS[name]:
+        raise FetchError(_steps(APPLICATION, name, pathlib.Path(folder or "DATA_FOLDER")))
     if folder is None:
         raise ValueError(
             "fetch into which folder? Set LEUKKIT_DATA_DIR to the folder that is to hold the data "
-            "sets, or pass to="
+            "sets, or pass --data-dir (in Python: to=)"
         )
     folder = pathlib.Path(folder).expanduser().absolute()
     target = folder / name
-    if "kaggle" not in FACTS[name]:
-        raise FetchError(_steps(APPLICATION, name, folder))
     if not target.exists() or not any(target.iterdir()):
         _link(target, _download(name, folder), name)
     _verify(name, target, folder)

@@ -30,6 +30,8 @@ def confusion_grid(predictions, ax=None):
         _confusion(panel, metrics.confusion(frame), name)
     for panel in axes[:, 1:].flat:
         panel.set_ylabel("")
+    for panel in axes[:-1].flat:
+        panel.set_xlabel("")
     for panel in axes.flat[len(predictions) :]:
         panel.set_axis_off()
     return axes

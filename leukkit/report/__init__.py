@@ -16,6 +16,7 @@ from leukkit.report.tables import (
 )
 
 __all__ = [
+    "SIDES",
     "compare",
     "compare_counts",
     "compare_grid",
@@ -133,10 +134,10 @@ def print_comparison(card, profile_name, results_dir=None):
     """Print published | reproduced | leak-free for every printed cell that names a run."""
     profile = profiles.load(card, profile_name)
     measured = measure(card, profile_name, results_dir, profile["bootstrap_draws"])
-    comparison = compare(card, measured)
-    if comparison.empty:
-        print(f"\n{card.key}: no run of this paper can be made yet")
+    if measured.empty:
+        print(f"\n{card.key}, profile {profiles.label(profile_name)}: nothing was run yet")
         return
+    comparison = compare(card, measured)
     made = comparison[["reproduced", "leak-free"]].notna().any(axis=1)
     print(f"\n{card.key}, profile {profiles.label(profile_name)}: ", end="")
     print(f"{made.sum()} of {len(comparison)} printed cells were run again")
