@@ -84,7 +84,6 @@ def _reproduce(options):
 
     if options.paper != "all":  # a wrong name must not cost the minutes of a run
         profiles.load(papers.load(options.paper), options.profile)
-    os.environ.setdefault("TQDM_DISABLE", "1")  # bars would fill the executed notebooks
     paths = notebooks.find(options.paper)
     for path in paths:
         executed = notebooks.execute(path)

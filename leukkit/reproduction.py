@@ -172,7 +172,7 @@ def fit(this, profile, training, labels, tuning):
     """Fit the classifier of a run.
 
     Args:
-        this: The `Run`; a classifier named ``…-scaled`` standardises the features first.
+        this: The `Run`; a classifier named ``…-scaled`` standardizes the features first.
         profile: The profile's numbers.
         training: float32 features (images, features).
         labels: Class names (images,).

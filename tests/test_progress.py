@@ -1,7 +1,8 @@
 from leukkit import progress
 
 
-def test_a_log_gets_plain_lines_and_every_item(capsys):
+def test_a_log_gets_plain_lines_and_every_item(capsys, monkeypatch):
+    monkeypatch.delenv("TQDM_DISABLE", raising=False)
     items = list(progress.progress(range(3), "hashing", unit="image", seconds_between_lines=0))
     assert items == [0, 1, 2]
     lines = capsys.readouterr().err.splitlines()

@@ -20,7 +20,7 @@ from leukkit.datasets.files import FORMAT_OF_SUFFIX
 from leukkit.datasets.official import FACTS
 
 SIDE = FACTS["cnmc-2019"]["side"]  # pixels
-FINAL_PHASE_CROP = 450  # the centre of a final-phase image is what the other phases show
+FINAL_PHASE_CROP = 450  # the center of a final-phase image is what the other phases show
 
 CELL_NAME = re.compile(r"UID_(?P<patient>H?\d+)_(?P<image>\d+)_\d+_(?P<kind>all|hem)", re.I)
 NUMBER_NAME = re.compile(r"\d+")

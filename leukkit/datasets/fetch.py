@@ -45,7 +45,7 @@ def fetch(name, to=None):
         Path of the data set's folder, ``<to>/<name>``.
 
     Raises:
-        FetchError: The data set is by application; or network, sign-in, licence or disk stand in
+        FetchError: The data set is by application; or network, sign-in, license or disk stand in
             the way; or what arrived is not the official data set. The message lists manual steps.
         ValueError: The name is not known, or there is no folder to put the data set into.
     """
@@ -76,7 +76,7 @@ def _download(name, folder):
     handle = FACTS[name]["kaggle"]
     try:
         return pathlib.Path(kagglehub.dataset_download(handle))
-    except Exception as error:  # network, sign-in, licence, disk: kagglehub has no common class
+    except Exception as error:  # network, sign-in, license, disk: kagglehub has no common class
         raise FetchError(
             f"kagglehub could not download {handle}: {type(error).__name__}: {error}\n"
             "Run the same command again to go on where the download stopped. A Kaggle account may "

@@ -10,7 +10,7 @@ FACTS = tomllib.loads(
     .joinpath("official.toml")
     .read_text(encoding="utf-8")
 )
-"""Data set name -> title, citation, licence, kaggle handle, classes, side, counts, known files."""
+"""Data set name -> title, citation, license, kaggle handle, classes, side, counts, known files."""
 
 
 def overview():

@@ -1,5 +1,6 @@
 """Run the notebooks and write them, executed, as HTML."""
 
+import os
 import pathlib
 import re
 import sys
@@ -66,7 +67,7 @@ def execute(path):
     )
     print(f"{path.name}: running", file=sys.stderr, flush=True)
     try:
-        client.execute()
+        client.execute(env={**os.environ, "TQDM_DISABLE": "1"})  # bars would fill the outputs
     except CellExecutionError as error:
         plain = re.sub(r"\x1b\[[0-9;]*m", "", str(error))  # without the traceback's colors
         raise NotebookError(f"{path.name} stopped:\n{plain}") from error
