@@ -21,16 +21,18 @@ def progress(iterable, description, total=None, unit="it", seconds_between_lines
 
     ``TQDM_DISABLE=1`` in the environment silences both forms.
     """
+    if os.environ.get("TQDM_DISABLE", "0") not in ("", "0"):  # tqdm's notebook bar overlooks it
+        yield from iterable
+        return
     if total is None and hasattr(iterable, "__len__"):
         total = len(iterable)
     in_notebook = tqdm.autonotebook.tqdm is not tqdm.std.tqdm
     if sys.stderr.isatty() or in_notebook:
         yield from tqdm.auto.tqdm(iterable, description, total, unit=unit, leave=False)
         return
-    silent = os.environ.get("TQDM_DISABLE", "0") not in ("", "0")
     last = time.monotonic()
     for done, item in enumerate(iterable, start=1):
         yield item
-        if not silent and time.monotonic() - last >= seconds_between_lines:
+        if time.monotonic() - last >= seconds_between_lines:
             last = time.monotonic()
             print(f"{description}: {done} of {total or '?'} {unit}s", file=sys.stderr, flush=True)

@@ -40,3 +40,5 @@ def test_notebooks_begin_alike_and_are_committed_executed(path):
     checked = [cell for cell in code if "nbval-check-output" in cell.metadata.get("tags", [])]
     assert checked and all(cell.outputs for cell in checked)
     assert path.stat().st_size < 3_000_000
+    outputs = [output for cell in code for output in cell.outputs]
+    assert not any("image/s]" in str(output) for output in outputs), "a progress bar was kept"
