@@ -13,7 +13,7 @@ more: a patient may lie in two blocks, and a block may hold two patients. ``sequ
 import re
 
 from leukkit.datasets.cells import DatasetError
-from leukkit.datasets.files import FORMAT_OF_SUFFIX
+from leukkit.datasets.files import FORMAT_OF_SUFFIX, images_named
 
 IMAGES_PER_BLOCK = 37  # 3,256 images of 89 patients: 36.6 each
 IMAGE_NAME = re.compile(r"WBC-(?:(Benign)|Malignant-(Early|Pre|Pro))-(\d+)", re.I)
@@ -26,12 +26,9 @@ def find(files):
     Args:
         files: Paths of any files; only their names matter.
     """
-    found = [
-        path
-        for path in files
-        if path.suffix.lower() in FORMAT_OF_SUFFIX and IMAGE_NAME.fullmatch(path.stem)
-    ]
-    return sorted(found, key=lambda path: (*_class_and_number(path), str(path)))
+    return sorted(
+        images_named(files, IMAGE_NAME), key=lambda path: (*_class_and_number(path), str(path))
+    )
 
 
 def records(files, root):

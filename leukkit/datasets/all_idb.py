@@ -7,7 +7,7 @@ copies in circulation hold other sizes too, which `leukkit.datasets.check` repor
 import re
 
 from leukkit.datasets.cells import DatasetError, natural_order
-from leukkit.datasets.files import FORMAT_OF_SUFFIX
+from leukkit.datasets.files import FORMAT_OF_SUFFIX, images_named
 
 IMAGE_NAME = re.compile(r"Im(\d+)_([01])", re.I)
 LABEL_OF_NUMBER = {"1": "ALL", "0": "healthy"}
@@ -19,12 +19,7 @@ def find(files):
     Args:
         files: Paths of any files; only their names matter.
     """
-    found = [
-        path
-        for path in files
-        if path.suffix.lower() in FORMAT_OF_SUFFIX and IMAGE_NAME.fullmatch(path.stem)
-    ]
-    return sorted(found, key=lambda path: natural_order(path.name))
+    return sorted(images_named(files, IMAGE_NAME), key=lambda path: natural_order(path.name))
 
 
 def records(files):

@@ -173,3 +173,12 @@ def _recall(cache, path, stamp):
 def _remember(cache, rows):
     with cache:
         cache.executemany("INSERT OR REPLACE INTO findings_1 VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+
+
+def images_named(files, pattern):
+    """Return the paths that have an image's suffix and a stem that matches all of ``pattern``."""
+    return [
+        path
+        for path in files
+        if path.suffix.lower() in FORMAT_OF_SUFFIX and pattern.fullmatch(path.stem)
+    ]
