@@ -6,7 +6,7 @@ import pandas as pd
 import PIL.Image
 import pytest
 
-from leukkit import augmentation, images, segmentation
+from leukkit import augmentation, distortion, images, segmentation
 from leukkit.preprocessing import Preparation, prepare
 
 TEXT = pd.StringDtype("python")
@@ -108,6 +108,55 @@ def test_a_damaged_image_is_named(cells, tmp_path):
     (tmp_path / "3.png").write_bytes(b"")
     with pytest.raises(images.ImageError, match=r"3\.png: is empty"):
         prepare(cells, Preparation(32))
+
+
+def test_an_image_that_went_away_is_named(cells, tmp_path):
+    (tmp_path / "4.png").unlink()
+    expected = r"4\.png: is gone; it was there when the cells were loaded\. Put the data set back"
+    with pytest.raises(images.ImageError, match=expected):
+        prepare(cells, Preparation(32))
+
+
+def test_copies_are_distorted_within_given_ranges(cells):
+    ranges = {"rotation": 20, "flip_vertical": True, "contrast": 0.2}
+    preparation = Preparation(32, segmentation={}, seed=3, augmentation=ranges)
+    expanded = augmentation.expand(cells, {"healthy": 7, "ALL": 5})
+    plain = prepare(cells, Preparation(32, segmentation={}))
+    found = prepare(expanded, preparation)
+    np.testing.assert_array_equal(found[:6], plain)
+    for position in range(6, 12):
+        row = expanded.iloc[position]
+        original = list(cells["image_id"]).index(row["original"])
+        drawn = distortion.draw(ranges, 3, row["original"], row["copy"])
+        np.testing.assert_array_equal(found[position], distortion.distort(plain[original], drawn))
+    descriptions = preparation.descriptions(expanded)
+    assert descriptions[:6] == Preparation(32, segmentation={}).descriptions(cells)
+    assert json.loads(descriptions[6])["augmentation"]["distortion"] == distortion.VERSION
+    assert len(set(descriptions)) == 8  # two kinds of originals, by their crop, and six copies
+
+
+def test_unknown_augmentation():
+    with pytest.raises(ValueError, match="unknown augmentation 'rotate'"):
+        Preparation(augmentation={"rotate": 20})
+
+
+def test_cache_keys_of_earlier_runs_are_still_valid(cells):
+    expected = (
+        '{"augmentation": {"brightness": 0.5, "flip_horizontal": true, "flip_vertical": false, '
+        '"rotation": 45, "scale": 1.1}, "crop": 450, "segmentation": null, "size": 64, '
+        '"version": 1}'
+    )
+    drawn = {
+        "rotation": 45,
+        "flip_horizontal": True,
+        "flip_vertical": False,
+        "scale": 1.1,
+        "brightness": 0.5,
+    }
+    assert Preparation(64).description(drawn, 450) == expected
+    expanded = augmentation.expand(cells, {"healthy": 4, "ALL": 3})
+    drawn = augmentation.parameters(0, expanded["original"].iloc[6], 1)
+    assert json.loads(Preparation(64).descriptions(expanded)[6])["augmentation"] == drawn
 
 
 def test_description_is_canonical():
