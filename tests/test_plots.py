@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 from skimage.color import deltaE_ciede2000, rgb2lab
 
-from leukkit import metrics, plots
+from leukkit import calibration, metrics, plots
 
 
 @pytest.fixture(autouse=True)
@@ -166,6 +166,184 @@ def test_confusion_grid_prints_the_counts_of_each_model(classes):
             assert [label.get_text() for label in labels] == list(classes)
             assert [label.get_color() for label in labels] == list(map(plots.class_color, classes))
     assert not axes[1, 1].axison
+
+
+def printed_counts(panel):
+    return [int(text.get_text().split("\n")[0].replace(",", "")) for text in panel.texts]
+
+
+def test_matrix_grid_puts_printed_matrices_beside_ours():
+    printed = [[5, 1], [2, 1009]]
+    ours = predictions()
+    axes = plots.matrix_grid(
+        {"printed": printed, "reproduced": metrics.confusion(ours)}, ["ALL", "healthy"]
+    )
+    left, right = axes[0]
+    assert printed_counts(left) == [5, 1, 2, 1009]
+    assert not any("%" in text.get_text() for text in left.texts)  # of which class is not known
+    assert (left.get_ylabel(), left.get_xlabel()) == ("rows as printed", "columns as printed")
+    counts = metrics.confusion(ours).to_numpy()
+    assert printed_counts(right) == counts[::-1, ::-1].ravel().tolist()
+    assert (right.get_ylabel(), right.get_xlabel()) == ("actual", "predicted")
+    assert [label.get_text() for label in right.get_xticklabels()] == ["ALL", "healthy"]
+
+
+def test_matrix_grid_turns_a_matrix_whose_rows_are_predicted():
+    printed = {"Figure 4 (A)": [[40, 10], [60, 90]], "Figure 4 (B)": [[1, 0], [0, 1]]}
+    classes = ["healthy", "ALL"]
+    actual = plots.matrix_grid(printed, classes, "rows are actual")
+    turned = plots.matrix_grid(printed, classes, "rows are predicted")
+    assert [text.get_text() for text in actual[0, 0].texts] == [
+        *("40\n80.0%", "10\n20.0%", "60\n40.0%", "90\n60.0%")
+    ]
+    assert [text.get_text() for text in turned[0, 0].texts] == [
+        *("40\n40.0%", "60\n60.0%", "10\n10.0%", "90\n90.0%")
+    ]
+    for axes in (actual, turned):
+        assert (axes[0, 0].get_ylabel(), axes[0, 1].get_ylabel()) == ("actual", "")
+        assert axes[0, 1].get_xlabel() == "predicted"
+
+
+def test_matrix_grid_refuses_what_does_not_fit():
+    classes = ["healthy", "ALL"]
+    with pytest.raises(ValueError, match="'actual' is none of rows are actual, rows are predicted"):
+        plots.matrix_grid({"a": [[1, 2], [3, 4]]}, classes, "actual")
+    with pytest.raises(ValueError, match=r"a: 2 classes .* need a matrix of 2 x 2; found shape"):
+        plots.matrix_grid({"a": [[1, 2, 3], [3, 4, 5]]}, classes)
+    four = metrics.confusion(predictions(("benign", "early", "pre", "pro")))
+    with pytest.raises(ValueError, match=r"a: its classes are \['benign'"):
+        plots.matrix_grid({"a": four}, classes)
+
+
+def test_long_titles_of_matrices_stay_in_their_column():
+    names = [f"Figure {number}, CM after Original DenseNet201 (printed)" for number in range(3)]
+    axes = plots.matrix_grid({name: np.eye(2, dtype=int) for name in names}, ["healthy", "ALL"])
+    figure = axes[0, 0].figure
+    figure.canvas.draw()
+    boxes = [panel.title.get_window_extent() for panel in axes[0]]
+    assert all(one.x1 < other.x0 for one, other in itertools.pairwise(boxes))
+    assert boxes[-1].x1 <= figure.bbox.x1
+
+
+def test_roc_one_vs_rest_has_a_curve_in_the_color_of_each_class():
+    frame = predictions(("benign", "early", "pre", "pro"))
+    ax = plots.roc_one_vs_rest(frame)
+    areas = []
+    for line, name in zip(ax.get_lines(), ("benign", "early", "pre", "pro"), strict=False):
+        assert line.get_color() == plots.class_color(name)
+        areas.append(np.trapezoid(line.get_ydata(), line.get_xdata()))
+        assert line.get_label() == f"{name} (AUC {areas[-1]:.3f})"
+    assert np.mean(areas) == pytest.approx(metrics.scores(frame)["auc"])
+    assert len({line.get_linestyle() for line in ax.get_lines()[:4]}) == 4
+    with pytest.raises(ValueError, match="needs images of 'early' and others"):
+        plots.roc_one_vs_rest(frame[frame["label"] != "early"])
+
+
+def test_reliability_shows_the_bins_and_the_error_of_each_model():
+    frame = predictions(("benign", "early", "pre", "pro"), count=400)
+    models = {"vgg16-cnn": frame, "temperature 2": calibration.scale_temperature(frame, 2)}
+    upper, lower = plots.reliability(models, bins=10)
+    steps = [patch for patch in lower.patches if hasattr(patch, "get_data")]
+    for line, step, (name, shown) in zip(upper.get_lines(), steps, models.items(), strict=False):
+        table = calibration.reliability(shown, 10)
+        np.testing.assert_allclose(line.get_xydata(), table[["confidence", "accuracy"]].dropna())
+        assert step.get_data().values.sum() == pytest.approx(100)
+        np.testing.assert_allclose(step.get_data().values, table["images"] / 4)
+        error = calibration.expected_calibration_error(shown, 10)
+        assert line.get_label() == f"{name}: expected calibration error {error:.3f}"
+    diagonal = upper.get_lines()[-1]
+    assert diagonal.get_label() == "calibrated"
+    np.testing.assert_array_equal(diagonal.get_xdata(), diagonal.get_ydata())
+    assert upper.get_xlim() == lower.get_xlim()
+    # nothing is hidden: no confidence lies below 1 / 4
+    assert upper.get_xlim()[0] <= 0.25
+
+
+def history(epochs, phase_two=None):
+    frame = pd.DataFrame({"epoch": range(1, epochs + 1)})
+    for number, name in enumerate(["accuracy", "loss", "validation_accuracy", "validation_loss"]):
+        frame[name] = number + frame["epoch"] / 100
+    if phase_two is not None:
+        frame["phase"] = np.where(frame["epoch"] >= phase_two, 2, 1)
+    return frame
+
+
+def test_training_curves_draws_training_and_validation_of_each_fold():
+    histories = {"fold 1": history(20), "fold 2": history(15)}
+    axes = plots.training_curves(histories)
+    for panel, quantity in zip(axes, ["accuracy", "loss"], strict=True):
+        lines = iter(panel.get_lines())
+        drawn_colors = []
+        for name, frame in histories.items():
+            training, validation = next(lines), next(lines)
+            np.testing.assert_array_equal(training.get_xydata(), frame[["epoch", quantity]])
+            np.testing.assert_array_equal(
+                validation.get_xydata(), frame[["epoch", f"validation_{quantity}"]]
+            )
+            assert (training.get_linestyle(), validation.get_linestyle()) == (":", "-")
+            assert training.get_color() == validation.get_color()
+            assert validation.get_label() == name
+            drawn_colors.append(validation.get_color())
+        assert len(set(drawn_colors)) == 2
+        assert panel.get_xlabel() == "epoch"
+        assert quantity in panel.get_ylabel()
+    styles = [text.get_text() for text in axes[0].get_legend().get_texts()]
+    names = [text.get_text() for text in axes[1].get_legend().get_texts()]
+    assert (styles, names) == (["validation", "training"], ["fold 1", "fold 2"])
+
+
+def test_training_curves_of_a_single_epoch_can_be_seen():
+    lines = plots.training_curves({"resnet18": history(1)})[0].get_lines()
+    assert [line.get_marker() for line in lines] == ["o", "o"]
+    # filled and empty, since a point has no line style
+    assert lines[0].get_markerfacecolor() != lines[1].get_markerfacecolor()
+
+
+def test_training_curves_mark_a_phase_that_begins_at_once_in_all():
+    def marks(*histories):
+        axes = plots.training_curves(dict(enumerate(histories)))
+        return [line.get_xdata()[0] for line in axes[1].get_lines() if line.get_zorder() == 0]
+
+    assert marks(history(20, phase_two=11), history(18, phase_two=11)) == [10.5]
+    assert marks(history(20, phase_two=11), history(18, phase_two=9)) == []
+    assert marks(history(20, phase_two=11), history(18)) == []
+    with pytest.raises(ValueError, match="history of fold 3 has no column loss; found: epoch"):
+        plots.training_curves({"fold 3": history(3).drop(columns="loss")})
+
+
+def test_grad_cam_grid_shows_each_map_under_its_image():
+    generator = np.random.default_rng(0)
+    images = generator.integers(0, 256, (5, 6, 8, 3), dtype=np.uint8)
+    maps = generator.random((5, 6, 8), dtype=np.float32)
+    titles = [f"cell {number}" for number in range(5)]
+    axes = plots.grad_cam_grid(images, maps, titles)
+    assert axes.shape == (4, 4)
+    for number, (row, column) in enumerate([(0, 0), (0, 1), (0, 2), (0, 3), (2, 0)]):
+        above, below = axes[row, column], axes[row + 1, column]
+        assert above.get_title() == titles[number]
+        np.testing.assert_array_equal(above.images[0].get_array(), images[number])
+        gray, colored = below.images
+        np.testing.assert_allclose(gray.get_array(), images[number].mean(axis=-1))
+        np.testing.assert_array_equal(colored.get_array(), maps[number])
+        assert colored.get_clim() == (0, 1)
+    assert not axes[2, 1].images
+    assert plots.grad_cam_grid(images[:2], maps[:2], titles[:2]).shape == (2, 2)
+
+
+def test_grad_cam_grid_hides_nothing_where_the_map_is_zero():
+    axes = plots.grad_cam_grid([flat_image("90")], [np.zeros((4, 4))], ["cell"])
+    colored = axes[1, 0].images[1]
+    assert colored.to_rgba(0.0)[3] == 0
+    assert colored.to_rgba(1.0)[3] > 0.5
+
+
+def test_grad_cam_grid_refuses_what_does_not_fit():
+    with pytest.raises(ValueError, match="1 images, 1 maps and 2 titles"):
+        plots.grad_cam_grid([flat_image("0")], [np.zeros((4, 4))], ["a", "b"])
+    with pytest.raises(ValueError, match="at least one"):
+        plots.grad_cam_grid([], [], [])
+    with pytest.raises(ValueError, match=r"a: the image is \(4, 4\), its map \(2, 2\)"):
+        plots.grad_cam_grid([flat_image("0")], [np.zeros((2, 2))], ["a"])
 
 
 def test_roc_legend_holds_the_auc_and_the_curve_encloses_it():

@@ -1,8 +1,13 @@
 """Figures: one function, one figure. Each takes ``ax=`` and returns its Axes (grids an array)."""
 
 from leukkit.plots.colors import class_color
+from leukkit.plots.curves import reliability, roc, roc_one_vs_rest
+from leukkit.plots.diagrams import network_diagram
+from leukkit.plots.explanations import grad_cam_grid
 from leukkit.plots.images import augmentation_examples, gallery, segmentation_steps
-from leukkit.plots.scores import bars, confusion_grid, roc, split_comparison
+from leukkit.plots.matrices import confusion_grid, matrix_grid
+from leukkit.plots.scores import bars, split_comparison
+from leukkit.plots.training import training_curves
 
 __all__ = [
     "augmentation_examples",
@@ -10,7 +15,13 @@ __all__ = [
     "class_color",
     "confusion_grid",
     "gallery",
+    "grad_cam_grid",
+    "matrix_grid",
+    "network_diagram",
+    "reliability",
     "roc",
+    "roc_one_vs_rest",
     "segmentation_steps",
     "split_comparison",
+    "training_curves",
 ]

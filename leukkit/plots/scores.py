@@ -1,115 +1,11 @@
-"""Figures that show scores."""
+"""Figures that put scores beside each other."""
 
 import numpy as np
 import pandas as pd
 
-from leukkit import metrics
 from leukkit.plots import colors
 
 PROTOCOLS = ("published", "reproduced", "leak-free")
-
-
-def confusion_grid(predictions, ax=None):
-    """Show a confusion matrix per model (farag2025, Figures 10 to 13).
-
-    Each field holds the number of images and its share of the images of the actual class; the
-    shade follows the share, so that a large class does not drown a small one.
-
-    Args:
-        predictions: Dict of name to predictions (see `leukkit.predictions`).
-        ax: Array of as many Axes as models, in rows of at most three, the last filled up.
-
-    Returns:
-        The Axes, an array (rows, columns); those without a matrix are empty.
-    """
-    columns = min(3, len(predictions))
-    rows = -(-len(predictions) // columns)
-    side = {1: 3.6, 2: 3.3, 3: 2.4}[columns]
-    axes = colors.panels(ax, rows, columns, side * columns, side * rows)
-    for panel, (name, frame) in zip(axes.flat, predictions.items(), strict=False):
-        _confusion(panel, metrics.confusion(frame), name)
-    for panel in axes[:, 1:].flat:
-        panel.set_ylabel("")
-    for panel in axes[:-1].flat:
-        panel.set_xlabel("")
-    for panel in axes.flat[len(predictions) :]:
-        panel.set_axis_off()
-    return axes
-
-
-def _confusion(ax, counts, title):
-    import seaborn
-
-    images = counts.sum(axis=1)
-    shares = counts.div(images.where(images > 0), axis=0)
-    text = [
-        [
-            f"{counts.iloc[row, column]:,}\n{shares.iloc[row, column]:.1%}"
-            for column in range(len(counts))
-        ]
-        for row in range(len(counts))
-    ]
-    size = 9 if len(counts) == 2 else 7
-    seaborn.heatmap(
-        shares.fillna(0),
-        vmin=0,
-        vmax=1,
-        cmap="Blues",
-        annot=np.array(text),
-        fmt="",
-        annot_kws={"fontsize": size},
-        cbar=False,
-        square=True,
-        linewidths=1,
-        ax=ax,
-    )
-    ax.set(xlabel="predicted", ylabel="actual")
-    ax.set_title(title, fontsize=10)
-    ax.tick_params(length=0, rotation=0, labelsize=size)
-    for label in [*ax.get_xticklabels(), *ax.get_yticklabels()]:
-        label.set_color(colors.COLORS.get(label.get_text(), "black"))
-
-
-def roc(predictions, positive=None, ax=None):
-    """Show the ROC curve of each model, its AUC in the legend (farag2025, Figure 14).
-
-    Args:
-        predictions: Dict of name to predictions (see `leukkit.predictions`).
-        positive: The positive class; None means the last of two.
-        ax: Axes to draw on.
-
-    Returns:
-        The Axes.
-    """
-    import seaborn
-
-    ax = colors.one_axes(ax, 4.8, 4.8)
-    # From dark to light: apart for everyone, and none of the colors of a class.
-    palette = seaborn.color_palette("mako", len(predictions) + 1)
-    styles = ["-", "--", "-.", ":"]
-    for number, (name, frame) in enumerate(predictions.items()):
-        points = metrics.roc_points(frame, positive)
-        area = metrics.scores(frame, positive)["auc"]
-        ax.plot(
-            points["false_positive_rate"],
-            points["true_positive_rate"],
-            color=colors.COLORS.get(name, palette[number]),
-            linestyle=styles[number % len(styles)],
-            linewidth=2,
-            label=f"{name} (AUC {area:.3f})",
-        )
-    ax.plot([0, 1], [0, 1], color="0.6", linewidth=1)
-    ax.annotate("chance", (0.62, 0.6), rotation=45, color="0.4", fontsize=8, va="top")
-    ax.set(
-        xlabel="false positive rate (1 − specificity)",
-        ylabel="true positive rate (sensitivity)",
-        xlim=(-0.01, 1.01),
-        ylim=(-0.01, 1.01),
-        aspect="equal",
-    )
-    ax.legend(loc="lower right", fontsize=9)
-    ax.grid(alpha=0.3)
-    return ax
 
 
 def bars(frame, quantity="accuracy", unit="percent", ax=None):

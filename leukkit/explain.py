@@ -1,0 +1,199 @@
+"""Where a network looks: Grad-CAM, and the cells that are worth looking at.
+
+Grad-CAM is Selvaraju et al. 2017, "Grad-CAM: Visual explanations from deep networks via
+gradient-based localization", section 3, equations 1 and 2. It shows which places of the image the
+score of a class rests on. It does not show that the score is right.
+
+This module needs TensorFlow: `keras.ops` has no gradients, so they are taken by TensorFlow's
+``GradientTape``. Networks themselves stay independent of it.
+"""
+
+import numpy as np
+import pandas as pd
+
+from leukkit.predictions import check_predictions, class_codes, class_probabilities
+
+_BATCH = 16  # images at once; the gradient is taken of the head alone, so this is little memory
+
+
+def grad_cam(model, images, classes=None):
+    """Show how much each place of each image speaks for a class.
+
+    The gradient of the class score *before* the soft-max is taken with respect to the last feature
+    map; its mean over the positions weights the channels (equation 1), and of their weighted sum
+    the positive part is kept (equation 2). The map is brought to image size by bilinear
+    interpolation and divided by its own maximum, so maps of different images cannot be compared in
+    strength. For an ensemble whose members are nested models, the members' maps are averaged.
+
+    Args:
+        model: A network of `leukkit.models.build`: a layer "features", whose output (n, rows,
+            columns, channels) is the last feature map, and a nested model "head", whose last Dense
+            layer is named "predictions"; or a model with such networks nested in it.
+        images: RGB, 0..255, float or uint8 (n, height, width, 3), of the model's image size.
+        classes: For each image the position of the class to explain, ints (n,). None explains the
+            class that the model predicts.
+
+    Returns:
+        float32 (n, height, width), 0..1, 1 at the place that speaks most for the class. All 0 where
+        nothing speaks for it. It is as coarse as the feature map: one of a single place (VGG-19 at
+        32 pixels) gives all 1.
+
+    Raises:
+        ValueError: Keras does not run on TensorFlow, ``model`` is not built as above, images or
+            classes do not fit it, or its values are not finite.
+    """
+    import keras
+
+    if keras.backend.backend() != "tensorflow":
+        raise ValueError(
+            f"Grad-CAM needs Keras on TensorFlow, but Keras runs on {keras.backend.backend()}: "
+            "set KERAS_BACKEND=tensorflow before Python starts"
+        )
+    images = _check_images(model, images)
+    networks = [_parts(member) for member in _members(model)]
+    classes = None if classes is None else _check_classes(model, len(images), classes)
+    maps = np.zeros(images.shape[:3], dtype=np.float32)
+    for start in range(0, len(images), _BATCH):
+        batch = images[start : start + _BATCH].astype(np.float32)
+        if classes is None:
+            explained = keras.ops.convert_to_numpy(model(batch, training=False)).argmax(axis=1)
+        else:
+            explained = classes[start : start + _BATCH]
+        members = [_scaled(_enlarged(_maps(*parts, batch, explained), batch)) for parts in networks]
+        maps[start : start + _BATCH] = _scaled(np.mean(members, axis=0))
+    return maps
+
+
+def examples(predictions, classes, per_kind=1):
+    """Choose right and wrong cells of each class, those the model is surest of first.
+
+    Args:
+        predictions: See `leukkit.predictions`.
+        classes: The actual classes to choose from, in the order wanted.
+        per_kind: How many right and how many wrong cells of each class, at most.
+
+    Returns:
+        The rows of ``predictions`` chosen, under their own index, with the columns ``predicted``,
+        ``confidence`` (probability of the predicted class) and ``correct``: for each class first
+        the right cells, then the wrong ones. A class without wrong cells has no such rows.
+
+    Raises:
+        ValueError: As `leukkit.predictions.check_predictions`, or a class that is none of theirs.
+    """
+    known = check_predictions(predictions)
+    unknown = [name for name in classes if name not in known]
+    if unknown:
+        raise ValueError(f"unknown classes {unknown}; the predictions are of {', '.join(known)}")
+    actual, predicted = class_codes(predictions, known)
+    frame = predictions.assign(
+        predicted=np.array(known, dtype=object)[predicted],
+        confidence=class_probabilities(predictions, known).max(axis=1),
+        correct=actual == predicted,
+    )
+    # Equal confidences are common where a network is sure: the image's name then decides.
+    frame = frame.sort_values(["confidence", "image_id"], ascending=[False, True], kind="stable")
+    chosen = [
+        frame[(frame["label"] == name) & (frame["correct"] == correct)].head(per_kind)
+        for name in classes
+        for correct in (True, False)
+    ]
+    return pd.concat(chosen) if chosen else frame.head(0)
+
+
+def _check_images(model, images):
+    images = np.asarray(images)
+    expected = tuple(model.input_shape[1:])
+    fits = images.ndim == 4 and all(
+        wanted in (None, found) for wanted, found in zip(expected, images.shape[1:], strict=True)
+    )
+    if not fits:
+        raise ValueError(
+            f"images have shape {images.shape}, but this network takes (n, *{expected}): resize "
+            "them, and pass a single image as image[None]"
+        )
+    return images
+
+
+def _check_classes(model, count, classes):
+    classes, number = np.asarray(classes), model.output_shape[-1]
+    if classes.shape != (count,) or not np.issubdtype(classes.dtype, np.integer):
+        raise ValueError(
+            f"classes must be {count} ints, the position of a class for each image; found shape "
+            f"{classes.shape} of {classes.dtype}"
+        )
+    if count and (classes.min() < 0 or classes.max() >= number):
+        raise ValueError(
+            f"classes go from {classes.min()} to {classes.max()}, but this network has {number}: "
+            f"0 to {number - 1}"
+        )
+    return classes
+
+
+def _members(model):
+    """Return the model itself, or the networks nested in it if it is an ensemble."""
+    import keras
+
+    def has_features(one):
+        return {"features", "head"} <= {layer.name for layer in one.layers}
+
+    if has_features(model):
+        return [model]
+    members = [one for one in model.layers if isinstance(one, keras.Model) and has_features(one)]
+    if not members:
+        raise ValueError(
+            f"model {model.name!r} has no layers 'features' and 'head', nor nested models that "
+            "have: Grad-CAM explains the networks of leukkit.models.build"
+        )
+    return members
+
+
+def _parts(network):
+    """Cut a network: image -> feature map, feature map -> input of the last layer, last layer."""
+    import keras
+
+    head = network.get_layer("head")
+    last = head.get_layer("predictions")
+    to_features = keras.Model(network.input, network.get_layer("features").output)
+    return to_features, keras.Model(head.input, last.input), last
+
+
+def _maps(to_features, to_last, last, images, classes):
+    """Compute equations 1 and 2: float32 (n, rows, columns), not negative."""
+    import tensorflow
+    from keras import ops
+
+    features = to_features(images, training=False)
+    with tensorflow.GradientTape() as tape:
+        tape.watch(features)
+        # The last layer's own activation is the soft-max, which the paper leaves out: where a
+        # network is sure, its gradient vanishes.
+        scores = ops.matmul(ops.cast(to_last(features, training=False), "float32"), last.kernel)
+        if last.bias is not None:
+            scores = scores + last.bias
+        # An image's score depends on its own features only, so one gradient of the sum serves all.
+        total = ops.sum(scores * ops.one_hot(classes, scores.shape[-1]))
+    gradients = ops.cast(tape.gradient(total, features), "float32")
+    weights = ops.mean(gradients, axis=(1, 2), keepdims=True)
+    maps = ops.relu(ops.sum(weights * ops.cast(features, "float32"), axis=-1))
+    maps = ops.convert_to_numpy(maps)
+    if not np.isfinite(maps).all():
+        raise ValueError(
+            "the Grad-CAM of this network is not finite: its weights or feature maps hold NaN or "
+            "infinity. Look at the loss in its history.csv, and train again"
+        )
+    return maps
+
+
+def _enlarged(maps, images):
+    import cv2
+
+    height, width = images.shape[1:3]
+    return np.stack(
+        [cv2.resize(one, (width, height), interpolation=cv2.INTER_LINEAR) for one in maps]
+    )
+
+
+def _scaled(maps):
+    """Divide each map by its maximum; a map of zeros stays as it is."""
+    largest = maps.max(axis=(1, 2), keepdims=True)
+    return maps / np.where(largest > 0, largest, 1)

@@ -1,0 +1,233 @@
+import keras
+import numpy as np
+import pandas as pd
+import pytest
+from keras import layers
+
+from leukkit import explain
+
+SIZE = 8
+
+
+def small_network(name="small", channels=2, classes=2, hidden=False, dtype=None):
+    """Build a network of the kit's form, its last feature map a quarter of the image's side."""
+    image = keras.Input((SIZE, SIZE, 3))
+    features = layers.Conv2D(channels, 2, strides=2, name="conv", dtype=dtype)(image)
+    features = layers.Identity(name="features", dtype=dtype)(features)
+    feature_map = keras.Input(features.shape[1:])
+    pooled = layers.GlobalAveragePooling2D(dtype=dtype)(feature_map)
+    if hidden:
+        pooled = layers.Dense(5, activation="relu")(pooled)
+    scores = layers.Dense(classes, activation="softmax", dtype="float32", name="predictions")(
+        pooled
+    )
+    head = keras.Model(feature_map, scores, name="head")
+    return keras.Model(image, head(features), name=name)
+
+
+def known_network(kernel, name="small", channels=2):
+    """Build one whose channel c is the mean of color c, under the head ``kernel``."""
+    network = small_network(name, channels=channels, classes=np.shape(kernel)[1])
+    weights = np.zeros((2, 2, 3, channels))
+    for channel in range(channels):
+        weights[:, :, channel, channel] = 1 / 4
+    network.get_layer("conv").set_weights([weights, np.zeros(channels)])
+    head = network.get_layer("head")
+    head.get_layer("predictions").set_weights([np.array(kernel), np.zeros(np.shape(kernel)[1])])
+    return network
+
+
+def blocks(values):
+    """Return values (4, 4) as an image channel (8, 8): each fills one place of the feature map."""
+    return np.kron(values, np.ones((2, 2)))
+
+
+def image_of(red, green):
+    return np.stack([blocks(red), blocks(green), np.zeros((SIZE, SIZE))], axis=-1)
+
+
+def enlarged(values):
+    """Enlarge (4, 4) to (8, 8): linear between the centers, constant beyond the outer ones."""
+    places = np.clip((np.arange(SIZE) + 0.5) / 2 - 0.5, 0, 3)
+    low = np.minimum(places.astype(int), 2)
+    weight = np.zeros((SIZE, 4))
+    weight[np.arange(SIZE), low] = 1 - (places - low)
+    weight[np.arange(SIZE), low + 1] += places - low
+    return weight @ values @ weight.T
+
+
+def test_map_is_the_weighted_sum_of_the_channels_known_by_hand():
+    # The pooled score of class k is sum_c kernel[c, k] mean(A_c), so dy/dA_c = kernel[c, k] / 16
+    # at each place, and its mean, the weight of channel c, is kernel[c, k] / 16 again.
+    generator = np.random.default_rng(0)
+    red, green = generator.integers(0, 256, (2, 4, 4)).astype(float)
+    kernel = [[0.02, -0.03], [-0.01, 0.05]]
+    network = known_network(kernel)
+    image = image_of(red, green)[None]
+    for code in (0, 1):
+        expected = np.maximum(kernel[0][code] * red + kernel[1][code] * green, 0)
+        expected = enlarged(expected)
+        found = explain.grad_cam(network, image, [code])
+        assert found.dtype == np.float32
+        assert found.shape == (1, SIZE, SIZE)
+        np.testing.assert_allclose(found[0], expected / expected.max(), atol=1e-5)
+
+
+def test_without_classes_the_predicted_one_is_explained():
+    network = known_network([[0.1, -0.1], [-0.1, 0.1]])
+    bright, dark = np.full((4, 4), 200), np.zeros((4, 4))
+    bright[0, 0] = 250
+    images = np.stack([image_of(bright, dark), image_of(dark, bright)]).astype(np.uint8)
+    found = explain.grad_cam(network, images)
+    np.testing.assert_array_equal(found, explain.grad_cam(network, images, [0, 1]))
+    assert found.max(axis=(1, 2)) == pytest.approx([1, 1])
+    # For the class that all of the image speaks against, nothing is left.
+    assert not explain.grad_cam(network, images, [1, 0]).any()
+
+
+def test_certainty_does_not_erase_the_map():
+    # The soft-max of these scores is 1 and 0 to the last bit, its gradient 0.
+    network = known_network([[1.0, -1.0], [0.0, 0.0]])
+    red = np.zeros((4, 4))
+    red[3, 3] = 255 * 16
+    image = image_of(red, np.zeros((4, 4)))[None]
+    assert keras.ops.convert_to_numpy(network(image))[0].tolist() == [1, 0]
+    found = explain.grad_cam(network, image)[0]
+    assert found.max() == 1
+    assert found[-1, -1] == 1
+
+
+@pytest.mark.parametrize("corner", [(0, 0), (0, 3), (3, 0), (3, 3)])
+def test_only_the_corner_that_matters_is_shown(corner):
+    network = known_network([[0.01, 0.0], [0.0, 0.0]])
+    red = np.zeros((4, 4))
+    red[corner] = 255
+    noise = np.random.default_rng(1).integers(0, 256, (4, 4))  # green, of no weight
+    found = explain.grad_cam(network, image_of(red, noise)[None], [0])[0]
+    near = blocks(red) > 0
+    assert found[near].min() > 0.5
+    far = np.kron(
+        np.abs(np.indices((4, 4)) - np.reshape(corner, (2, 1, 1))).max(axis=0), [[1] * 2] * 2
+    )
+    assert not found[far > 1].any()
+
+
+def test_a_head_with_more_layers_has_the_gradient_of_finite_differences():
+    keras.utils.set_random_seed(3)
+    network = small_network(channels=3, classes=4, hidden=True)
+    image = np.random.default_rng(2).uniform(0, 2, (1, SIZE, SIZE, 3))
+    to_features = keras.Model(network.input, network.get_layer("features").output)
+    features = keras.ops.convert_to_numpy(to_features(image)).astype(float)
+    head = network.get_layer("head")
+    for code in range(4):
+
+        def score(values, code=code):
+            hidden, last = (layer.get_weights() for layer in head.layers if layer.weights)
+            pooled = np.maximum(values.mean(axis=(1, 2)) @ hidden[0] + hidden[1], 0)
+            return (pooled @ last[0] + last[1])[0, code]
+
+        weights = np.zeros(3)
+        for channel in range(3):
+            step = np.zeros_like(features)
+            step[..., channel] = 1e-5
+            # the same at all 16 places: the sum of their gradients, so 16 times the mean
+            weights[channel] = (score(features + step) - score(features - step)) / 2e-5 / 16
+        expected = enlarged(np.maximum(features[0] @ weights, 0))
+        largest = expected.max()
+        found = explain.grad_cam(network, image, [code])[0]
+        np.testing.assert_allclose(found, expected / largest if largest else expected, atol=1e-4)
+
+
+def test_an_ensemble_gets_the_mean_of_its_members_maps():
+    one = known_network([[0.01, 0.0], [0.0, 0.0]], "one")
+    other = known_network([[0.0, 0.0], [0.5, 0.0]], "other")
+    image = keras.Input((SIZE, SIZE, 3))
+    ensemble = keras.Model(image, layers.Average()([one(image), other(image)]), name="dex")
+    red, green = np.zeros((2, 4, 4))
+    red[0, 0] = green[3, 3] = 10
+    images = np.stack([image_of(red, green), image_of(red, 0 * green)])
+    found = explain.grad_cam(ensemble, images, [0, 0])
+    # Both members count alike, though the second one's weights are fifty times larger.
+    assert found[0, 0, 0] == found[0, -1, -1] == 1
+    assert found[1, 0, 0] == 1
+    assert found[1, -1, -1] == 0
+    # What the ensemble predicts is explained, not what each member does.
+    np.testing.assert_array_equal(explain.grad_cam(ensemble, images), found)
+
+
+def test_maps_do_not_depend_on_the_other_images_of_a_batch():
+    keras.utils.set_random_seed(0)
+    network = small_network(hidden=True)
+    images = np.random.default_rng(5).integers(0, 256, (19, SIZE, SIZE, 3), dtype=np.uint8)
+    together = explain.grad_cam(network, images, np.arange(19) % 2)
+    alone = [explain.grad_cam(network, images[[k]], [k % 2])[0] for k in range(19)]
+    np.testing.assert_allclose(together, alone, atol=1e-5)
+    assert explain.grad_cam(network, images[:0]).shape == (0, SIZE, SIZE)
+
+
+def test_half_precision_and_a_saved_model_change_nothing_to_see(tmp_path):
+    keras.utils.set_random_seed(0)
+    network, half = small_network(), small_network(dtype="mixed_float16")
+    half.set_weights(network.get_weights())
+    images = np.random.default_rng(5).integers(0, 256, (2, SIZE, SIZE, 3), dtype=np.uint8)
+    found = explain.grad_cam(network, images, [0, 1])
+    np.testing.assert_allclose(explain.grad_cam(half, images, [0, 1]), found, atol=0.02)
+    network.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    np.testing.assert_allclose(explain.grad_cam(loaded, images, [0, 1]), found, atol=1e-6)
+
+
+def test_what_does_not_fit_is_refused():
+    network = small_network()
+    images = np.zeros((2, SIZE, SIZE, 3), dtype=np.uint8)
+    with pytest.raises(ValueError, match=r"shape \(2, 9, 8, 3\).*takes \(n, \*\(8, 8, 3\)\)"):
+        explain.grad_cam(network, np.zeros((2, 9, 8, 3)))
+    with pytest.raises(ValueError, match=r"pass a single image as image\[None\]"):
+        explain.grad_cam(network, images[0])
+    with pytest.raises(ValueError, match="classes must be 2 ints"):
+        explain.grad_cam(network, images, [0])
+    with pytest.raises(ValueError, match="classes must be 2 ints"):
+        explain.grad_cam(network, images, ["ALL", "healthy"])
+    with pytest.raises(ValueError, match="go from 0 to 2, but this network has 2: 0 to 1"):
+        explain.grad_cam(network, images, [0, 2])
+    other = keras.Sequential([keras.Input((SIZE, SIZE, 3)), layers.Flatten(), layers.Dense(2)])
+    with pytest.raises(ValueError, match="no layers 'features' and 'head'"):
+        explain.grad_cam(other, images)
+    network.set_weights([np.full_like(weight, np.nan) for weight in network.get_weights()])
+    with pytest.raises(ValueError, match="Grad-CAM of this network is not finite"):
+        explain.grad_cam(network, images)
+
+
+def test_another_backend_is_refused(monkeypatch):
+    monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
+    with pytest.raises(ValueError, match="runs on jax: set KERAS_BACKEND=tensorflow"):
+        explain.grad_cam(small_network(), np.zeros((1, SIZE, SIZE, 3)))
+
+
+def scored(rows):
+    frame = pd.DataFrame(rows, columns=["image_id", "label", "prob_healthy"])
+    return frame.assign(identity=frame["image_id"], prob_ALL=1 - frame["prob_healthy"])
+
+
+def test_examples_are_the_surest_right_and_wrong_cells_of_each_class():
+    frame = scored(
+        [
+            ("a", "healthy", 0.6),
+            ("b", "healthy", 0.9),
+            ("c", "healthy", 0.2),
+            ("d", "healthy", 0.1),
+            ("e", "ALL", 0.25),
+            ("f", "ALL", 0.25),
+            ("g", "ALL", 0.4),
+        ]
+    )
+    found = explain.examples(frame, ("healthy", "ALL"))
+    assert found["image_id"].tolist() == ["b", "d", "e"]  # no wrong cell of ALL; e before f
+    assert found["correct"].tolist() == [True, False, True]
+    assert found["predicted"].tolist() == ["healthy", "ALL", "ALL"]
+    assert found["confidence"].tolist() == pytest.approx([0.9, 0.9, 0.75])
+    assert found.index.tolist() == [1, 3, 4]
+    more = explain.examples(frame[::-1], ["ALL", "healthy"], per_kind=2)
+    assert more["image_id"].tolist() == ["e", "f", "b", "a", "d", "c"]
+    with pytest.raises(ValueError, match=r"unknown classes \['hem'\].*healthy, ALL"):
+        explain.examples(frame, ["hem"])
