@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from leukkit import models
-from leukkit.models import backbones
+from leukkit.models import weights as weights_module
 
 # Number of channels of the last convolution, from the papers of the networks.
 FEATURES = {
@@ -21,7 +21,18 @@ FEATURES = {
     "densenet169": 1664,
     "densenet201": 1920,
     "mobilenet-0.25": 256,
+    "vgg16": 512,
+    "inceptionv3": 2048,
+    "xception": 2048,
+    "efficientnetb0": 1280,
+    "efficientnetb7": 2560,
+    "resnet18": 512,
+    "seresnet152": 2048,
+    "googlenet": 1024,
+    "shufflenet": 960,
 }
+KERAS_NAMES = [name for name, backbone in models.BACKBONES.items() if backbone.builder]
+BUILT_LIKE_ANOTHER = ("densenet169", "densenet201", "efficientnetb7", "seresnet152")
 
 
 @pytest.fixture(scope="module")
@@ -39,33 +50,59 @@ def images(count=4, size=32, seed=0):
     return np.random.default_rng(seed).integers(0, 256, (count, size, size, 3), dtype=np.uint8)
 
 
-def test_the_table_holds_the_six_extractors_of_table_iv_and_the_small_one():
+def keras_module(name):
+    import keras
+
+    builder = getattr(keras.applications, models.BACKBONES[name].builder)
+    return importlib.import_module(builder.__module__)
+
+
+def test_the_table_holds_all_extractors():
     assert {name: backbone.features for name, backbone in models.BACKBONES.items()} == FEATURES
 
 
-@pytest.mark.parametrize("name", FEATURES)
+@pytest.mark.parametrize("name", [name for name in FEATURES if name not in BUILT_LIKE_ANOTHER])
 def test_each_gives_as_many_features_as_the_table_says(name):
-    network = models.build_backbone(name, 32, weights=None)
-    assert network.input_shape == (None, 32, 32, 3)
+    size = models.BACKBONES[name].smallest_image
+    network = models.build_backbone(name, size, weights=None)
+    assert network.input_shape == (None, size, size, 3)
     assert network.output_shape == (None, FEATURES[name])
-    if name in ("densenet121", "densenet169"):
-        return  # built like the third DenseNet
-    features = np.asarray(network(models.prepare_input(name, images()), training=False))
+    pixels = models.prepare_input(name, images(size=size))
+    features = np.asarray(network(pixels, training=False))
     assert np.isfinite(features).all()
     assert (features.std(axis=0) > 0).mean() > 0.5  # random weights, but not blind
 
 
-@pytest.mark.parametrize("name", FEATURES)
+@pytest.mark.parametrize("name", KERAS_NAMES)
 def test_weights_addresses_are_those_of_keras(name):
-    source = pathlib.Path(
-        importlib.import_module(f"keras.src.applications.{models.BACKBONES[name].module}").__file__
-    ).read_text(encoding="utf-8")
-    folder, file_name = models.BACKBONES[name].url.split("/")[-2:]
-    assert f"keras-applications/{folder}/" in source.replace('"\n    "', "")
+    source = pathlib.Path(keras_module(name).__file__).read_text(encoding="utf-8")
     known = models.BACKBONES[name].md5
     assert known is None or f'"{known}"' in source
-    if "mobilenet" not in name:  # those are put together from alpha and size
-        assert file_name.removeprefix("resnet50") in source
+    folder, file_name = models.BACKBONES[name].url.split("/")[-2:]
+    assert f"{folder}/" in source.replace('"\n    "', "")
+    if name.startswith(("vgg", "densenet", "inception", "xception")):  # others are put together
+        assert file_name in source
+
+
+def test_weights_addresses_of_our_own_networks_have_names_that_tell_them_apart():
+    files = {name: models.BACKBONES[name].file_name for name in ("resnet18", "seresnet152")}
+    assert files == {
+        "resnet18": "resnet18.tv_in1k.safetensors",
+        "seresnet152": "legacy_seresnet152.in1k.safetensors",
+    }
+
+
+@pytest.mark.parametrize("name", KERAS_NAMES)
+def test_input_is_prepared_as_keras_does(name):
+    pixels = images(1, 4)
+    expected = keras_module(name).preprocess_input(pixels.astype(np.float32))
+    np.testing.assert_array_equal(models.prepare_input(name, pixels), expected)
+
+
+@pytest.mark.parametrize("name", ["resnet18", "seresnet152", "googlenet", "shufflenet"])
+def test_our_own_networks_are_normalized_as_their_modules_say(name):
+    module = importlib.import_module(f"leukkit.models.{models.BACKBONES[name].module}")
+    assert models.BACKBONES[name].normalization == module.NORMALIZATION
 
 
 def test_input_is_prepared_as_each_network_was_trained():
@@ -118,6 +155,50 @@ def test_random_weights_are_he_normal_with_plain_biases_and_batch_norm():
     assert (bias == 0).all()
 
 
+def test_kernels_of_other_shapes_are_drawn_by_what_one_output_sees():
+    separable = models.build_backbone("xception", 71, None).get_layer("block5_sepconv1")
+    depthwise, pointwise = (np.asarray(values) for values in separable.get_weights())
+    assert depthwise.std() == pytest.approx(np.sqrt(2 / 9), rel=0.03)
+    assert pointwise.std() == pytest.approx(np.sqrt(2 / 728), rel=0.03)
+    grouped = models.build_backbone("shufflenet", 32, None).get_layer("stage4.1.expand")
+    assert grouped.kernel.shape == (1, 1, 80, 960)  # 3 groups of 80 inputs
+    assert grouped.kernel.numpy().std() == pytest.approx(np.sqrt(2 / 80), rel=0.03)
+
+
+def test_a_second_network_whose_layers_keras_names_draws_the_same_weights():
+    first = models.build_backbone("inceptionv3", 75, None)  # conv2d, conv2d_1, …
+    second = models.build_backbone("inceptionv3", 75, None)  # conv2d_94, …
+    assert weights_digest(first) == weights_digest(second)
+
+
+def test_efficientnet_sees_what_keras_has_it_see_with_imagenet_weights(tmp_path, monkeypatch):
+    """Keras adds a layer that makes up for its file's variances if it loads the file itself."""
+    import keras
+
+    saved = models.build_backbone("efficientnetb0", 32, None)
+    first = next(layer for layer in saved.layers if layer.name.startswith("normalization"))
+    deviation = np.array([0.229, 0.224, 0.225], np.float32)  # where the variance should be
+    first.set_weights([np.array([0.485, 0.456, 0.406]), deviation, np.array(0)])
+    path = tmp_path / "efficientnetb0_notop.h5"
+    saved.save(path)
+    module = keras_module("efficientnetb0")
+    monkeypatch.setattr(module.file_utils, "get_file", lambda *a, **k: path)
+    reference = keras.applications.EfficientNetB0(
+        include_top=False, weights="imagenet", input_shape=(32, 32, 3), pooling="avg"
+    )
+    ours = models.build_backbone("efficientnetb0", 32, path)
+    pixels = images().astype(np.float32)
+    expected = np.asarray(reference(pixels, training=False))
+    found = np.asarray(ours(pixels, training=False))
+    assert np.abs(expected).max() > 0
+    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4 * np.abs(expected).max())
+
+
+def test_no_imagenet_weights_to_download():
+    with pytest.raises(models.WeightsError, match=r"of googlenet are published.*safetensors"):
+        models.build_backbone("googlenet", 32)
+
+
 def test_drawing_weights_leaves_the_generators_of_others_alone():
     import keras
 
@@ -125,7 +206,7 @@ def test_drawing_weights_leaves_the_generators_of_others_alone():
     keras.utils.set_random_seed(5)
     expected = keras.random.uniform((3,)).numpy(), np.random.random(), random.random()  # noqa: NPY002
     keras.utils.set_random_seed(5)
-    backbones.draw_weights(network, seed=3)
+    weights_module.draw_weights(network, seed=3)
     drawn = keras.random.uniform((3,)).numpy(), np.random.random(), random.random()  # noqa: NPY002
     assert (drawn[0] == expected[0]).all()
     assert drawn[1:] == expected[1:]
@@ -190,7 +271,7 @@ def test_imagenet_weights_that_cannot_be_downloaded(tmp_path, monkeypatch):
     message = str(caught.value)
     assert "URL fetch failure on https://" in message
     assert "densenet201_weights" in message
-    assert "weights=…/file.h5" in message
+    assert "weights=…/file" in message
     assert "weights=None" in message
 
 
@@ -203,7 +284,7 @@ def test_a_broken_download_is_fetched_again(tmp_path, monkeypatch):
     name = models.BACKBONES["vgg19"].url.rsplit("/", 1)[1]
     (tmp_path / "models").mkdir()
     (tmp_path / "models" / name).write_bytes(b"half a file")
-    assert backbones.weights_file("vgg19", "imagenet") == pathlib.Path("fetched")
+    assert weights_module.weights_file("vgg19", "imagenet") == pathlib.Path("fetched")
     assert asked == [name]
 
 

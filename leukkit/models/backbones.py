@@ -1,99 +1,148 @@
-"""The convolutional networks that turn an image into a feature vector (farag2025, Table IV).
+"""The convolutional networks below the heads: where each comes from and what it wants to see.
 
-Each is a network of ``keras.applications`` without its classification layers, closed by global
-average pooling. Weights are ImageNet's, those of a file, or random ones drawn from a seed.
+Most are networks of ``keras.applications``; ResNet-18, GoogLeNet, ShuffleNet and SE-ResNet-152
+are this package's own.
 """
 
 import dataclasses
-import hashlib
-import os
-import pathlib
-import warnings
-import zipfile
+import importlib
 
 import numpy as np
 
 KERAS_WEIGHTS = "https://storage.googleapis.com/tensorflow/keras-applications"
-RANDOM_WEIGHTS_RULE = "he-normal-1"  # part of every cache key: change it with the rule
-SMALLEST_IMAGE = 32  # pixels; below it the last convolutions have nothing left to see
-
-
-@dataclasses.dataclass(frozen=True)
-class Backbone:
-    """What tells one feature extractor from another.
-
-    Attributes:
-        builder: Name of the function in ``keras.applications``.
-        module: Name of the module in ``keras.applications`` with its ``preprocess_input``.
-        features: Number of features after global average pooling.
-        url: Address of the ImageNet weights without the top.
-        md5: Their MD5 as ``keras.applications`` gives it; None where it gives none.
-        arguments: Further keywords of the builder.
-    """
-
-    builder: str
-    module: str
-    features: int
-    url: str
-    md5: str | None = None
-    arguments: dict = dataclasses.field(default_factory=dict)
-
-
-BACKBONES = {
-    "vgg19": Backbone(
-        "VGG19",
-        "vgg19",
-        512,
-        f"{KERAS_WEIGHTS}/vgg19/vgg19_weights_tf_dim_ordering_tf_kernels_notop.h5",
-        "253f8cb515780f3b799900260a226db6",
-    ),
-    "resnet50": Backbone(
-        "ResNet50",
-        "resnet",
-        2048,
-        f"{KERAS_WEIGHTS}/resnet/resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5",
-        "4d473c1dd8becc155b73f8504c6f6626",
-    ),
-    "mobilenetv2": Backbone(
-        "MobileNetV2",
-        "mobilenet_v2",
-        1280,
-        f"{KERAS_WEIGHTS}/mobilenet_v2/"
-        "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_224_no_top.h5",
-    ),
-    "densenet121": Backbone(
-        "DenseNet121",
-        "densenet",
-        1024,
-        f"{KERAS_WEIGHTS}/densenet/densenet121_weights_tf_dim_ordering_tf_kernels_notop.h5",
-        "30ee3e1110167f948a6b9946edeeb738",
-    ),
-    "densenet169": Backbone(
-        "DenseNet169",
-        "densenet",
-        1664,
-        f"{KERAS_WEIGHTS}/densenet/densenet169_weights_tf_dim_ordering_tf_kernels_notop.h5",
-        "b8c4d4c20dd625c148057b9ff1c1176b",
-    ),
-    "densenet201": Backbone(
-        "DenseNet201",
-        "densenet",
-        1920,
-        f"{KERAS_WEIGHTS}/densenet/densenet201_weights_tf_dim_ordering_tf_kernels_notop.h5",
-        "c13680b51ded0fb44dff2d8f86ac8bb1",
-    ),
-    "mobilenet-0.25": Backbone(
-        "MobileNet",
-        "mobilenet",
-        256,
-        f"{KERAS_WEIGHTS}/mobilenet/mobilenet_2_5_224_tf_no_top.h5",
-        arguments={"alpha": 0.25},
-    ),
-}
+EFFICIENTNET_WEIGHTS = "https://storage.googleapis.com/keras-applications"
+TIMM_WEIGHTS = "https://huggingface.co/timm"
 
 
 class WeightsError(ValueError):
     """The weights of a network cannot be had, or belong to another network."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Backbone:
+    """What tells one convolutional network from another.
+
+    Attributes:
+        features: Number of channels of its last feature map.
+        normalization: How pixels were treated when the ImageNet weights were trained: a mode of
+            ``leukkit.models.normalize``. EfficientNet rescales inside: "none".
+        builder: Name of the function in ``keras.applications``; "" for a network of our own.
+        module: Name of our own module, with ``feature_map`` and ``torch_names``; else "".
+        url: Address of the ImageNet weights without the top; "" where none are published.
+        md5: Their MD5 as ``keras.applications`` gives it; None where it gives none.
+        saved_as: Name of the downloaded file, where the address ends in a name that says nothing.
+        arguments: Further keywords of the builder.
+        smallest_image: Side in pixels below which nothing is left for the last convolutions.
+    """
+
+    features: int
+    normalization: str
+    builder: str = ""
+    module: str = ""
+    url: str = ""
+    md5: str | None = None
+    saved_as: str = ""
+    arguments: dict = dataclasses.field(default_factory=dict)
+    smallest_image: int = 32
+
+    @property
+    def file_name(self):
+        """Name of the file with the ImageNet weights."""
+        return self.saved_as or self.url.rsplit("/", 1)[-1]
+
+
+def _keras(builder, features, normalization, path, md5=None, site=KERAS_WEIGHTS, **others):
+    return Backbone(features, normalization, builder, url=f"{site}/{path}", md5=md5, **others)
+
+
+def _timm(module, features, repository):
+    url = f"{TIMM_WEIGHTS}/{repository}/resolve/main/model.safetensors"
+    return Backbone(features, "torch", module=module, url=url, saved_as=f"{repository}.safetensors")
+
+
+_KERNELS = "weights_tf_dim_ordering_tf_kernels_notop.h5"
+BACKBONES = {
+    "vgg19": _keras(
+        "VGG19", 512, "caffe", f"vgg19/vgg19_{_KERNELS}", "253f8cb515780f3b799900260a226db6"
+    ),
+    "resnet50": _keras(
+        "ResNet50", 2048, "caffe", f"resnet/resnet50_{_KERNELS}", "4d473c1dd8becc155b73f8504c6f6626"
+    ),
+    "mobilenetv2": _keras(
+        "MobileNetV2",
+        1280,
+        "tf",
+        "mobilenet_v2/mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_224_no_top.h5",
+    ),
+    "densenet121": _keras(
+        "DenseNet121",
+        1024,
+        "torch",
+        f"densenet/densenet121_{_KERNELS}",
+        "30ee3e1110167f948a6b9946edeeb738",
+    ),
+    "densenet169": _keras(
+        "DenseNet169",
+        1664,
+        "torch",
+        f"densenet/densenet169_{_KERNELS}",
+        "b8c4d4c20dd625c148057b9ff1c1176b",
+    ),
+    "densenet201": _keras(
+        "DenseNet201",
+        1920,
+        "torch",
+        f"densenet/densenet201_{_KERNELS}",
+        "c13680b51ded0fb44dff2d8f86ac8bb1",
+    ),
+    "mobilenet-0.25": _keras(
+        "MobileNet",
+        256,
+        "tf",
+        "mobilenet/mobilenet_2_5_224_tf_no_top.h5",
+        arguments={"alpha": 0.25},
+    ),
+    "vgg16": _keras(
+        "VGG16", 512, "caffe", f"vgg16/vgg16_{_KERNELS}", "6d6bbae143d832006294945121d1f1fc"
+    ),
+    "inceptionv3": _keras(
+        "InceptionV3",
+        2048,
+        "tf",
+        f"inception_v3/inception_v3_{_KERNELS}",
+        "bcbd6486424b2319ff4ef7d526e38f63",
+        smallest_image=75,
+    ),
+    "xception": _keras(
+        "Xception",
+        2048,
+        "tf",
+        f"xception/xception_{_KERNELS}",
+        "b0042744bf5b25fce3cb969f33bebb97",
+        smallest_image=71,
+    ),
+    "efficientnetb0": _keras(
+        "EfficientNetB0",
+        1280,
+        "none",
+        "efficientnetb0_notop.h5",
+        "50bc09e76180e00e4465e1a485ddc09d",
+        EFFICIENTNET_WEIGHTS,
+    ),
+    "efficientnetb7": _keras(
+        "EfficientNetB7",
+        2560,
+        "none",
+        "efficientnetb7_notop.h5",
+        "cbcfe4450ddf6f3ad90b1b398090fe4a",
+        EFFICIENTNET_WEIGHTS,
+    ),
+    "resnet18": _timm("resnet", 512, "resnet18.tv_in1k"),
+    "seresnet152": _timm("seresnet", 2048, "legacy_seresnet152.in1k"),
+    # Nobody publishes these two as safetensors under the names used here.
+    "googlenet": Backbone(1024, "tf", module="googlenet"),
+    "shufflenet": Backbone(960, "torch", module="shufflenet"),
+}
 
 
 def find_backbone(name):
@@ -107,47 +156,44 @@ def find_backbone(name):
     return BACKBONES[name]
 
 
-def build_backbone(name, image_size=224, weights="imagenet", seed=0):
-    """Build a feature extractor: images in, one vector of global averages out.
+def check_image_size(name, image_size):
+    """Raise ValueError if the images are too small for the backbone called ``name``."""
+    smallest = find_backbone(name).smallest_image
+    if image_size < smallest:
+        raise ValueError(f"image_size is {image_size}; {name} needs at least {smallest}")
+
+
+def own_module(name):
+    """Return our module that defines the backbone called ``name``."""
+    return importlib.import_module(f"leukkit.models.{BACKBONES[name].module}")
+
+
+def feature_map(name, pixels):
+    """Return the last feature map (n, h, w, features) that a backbone makes of a Keras tensor.
+
+    Its layers become part of the caller's network, which stays flat.
 
     Args:
         name: A name in ``BACKBONES``.
-        image_size: Side of the square input, in pixels, at least 32.
-        weights: ``"imagenet"`` (downloaded by Keras at first use, into ``KERAS_HOME``), the path
-            of a weights file without the top (.h5, .keras), or None for random weights.
-        seed: Seed of the random weights; not used otherwise.
-
-    Returns:
-        A ``keras.Model`` from float32 (n, image_size, image_size, 3), as ``prepare_input`` gives
-        them, to float32 (n, features).
-
-    Raises:
-        ValueError: Unknown name, or an image size below 32.
-        WeightsError: The weights cannot be downloaded, read, or fitted to this network.
-        FileNotFoundError: The weights file does not exist.
+        pixels: Keras tensor (n, image_size, image_size, 3), already normalized.
     """
     import keras
 
     backbone = find_backbone(name)
-    if image_size < SMALLEST_IMAGE:
-        raise ValueError(f"image_size is {image_size}; {name} needs at least {SMALLEST_IMAGE}")
-    path = None if weights is None else weights_file(name, weights)
+    if backbone.module:
+        return own_module(name).feature_map(pixels)
     network = getattr(keras.applications, backbone.builder)(
         include_top=False,
         weights=None,
-        pooling="avg",
-        input_shape=(image_size, image_size, 3),
+        input_tensor=pixels,
+        input_shape=pixels.shape[1:],
         **backbone.arguments,
     )
-    if path is None:
-        draw_weights(network, seed)
-    else:
-        _load_weights(network, name, path)
-    return network
+    return network.output
 
 
 def prepare_input(name, images):
-    """Return uint8 RGB images as the network called ``name`` was trained to see them.
+    """Return uint8 RGB images as the backbone called ``name`` was trained to see them.
 
     Args:
         name: A name in ``BACKBONES``.
@@ -158,103 +204,8 @@ def prepare_input(name, images):
     """
     import keras
 
-    module = getattr(keras.applications, find_backbone(name).module)
-    return module.preprocess_input(images.astype(np.float32), data_format="channels_last")
-
-
-def weights_id(name, weights="imagenet", seed=0):
-    """Return a string that is equal for equal weights: the SHA-256 of the file, or rule and seed.
-
-    Needs no network, and TensorFlow only if ImageNet weights have yet to be downloaded.
-
-    Raises:
-        ValueError, WeightsError, FileNotFoundError: As ``build_backbone``.
-    """
-    find_backbone(name)
-    if weights is None:
-        return f"{RANDOM_WEIGHTS_RULE}:{seed}"
-    with weights_file(name, weights).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def weights_file(name, weights):
-    """Return the path of a weights file; ``"imagenet"`` is downloaded if it is not there yet.
-
-    Raises:
-        FileNotFoundError: ``weights`` is neither ``"imagenet"`` nor an existing file.
-        WeightsError: The download failed.
-    """
-    if weights == "imagenet":
-        return _imagenet_file(name)
-    path = pathlib.Path(weights)
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"no weights file {path} for {name}; give the path of a .h5 or .keras file without "
-            'the top, "imagenet", or None for random weights'
-        )
-    return path
-
-
-def draw_weights(network, seed):
-    """Give every kernel of ``network`` He-normal values; leave biases and BatchNorm as built.
-
-    Standard deviation sqrt(2 / inputs of one output), He et al. 2015, Eq. 10. Each layer has its
-    own generator, seeded by its name, so that neither Keras' seed nor the order of layers matters.
-    """
-    for layer in network.layers:
-        entropy = int.from_bytes(hashlib.sha256(layer.name.encode()).digest()[:8], "little")
-        generator = np.random.default_rng([seed, entropy])
-        for variable in layer.weights:
-            if "kernel" not in variable.name:
-                continue
-            *height_width, channels, _ = variable.shape
-            depthwise = "Depthwise" in type(layer).__name__  # each output sees one channel
-            inputs = np.prod(height_width) * (1 if depthwise else channels)
-            values = generator.standard_normal(variable.shape, dtype=np.float32)
-            variable.assign(values * np.float32(np.sqrt(2 / inputs)))
-
-
-def _imagenet_file(name):
-    """Return Keras' own copy of the ImageNet weights, downloading it if missing or broken."""
-    backbone = BACKBONES[name]
-    file_name = backbone.url.rsplit("/", 1)[1]
-    home = pathlib.Path(os.environ.get("KERAS_HOME") or pathlib.Path.home() / ".keras")
-    path = home / "models" / file_name
-    if path.is_file() and backbone.md5 in (None, hashlib.md5(path.read_bytes()).hexdigest()):
-        return path
-    import keras
-
-    try:
-        path = keras.utils.get_file(
-            file_name, backbone.url, cache_subdir="models", file_hash=backbone.md5
-        )
-    except Exception as error:  # Keras raises a bare Exception here
-        if "URL fetch failure" not in str(error):
-            raise
-        raise WeightsError(
-            f"the ImageNet weights of {name} cannot be downloaded ({error}). Without a network: "
-            f"put the file at {home / 'models' / file_name}, give the path of a weights file "
-            "(weights=…/file.h5), or use random weights (weights=None)"
-        ) from error
-    return pathlib.Path(path)
-
-
-def _load_weights(network, name, path):
-    """Load ``path`` into ``network``; say so if it is another network's file or not complete."""
-    for variable in network.weights:
-        variable.assign(np.full(variable.shape, np.nan))  # Keras skips what a file lacks
-    problem = None
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # one for each skipped layer
-            network.load_weights(path)
-    except (ValueError, OSError, KeyError, zipfile.BadZipFile) as error:
-        problem = str(error).strip().splitlines()[0]
-    lacking = sum(np.isnan(values).any() for values in network.get_weights())
-    if problem is None and lacking:
-        problem = f"{lacking} of its {len(network.weights)} arrays are missing or hold NaN"
-    if problem:
-        raise WeightsError(
-            f"{path} does not hold the weights of {name} without its top ({problem}). "
-            f"Give a file made for {name} with include_top=False, or weights=None for random ones"
-        )
+    pixels = images.astype(np.float32)
+    mode = find_backbone(name).normalization
+    if mode == "none":
+        return pixels
+    return keras.applications.imagenet_utils.preprocess_input(pixels, "channels_last", mode)

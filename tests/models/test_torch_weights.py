@@ -1,0 +1,204 @@
+"""Weights in PyTorch's layout: results known by hand, and files that do not fit."""
+
+import ml_dtypes
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+from leukkit.models import WeightsError
+from leukkit.models.torch_weights import load_torch_weights
+
+NAMES = {"convolution": "stem.0", "normalization": "stem.1", "scores": "out"}
+
+
+def small_network():
+    import keras
+
+    image = keras.Input((4, 4, 2))
+    outputs = keras.layers.Conv2D(3, 3, name="convolution", use_bias=False)(image)
+    outputs = keras.layers.BatchNormalization(epsilon=0, name="normalization")(outputs)
+    outputs = keras.layers.GlobalAveragePooling2D()(outputs)
+    outputs = keras.layers.Dense(5, name="scores")(outputs)
+    return keras.Model(image, outputs, name="small")
+
+
+def arrays(kind=np.float32):
+    generator = np.random.default_rng(0)
+    shapes = {
+        "stem.0.weight": (3, 2, 3, 3),
+        "stem.1.weight": (3,),
+        "stem.1.bias": (3,),
+        "stem.1.running_mean": (3,),
+        "stem.1.running_var": (3,),
+        "out.weight": (5, 3),
+        "out.bias": (5,),
+    }
+    return {name: generator.uniform(1, 2, shape).astype(kind) for name, shape in shapes.items()}
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "small.safetensors"
+
+
+def one_layer(layer, channels, weight, path):
+    """Return what ``layer`` with ``weight`` makes of a 3 x 3 image that counts 1 to 9 * channels.
+
+    The first channel holds 1 to 9, row by row, the second 10 to 18, and so on.
+    """
+    import keras
+
+    image = keras.Input((3, 3, channels))
+    network = keras.Model(image, layer(image))
+    save_file({"module.weight": np.ascontiguousarray(weight, np.float32)}, path)
+    load_torch_weights(network, path, {layer.name: "module"})
+    counted = np.arange(1, 9 * channels + 1, dtype=np.float32).reshape(channels, 3, 3)
+    return np.asarray(network(counted.transpose(1, 2, 0)[np.newaxis]))[0]
+
+
+def test_a_convolution_by_hand(path):
+    """PyTorch correlates: the weight in row 0, column 2 sees the neighbor above to the right."""
+    import keras
+
+    weight = np.zeros((2, 2, 3, 3))
+    weight[0, 0, 0, 2] = 1  # filter 0 takes channel 0's 3
+    weight[1, 0, 1, 0] = 1  # filter 1 takes channel 0's 4
+    weight[1, 1, 2, 1] = 10  # and ten times channel 1's 17
+    found = one_layer(keras.layers.Conv2D(2, 3, use_bias=False), 2, weight, path)
+    assert found.tolist() == [[[3, 4 + 170]]]
+
+
+def test_a_grouped_convolution_by_hand(path):
+    """Of four channels, the first two feed the first filter, the others the second."""
+    import keras
+
+    weight = np.zeros((2, 2, 3, 3))
+    weight[0, 1, 0, 0] = 1  # the upper left of the first group's second channel: 10
+    weight[1, 0, 2, 2] = 1  # the lower right of the second group's first channel: 27
+    layer = keras.layers.Conv2D(2, 3, groups=2, use_bias=False)
+    assert one_layer(layer, 4, weight, path).tolist() == [[[10, 27]]]
+
+
+def test_a_depthwise_convolution_by_hand(path):
+    """Two filters for each of two channels; PyTorch keeps a channel's filters together."""
+    import keras
+
+    weight = np.zeros((4, 1, 3, 3))
+    weight[[0, 1, 2, 3], 0, [0, 0, 2, 2], [0, 2, 0, 1]] = 1  # 1 and 3; 16 and 17
+    layer = keras.layers.DepthwiseConv2D(3, depth_multiplier=2, use_bias=False)
+    assert one_layer(layer, 2, weight, path).tolist() == [[[1, 3, 16, 17]]]
+
+
+def test_a_dense_layer_and_batch_normalization_by_hand(path):
+    state = arrays()
+    save_file(state, path)
+    network = small_network()
+    load_torch_weights(network, path, NAMES)
+    image = np.random.default_rng(1).standard_normal((1, 4, 4, 2), dtype=np.float32)
+    seen = np.lib.stride_tricks.sliding_window_view(image[0], (3, 3), axis=(0, 1))
+    maps = np.einsum("hwcij,ocij->hwo", seen, state["stem.0.weight"])
+    maps = (maps - state["stem.1.running_mean"]) / np.sqrt(state["stem.1.running_var"])
+    means = (maps * state["stem.1.weight"] + state["stem.1.bias"]).mean(axis=(0, 1))
+    expected = state["out.weight"] @ means + state["out.bias"]
+    np.testing.assert_allclose(np.asarray(network(image))[0], expected, rtol=1e-4)
+
+
+@pytest.mark.parametrize("kind", [np.float16, np.float64])
+def test_other_floating_point_numbers(path, kind):
+    state = arrays(kind)
+    save_file(state, path)
+    network = small_network()
+    load_torch_weights(network, path, NAMES)
+    bias = network.get_layer("scores").bias.numpy()
+    np.testing.assert_allclose(bias, state["out.bias"], rtol=1e-6)
+
+
+def test_what_stands_on_top_and_counters_are_left_out(path):
+    state = arrays()
+    state["stem.1.num_batches_tracked"] = np.array(12)
+    state["fc.weight"] = state["aux1.conv.conv.weight"] = np.ones((1000, 3), np.float32)
+    save_file(state, path)
+    load_torch_weights(small_network(), path, NAMES)
+
+
+def refused(path, state, match, names=NAMES):
+    """Hold that the arrays ``state`` are refused, before any of them is put into the network."""
+    save_file(state, path)
+    network = small_network()
+    before = network.get_weights()
+    with pytest.raises(WeightsError, match=match):
+        load_torch_weights(network, path, names)
+    for values, old in zip(network.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(values, old)
+
+
+def test_a_missing_array(path):
+    state = arrays()
+    del state["stem.1.running_mean"]
+    refused(
+        path,
+        state,
+        r"small.safetensors does not hold PyTorch's weights of small "
+        r"\(stem.1.running_mean is missing\). Give a .safetensors file of this very network",
+    )
+
+
+def test_another_shape(path):
+    state = arrays()
+    state["stem.0.weight"] = np.ones((3, 2, 5, 5), np.float32)
+    refused(path, state, r"stem.0.weight has the shape \[3, 2, 5, 5\], expected \[3, 2, 3, 3\]")
+    state["stem.0.weight"] = np.ones((3, 3, 3, 2), np.float32)  # as Keras lays it out
+    refused(path, state, r"stem.0.weight has the shape \[3, 3, 3, 2\]")
+
+
+@pytest.mark.parametrize(("kind", "called"), [(ml_dtypes.bfloat16, "BF16"), (np.int32, "I32")])
+def test_another_kind_of_number(path, kind, called):
+    state = arrays()
+    state["out.bias"] = np.ones(5, kind)
+    refused(path, state, f"out.bias is of kind {called}, expected one of F16, F32, F64")
+
+
+def test_a_deeper_network_that_has_all_of_this_one(path):
+    """As ResNet-34 has all arrays of ResNet-18."""
+    state = arrays()
+    state["stem.2.weight"] = np.ones((3, 3, 3, 3), np.float32)
+    refused(path, state, "stem.2.weight has no place in this network")
+
+
+def test_the_first_of_many_problems_are_named(path):
+    refused(
+        path,
+        {"other.weight": np.ones(3, np.float32)},
+        r"stem.0.weight is missing; stem.1.weight is missing; stem.1.bias is missing; and 5 more",
+    )
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_values_that_are_no_numbers(path, value):
+    state = arrays()
+    state["out.weight"][2, 1] = value
+    save_file(state, path)
+    with pytest.raises(WeightsError, match=r"out.weight holds NaN or infinity"):
+        load_torch_weights(small_network(), path, NAMES)
+
+
+def test_a_file_that_is_cut_off_or_something_else(path):
+    save_file(arrays(), path)
+    path.write_bytes(path.read_bytes()[:-4])
+    with pytest.raises(WeightsError, match="not a complete safetensors file"):
+        load_torch_weights(small_network(), path, NAMES)
+    path.write_bytes(b"not weights at all")
+    with pytest.raises(WeightsError, match="not a complete safetensors file"):
+        load_torch_weights(small_network(), path, NAMES)
+
+
+def test_a_file_that_does_not_exist(path):
+    with pytest.raises(FileNotFoundError, match=r"small.safetensors"):
+        load_torch_weights(small_network(), path, NAMES)
+
+
+def test_a_layer_that_the_names_forget(path):
+    save_file(arrays(), path)
+    names = {layer: module for layer, module in NAMES.items() if layer != "scores"}
+    with pytest.raises(ValueError, match="layers of small without a PyTorch name: scores"):
+        load_torch_weights(small_network(), path, names)
