@@ -36,3 +36,29 @@ def progress(iterable, description, total=None, unit="it", seconds_between_lines
         if time.monotonic() - last >= seconds_between_lines:
             last = time.monotonic()
             print(f"{description}: {done} of {total or '?'} {unit}s", file=sys.stderr, flush=True)
+
+
+def bar(total, description, unit="it", seconds_between_lines=10.0):
+    """Return a tqdm bar to move by hand: one line that changes in a terminal or a notebook.
+
+    In a log it writes at most one line in ``seconds_between_lines`` seconds; ``TQDM_DISABLE=1``
+    silences it.
+
+    Args:
+        total: Number of items.
+        description: A few words.
+        unit: What one item is.
+        seconds_between_lines: See above.
+    """
+    in_notebook = tqdm.autonotebook.tqdm is not tqdm.std.tqdm
+    quiet = os.environ.get("TQDM_DISABLE", "0") not in ("", "0")
+    live = sys.stderr.isatty() or in_notebook
+    return tqdm.auto.tqdm(
+        desc=description,
+        total=total,
+        unit=unit,
+        leave=False,
+        disable=quiet,
+        mininterval=0.1 if live else seconds_between_lines,
+        ascii=None if live else True,
+    )

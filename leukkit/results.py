@@ -123,18 +123,28 @@ def read_table(model_dir, name="predictions"):
         raise FileNotFoundError(
             f"{model_dir} has no finished fold: run `leukkit reproduce` for this paper first"
         )
-    text = {"image_id": "string", "identity": "string", "label": "string"}
     tables = []
     for folder in folds:
-        table = pd.read_csv(folder / f"{name}.csv", dtype=text)
+        table = read_fold(folder, name)
         table.insert(0, "fold", int(folder.name.removeprefix("fold-")))
         tables.append(table)
     return pd.concat(tables, ignore_index=True)
 
 
+def read_fold(folder, name="predictions"):
+    """Return one table of one finished fold."""
+    text = {"image_id": "string", "identity": "string", "label": "string"}
+    return pd.read_csv(pathlib.Path(folder) / f"{name}.csv", dtype=text)
+
+
+def read_record(folder):
+    """Return ``fold.json`` of one finished fold."""
+    return json.loads((pathlib.Path(folder) / "fold.json").read_text())
+
+
 def read_records(model_dir):
     """Return ``fold.json`` of each finished fold of a model, in the order of the folds."""
-    return [json.loads((folder / "fold.json").read_text()) for folder in _finished(model_dir)]
+    return [read_record(folder) for folder in _finished(model_dir)]
 
 
 def find(results_dir, paper, profile):

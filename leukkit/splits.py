@@ -16,7 +16,14 @@ from leukkit.split_parts import (
     within_embargo,
 )
 
-__all__ = ["Fold", "holdout", "identity_kfold", "leakage", "stratified_kfold"]
+__all__ = [
+    "Fold",
+    "holdout",
+    "identity_kfold",
+    "leakage",
+    "leakage_shares",
+    "stratified_kfold",
+]
 
 
 def holdout(cells, test=0.2, validation=0.0, seed=0, by=None, missing="error"):
@@ -153,6 +160,25 @@ def leakage(cells, folds):
         rows.append(row)
     frame = pd.DataFrame(rows, columns=["fold", "test_images", *keys])
     return frame.astype(dict.fromkeys(keys, "Float64"))
+
+
+def leakage_shares(protocols):
+    """Sum up `leakage` over the folds of several protocols.
+
+    Args:
+        protocols: Dict of a name to a `leukkit.protocols.Protocol`.
+
+    Returns:
+        Frame, one row per protocol: ``test images``, and the shares (0..1) of `leakage` over all
+        test images of all folds; NA where the data set does not know.
+    """
+    rows = {}
+    for name, divided in protocols.items():
+        table = leakage(divided.cells, divided.folds).drop(columns="fold")
+        images = table.pop("test_images")
+        shares = table.mul(images, axis=0).sum(skipna=False) / images.sum()
+        rows[name] = {"test images": int(images.sum()), **shares}
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("protocol")
 
 
 def _column(cells, name):

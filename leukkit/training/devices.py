@@ -1,0 +1,82 @@
+"""Which devices train, and how they are told to give the same numbers twice."""
+
+import functools
+import json
+import os
+
+from leukkit.training.errors import TrainingError
+
+LOGICAL_CPUS = "LEUKKIT_LOGICAL_CPUS"
+
+
+@functools.cache
+def strategy():
+    """Return how training is spread over devices; networks are made and fitted in its scope.
+
+    Several GPUs of this machine are mirrored: each holds the weights and gets its part of every
+    batch. One device, GPU or CPU, needs no strategy and gets TensorFlow's default one.
+    ``LEUKKIT_LOGICAL_CPUS=2`` divides the CPU in two, to try out the first case without GPUs.
+
+    Returns:
+        A ``tf.distribute.Strategy``.
+
+    Raises:
+        TrainingError: ``TF_CONFIG`` names several processes, which Keras 3 cannot train; or
+            TensorFlow was already at work when the CPU was to be divided.
+    """
+    _refuse_several_processes()
+    import tensorflow as tf
+
+    gpus = tf.config.list_physical_devices("GPU")
+    if len(gpus) > 1:
+        return tf.distribute.MirroredStrategy()
+    number = int(os.environ.get(LOGICAL_CPUS) or 1)
+    if number > 1:
+        _divide_cpu(tf, number)
+        return tf.distribute.MirroredStrategy([f"/cpu:{index}" for index in range(number)])
+    return tf.distribute.get_strategy()
+
+
+def describe(the_strategy):
+    """Return the devices for results and messages, e.g. ``"2 x CPU, mirrored"``."""
+    import tensorflow as tf
+
+    kind = "GPU" if tf.config.list_physical_devices("GPU") else "CPU"
+    number = the_strategy.num_replicas_in_sync
+    return f"{number} x {kind}, mirrored" if number > 1 else f"1 x {kind}"
+
+
+def make_repeatable(seed, deterministic):
+    """Seed what draws numbers; if ``deterministic``, also take only operations that repeat.
+
+    TensorFlow has no way back from the second for the rest of the process.
+    """
+    import keras
+    import tensorflow as tf
+
+    keras.utils.set_random_seed(seed)
+    if deterministic:
+        tf.config.experimental.enable_op_determinism()
+
+
+def _refuse_several_processes():
+    cluster = json.loads(os.environ.get("TF_CONFIG") or "{}").get("cluster", {})
+    processes = sum(len(addresses) for addresses in cluster.values())
+    if processes > 1:
+        raise TrainingError(
+            f"TF_CONFIG names {processes} processes, and Keras 3 cannot train one network over "
+            "several (keras-team/keras#20585). Unset TF_CONFIG; to use several machines, run folds "
+            "and models side by side instead: with joblib.parallel_config(backend='dask'): …"
+        )
+
+
+def _divide_cpu(tf, number):
+    cpu = tf.config.list_physical_devices("CPU")[0]
+    parts = [tf.config.LogicalDeviceConfiguration()] * number
+    try:
+        tf.config.set_logical_device_configuration(cpu, parts)
+    except RuntimeError as error:
+        raise TrainingError(
+            f"{LOGICAL_CPUS}={number} came too late: TensorFlow is already at work. Restart Python "
+            "(or the kernel) and call leukkit.training.strategy() first"
+        ) from error

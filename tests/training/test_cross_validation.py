@@ -1,0 +1,229 @@
+"""Folds that are finished stay, and the same settings give the same predictions."""
+
+import json
+
+import joblib
+import numpy as np
+import pandas as pd
+import pytest
+
+from leukkit import metrics, models, results, splits, training
+from leukkit.images import ImageError
+from leukkit.predictions import check_predictions
+from tests.training import tiny
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    return tiny.cross_validate(tmp_path_factory.mktemp("results"))
+
+
+@pytest.fixture
+def tiny_network(monkeypatch):
+    monkeypatch.setattr(models, "build", tiny.build)
+    monkeypatch.setattr(models, "weights_used", lambda *_: "drawn")
+
+
+def pooled(folder):
+    return results.read_table(folder)
+
+
+def changed(folder):
+    return {path: path.stat().st_mtime_ns for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def test_every_image_is_tested_once_with_probabilities_that_can_be_scored(finished):
+    predictions = pooled(finished)
+    assert check_predictions(predictions) == ("healthy", "ALL")
+    assert sorted(predictions["image_id"]) == sorted(tiny.cells()["image_id"])
+    assert metrics.scores(predictions).notna().all()
+
+
+def test_a_fold_says_how_it_was_made(finished):
+    record = results.read_record(finished / "fold-0")
+    assert record["weights_used"] == "drawn"
+    assert record["devices"].startswith("1 x ")
+    assert record["epochs"] == 3
+    history = results.read_table(finished, "history")
+    assert list(history["epoch"]) == [1, 2, 3] * 3
+    assert history[["loss", "validation_loss", "validation_accuracy"]].notna().all(axis=None)
+
+
+def test_the_best_epoch_is_chosen_on_validation(finished):
+    for number in range(3):
+        history = results.read_fold(finished / f"fold-{number}", "history")
+        best = history.loc[history["validation_loss"].idxmin()]
+        assert (
+            results.read_record(finished / f"fold-{number}")["selected"]["epoch"] == best["epoch"]
+        )
+        kept = results.read_fold(finished / f"fold-{number}", "validation_predictions")
+        of_label = np.where(kept["label"] == "ALL", kept["prob_ALL"], kept["prob_healthy"])
+        assert -np.log(of_label).mean() == pytest.approx(best["validation_loss"], abs=1e-5)
+
+
+def test_a_finished_run_is_not_touched_again(finished):
+    before = changed(finished)
+    tiny.cross_validate(finished.parents[3])
+    assert changed(finished) == before
+
+
+def test_another_configuration_is_refused_and_nothing_is_lost(finished):
+    before = changed(finished)
+    with pytest.raises(results.ConfigurationError, match="another configuration"):
+        tiny.cross_validate(finished.parents[3], batch_size=4)
+    assert changed(finished) == before
+
+
+def test_two_runs_with_one_seed_predict_alike(finished, tmp_path):
+    again = tiny.cross_validate(tmp_path)
+    pd.testing.assert_frame_equal(pooled(again), pooled(finished))
+
+
+def test_the_kept_model_predicts_what_was_written(finished):
+    import keras
+
+    from leukkit import pixels, preprocessing
+
+    frame = tiny.cells()
+    kept = keras.models.load_model(finished / "fold-0" / "model.keras", compile=False)
+    written = results.read_fold(finished / "fold-0")
+    images = pixels.load(frame, preprocessing.Preparation(32))
+    positions = pd.Index(frame["image_id"]).get_indexer(written["image_id"])
+    values = kept.predict(images[positions].astype(np.float32), verbose=0)
+    np.testing.assert_allclose(values[:, 1], written["prob_ALL"], atol=1e-5)
+    assert not (finished / "fold-1" / "model.keras").exists()
+
+
+def test_dask_gives_the_same_predictions(finished, tmp_path):
+    distributed = pytest.importorskip("distributed")
+    with (
+        distributed.LocalCluster(
+            n_workers=2, threads_per_worker=1, dashboard_address=None, processes=True
+        ) as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        client.run(tiny.install)
+        with joblib.parallel_config(backend="dask"):
+            folder = tiny.cross_validate(tmp_path, jobs=None)
+        ran_on = client.run(lambda: "tensorflow" in __import__("sys").modules)
+    assert all(ran_on.values())
+    pd.testing.assert_frame_equal(pooled(folder), pooled(finished))
+
+
+def test_a_frozen_backbone_is_not_changed_and_sees_each_image_once(tmp_path, tiny_network):
+    import keras
+
+    phases = [{"epochs": 2, "learning_rate": 0.05, "trainable": "head"}]
+    folder = tiny.cross_validate(tmp_path, phases=phases)
+    kept = keras.models.load_model(folder / "fold-0" / "model.keras", compile=False)
+    fresh = tiny.build("tiny", 2, 32, normalization="backbone")
+    for layer, untrained in zip(kept.layers[:-1], fresh.layers[:-1], strict=True):
+        for values, expected in zip(layer.get_weights(), untrained.get_weights(), strict=True):
+            np.testing.assert_array_equal(values, expected)
+    assert not np.allclose(kept.layers[-1].get_weights()[0], fresh.layers[-1].get_weights()[0])
+    written = results.read_fold(folder / "fold-0")
+    frame = tiny.cells()
+    from leukkit import pixels, preprocessing
+
+    positions = pd.Index(frame["image_id"]).get_indexer(written["image_id"])
+    images = pixels.load(frame, preprocessing.Preparation(32))[positions].astype(np.float32)
+    np.testing.assert_allclose(
+        kept.predict(images, verbose=0)[:, 1], written["prob_ALL"], atol=1e-5
+    )
+
+
+def test_patience_stops_training(tmp_path):
+    folder = tiny.cross_validate(
+        tmp_path, phases=[{"epochs": 30, "learning_rate": 1e-12}], patience=2, folds=2
+    )
+    assert max(record["epochs"] for record in results.read_records(folder)) < 30
+
+
+def test_mixed_precision_ends_in_float32(tmp_path):
+    folder = tiny.cross_validate(tmp_path, mixed_precision=True, folds=2)
+    assert np.isfinite(pooled(folder)["prob_ALL"]).all()
+    import keras
+
+    assert keras.config.dtype_policy().name == "float32"
+
+
+def test_a_class_missing_in_a_fold_is_named(tmp_path, tiny_network):
+    frame = tiny.cells()
+    healthy = np.flatnonzero(frame["label"] == "healthy")
+    sick = np.flatnonzero(frame["label"] == "ALL")
+    fold = splits.Fold(sick, healthy[:4], np.concatenate([healthy[4:], sick[:1]]))
+    with pytest.raises(ValueError, match="fold 0: no training image of the class healthy"):
+        run_folds(frame, [fold], tmp_path)
+
+
+def test_a_batch_larger_than_the_fold_is_named(tmp_path, tiny_network):
+    frame = tiny.cells()
+    folds = splits.stratified_kfold(frame, folds=2, validation=0.2)
+    with pytest.raises(ValueError, match=r"do not fill one batch of 400"):
+        run_folds(frame, folds, tmp_path, batch_size=400)
+
+
+def test_best_epoch_without_validation_images_is_refused(tmp_path, tiny_network):
+    frame = tiny.cells()
+    folds = splits.stratified_kfold(frame, folds=2)
+    with pytest.raises(ValueError, match="no validation images"):
+        run_folds(frame, folds, tmp_path)
+    run_folds(frame, folds, tmp_path, select="last")
+
+
+def test_a_loss_that_is_no_number_names_epoch_and_batch_and_keeps_the_last_good_weights(
+    tmp_path, tiny_network
+):
+    phases = [{"epochs": 1, "learning_rate": 1e-3}, {"epochs": 2, "learning_rate": 1e39}]
+    frame = tiny.cells()
+    folds = splits.stratified_kfold(frame, folds=2, validation=0.2)
+    with pytest.raises(
+        training.TrainingError, match=r"fold 0 stopped: .*epoch 2, batch \d"
+    ) as error:
+        run_folds(frame, folds, tmp_path, phases=phases, optimizer="sgd")
+    (kept,) = tmp_path.rglob("checkpoint.npz")
+    assert str(kept) in str(error.value)
+    with np.load(kept) as file:
+        assert json.loads(str(file["record"]))["state"]["epoch"] == 1
+        assert all(np.isfinite(file[name]).all() for name in file.files if name[:3] == "wei")
+
+
+def test_weights_of_another_architecture_leave_finished_folds_alone(finished, tiny_network):
+    before = changed(finished)
+    with pytest.raises(models.WeightsError, match="does not hold the weights"):
+        tiny.cross_validate(
+            finished.parents[3],
+            weights="other.h5",
+            run={"dataset": "cnmc-2019", "model": "tiny-other"},
+        )
+    assert changed(finished) == before
+
+
+def test_an_image_that_went_away_since_loading_is_named(tmp_path, tiny_network):
+    frame = tiny.cells()
+    frame["path"] = frame["path"].str.replace("healthy", "elsewhere")
+    folds = splits.stratified_kfold(frame, folds=2, validation=0.2)
+    with pytest.raises(ImageError, match=r"elsewhere.*is gone"):
+        run_folds(frame, folds, tmp_path, image_size=33)  # a size that no test has cached
+
+
+def test_tensorboard_logs_lie_in_the_fold(tmp_path, tiny_network):
+    frame = tiny.cells()
+    folds = splits.stratified_kfold(frame, folds=2, validation=0.2)
+    folder = run_folds(frame, folds, tmp_path, tensorboard=True)
+    assert list(folder.glob("fold-0/tensorboard/events*"))
+
+
+def run_folds(frame, folds, folder, tensorboard=False, **settings):
+    recipe = {"network": "tiny", "image_size": 32, "phases": tiny.PHASES, "batch_size": 8}
+    return training.cross_validate(
+        "patel2025",
+        frame,
+        folds,
+        recipe=training.Recipe(**(recipe | settings)),
+        protocol="published",
+        profile="sample",
+        run={"model": "tiny"},
+        results_dir=folder,
+        tensorboard=tensorboard,
+    )

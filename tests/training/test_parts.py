@@ -1,0 +1,83 @@
+"""The parts of training against values worked by hand."""
+
+import types
+
+import numpy as np
+import pytest
+
+from leukkit import training
+from leukkit.training.losses import cross_entropy
+from leukkit.training.optimizers import make_optimizer
+from tests.training import tiny
+
+
+def recipe(**settings):
+    defaults = {"network": "tiny", "image_size": 32, "phases": tiny.PHASES}
+    return training.Recipe(**(defaults | settings))
+
+
+def test_the_new_layer_learns_ten_times_as_fast_and_kernels_decay():
+    import keras
+
+    model = tiny.build("tiny", 2, 32, normalization="backbone")
+    settings = recipe(optimizer="sgd", momentum=0.9, weight_decay=0.5, new_layer_factor=10)
+    optimizer = make_optimizer(settings, 0.1, model)
+    variables = model.trainable_variables
+    optimizer.build(variables)
+    before = [variable.numpy() for variable in variables]
+    gradients = [keras.ops.ones_like(variable) for variable in variables]
+    velocity = [np.zeros_like(values) for values in before]
+    expected = [values.copy() for values in before]
+    for _ in range(2):
+        optimizer.apply(gradients, variables)
+        for at, variable in enumerate(variables):
+            rate = 1.0 if "predictions" in variable.path else 0.1
+            gradient = 1 + (0.5 * expected[at] if variable.path.endswith("kernel") else 0)
+            velocity[at] = 0.9 * velocity[at] - rate * gradient
+            expected[at] = expected[at] + velocity[at]
+    for variable, values in zip(variables, expected, strict=True):
+        np.testing.assert_allclose(variable.numpy(), values, rtol=1e-5, atol=1e-6)
+
+
+def test_each_image_counts_alike_when_a_batch_does_not_divide_evenly():
+    probabilities = np.array([[0.9, 0.1], [0.5, 0.5], [0.2, 0.8]], np.float32)
+    truth = np.array([[1, 0], [1, 0], [1, 0]], np.float32)
+    whole = -np.log(probabilities[:, 0]).mean()
+    loss = cross_entropy(batch_size=3)
+    parts = [float(loss(truth[:2], probabilities[:2])), float(loss(truth[2:], probabilities[2:]))]
+    assert sum(parts) == pytest.approx(whole, rel=1e-5)
+    assert float(loss(truth, probabilities)) == pytest.approx(whole, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"phases": []}, "at least one phase"),
+        ({"phases": [{"epochs": 0, "learning_rate": 0.1}]}, "epochs >= 1"),
+        ({"phases": [{"epochs": 1, "learning_rate": 0.1, "trainable": "top"}]}, "trainable"),
+        ({"optimizer": "rmsprop"}, "optimizer is 'rmsprop'"),
+        ({"weight_decay": 0.1}, "need optimizer = 'sgd'"),
+    ],
+)
+def test_a_recipe_that_cannot_be_is_refused(settings, message):
+    with pytest.raises(ValueError, match=message):
+        recipe(**settings)
+
+
+def test_phases_share_the_epochs():
+    phases = [{"epochs": 2, "learning_rate": 1e-3}, {"epochs": 3, "learning_rate": 1e-5}]
+    settings = recipe(phases=phases)
+    assert settings.epochs == 5
+    assert [settings.phase_of(epoch) for epoch in range(5)] == [0, 0, 1, 1, 1]
+
+
+def test_the_last_layers_are_unfrozen_but_not_their_batch_normalization():
+    from leukkit.training import network
+
+    model = tiny.build("tiny-normalized", 2, 32, normalization="backbone")
+    phase = types.SimpleNamespace(trainable=2, learning_rate=1e-3)
+    network.compile_phase(model, recipe(), phase, 1, 100)
+    learning = {layer.name for layer in model.layers if layer.trainable and layer.weights}
+    kinds = {type(model.get_layer(name)).__name__ for name in learning}
+    assert kinds == {"Conv2D", "Functional"}
+    assert len(learning) == 2

@@ -1,0 +1,159 @@
+"""What can only be seen from outside: a process that is killed, a divided CPU, a full disk."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from leukkit import results, training
+from tests.training import tiny
+
+
+def start(folder, *options, logical_cpus="1", **kwargs):
+    environment = {**os.environ, "LEUKKIT_LOGICAL_CPUS": logical_cpus, "TQDM_DISABLE": "1"}
+    return subprocess.Popen(
+        [sys.executable, "-m", "tests.training.tiny", str(folder), *options],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        **kwargs,
+    )
+
+
+def finish(process):
+    out, errors = process.communicate(timeout=300)
+    assert process.returncode == 0, errors[-3000:]
+    return out
+
+
+def model_dir(folder, network="tiny"):
+    return folder / "patel2025" / "sample" / "published" / f"cnmc-2019_{network}"
+
+
+def test_a_killed_run_goes_on_to_the_same_end(tmp_path):
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    options = ("--folds", "7", "--epochs", "8")
+    finish(start(whole, *options))
+
+    process = start(killed, *options)
+    checkpoint = model_dir(killed) / "fold-2" / "checkpoint.npz"
+    until = time.monotonic() + 240
+    while not checkpoint.exists():
+        assert process.poll() is None, process.communicate()[1][-3000:]
+        assert time.monotonic() < until
+        time.sleep(0.002)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    process.stdout.close()
+    process.stderr.close()
+    assert checkpoint.exists()
+    assert not (model_dir(killed) / "fold-2" / "fold.json").exists()
+    done = [path for n in (0, 1) for path in (model_dir(killed) / f"fold-{n}").iterdir()]
+    before = {path: path.stat().st_mtime_ns for path in done}
+
+    finish(start(killed, *options))
+    assert {path: path.stat().st_mtime_ns for path in done} == before
+    for table in ("predictions", "validation_predictions"):
+        pd.testing.assert_frame_equal(
+            results.read_table(model_dir(killed), table),
+            results.read_table(model_dir(whole), table),
+        )
+    histories = [
+        results.read_table(model_dir(folder), "history").drop(columns="seconds")
+        for folder in (killed, whole)
+    ]
+    pd.testing.assert_frame_equal(*histories)
+    assert not checkpoint.exists()
+
+
+def test_two_devices_train_as_one(tmp_path):
+    one, two = tmp_path / "one", tmp_path / "two"
+    first = start(one, "--network", "tiny-plain")
+    second = start(two, "--network", "tiny-plain", logical_cpus="2")
+    finish(first)
+    finish(second)
+    losses = [
+        results.read_table(model_dir(folder, "tiny-plain"), "history")[["loss", "validation_loss"]]
+        for folder in (one, two)
+    ]
+    np.testing.assert_allclose(*losses, atol=1e-5)
+    assert results.read_record(model_dir(two, "tiny-plain") / "fold-0")["devices"] == (
+        "2 x CPU, mirrored"
+    )
+
+
+def test_seven_folds_on_two_devices_are_complete_finite_and_repeatable(tmp_path):
+    # 34 images in 7 folds: test parts of 4 and 5, so batches of 4 leave a last one of 1 image.
+    options = ("--folds", "7", "--per-class", "17", "--batch-size", "4", "--epochs", "1")
+    options += ("--network", "tiny-normalized")
+    first, second = tmp_path / "first", tmp_path / "second"
+    finish(start(first, *options, logical_cpus="2"))
+    predictions = results.read_table(model_dir(first, "tiny-normalized"))
+    assert (predictions.groupby("fold").size() % 4 == 1).any()
+    assert sorted(predictions["image_id"]) == sorted(tiny.cells(17)["image_id"])
+    assert np.isfinite(predictions[["prob_healthy", "prob_ALL"]]).all(axis=None)
+
+    for number in range(2, 7):  # two folds again are enough to compare
+        shutil.copytree(
+            model_dir(first, "tiny-normalized") / f"fold-{number}",
+            model_dir(second, "tiny-normalized") / f"fold-{number}",
+        )
+    finish(start(second, *options, logical_cpus="2"))
+    pd.testing.assert_frame_equal(
+        results.read_table(model_dir(second, "tiny-normalized")), predictions
+    )
+
+
+def test_a_full_disk_names_the_fold_and_loses_nothing(tmp_path):
+    finish(start(tmp_path, "--folds", "3"))
+    finished = model_dir(tmp_path)
+    for path in (finished / "fold-2").iterdir():
+        path.unlink()
+    before = {path: path.stat().st_mtime_ns for path in finished.glob("fold-[01]/*")}
+    limited = textwrap.dedent(
+        f"""
+        import resource
+        from leukkit import pixels, preprocessing
+        from tests.training import tiny
+        pixels.load(tiny.cells(), preprocessing.Preparation(32))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (3000, 3000))
+        tiny.cross_validate({str(tmp_path)!r}, phases=[{{"epochs": 3, "learning_rate": 0.05}}])
+        """
+    )
+    failed = subprocess.run(
+        [sys.executable, "-c", limited], capture_output=True, text=True, timeout=300
+    )
+    assert failed.returncode == 1
+    assert "fold-2" in failed.stderr.splitlines()[-1]
+    assert "space" in failed.stderr.splitlines()[-1]
+    assert not list(finished.glob("fold-2/*.json"))
+    assert not list(finished.glob("fold-2/.*"))  # no half-written file
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+    finish(start(tmp_path, "--folds", "3"))
+    assert (finished / "fold-2" / "fold.json").exists()
+
+
+def test_several_processes_are_refused_with_the_alternative(monkeypatch):
+    monkeypatch.setenv("TF_CONFIG", '{"cluster": {"worker": ["a:1", "b:1"]}}')
+    training.strategy.cache_clear()
+    with pytest.raises(training.TrainingError, match=r"2 processes.*joblib\.parallel_config"):
+        training.strategy()
+
+
+def test_dividing_the_cpu_too_late_is_said(monkeypatch):
+    import tensorflow as tf
+
+    tf.constant(1.0) + 1.0
+    monkeypatch.setenv("LEUKKIT_LOGICAL_CPUS", "2")
+    training.strategy.cache_clear()
+    with pytest.raises(training.TrainingError, match="came too late"):
+        training.strategy()
+    training.strategy.cache_clear()

@@ -1,0 +1,96 @@
+"""A network small enough to be trained many times in the tests, in the place of the real ones.
+
+``python -m tests.training.tiny FOLDER`` runs a cross-validation with it in a process of its own.
+"""
+
+import argparse
+
+import numpy as np
+
+from leukkit import datasets, models, splits, training
+
+PHASES = ({"epochs": 3, "learning_rate": 0.05},)
+
+
+def build(name, classes, image_size, weights=None, *, normalization, statistics=None, seed=0):
+    """Two convolutions and a head with dropout, built as `leukkit.models.build` builds."""
+    import keras
+
+    if weights is not None:
+        raise models.WeightsError(f"{weights} does not hold the weights of {name}")
+    kernel = keras.initializers.GlorotUniform(seed=seed)
+    image = keras.Input((image_size, image_size, 3), name="image")
+    mean, deviation = statistics or (127.5, 60.0)
+    x = keras.layers.Normalization(mean=mean, variance=np.square(deviation))(image)
+    x = keras.layers.Conv2D(4, 3, strides=2, activation="relu", kernel_initializer=kernel)(x)
+    if name == "tiny-normalized":
+        x = keras.layers.BatchNormalization()(x)
+    x = keras.layers.Conv2D(8, 3, strides=2, activation="relu", kernel_initializer=kernel)(x)
+    features = keras.layers.Identity(name="features")(x)
+    inner = keras.Input(features.shape[1:])
+    pooled = keras.layers.GlobalAveragePooling2D()(inner)
+    pooled = keras.layers.Dropout(0.0 if name == "tiny-plain" else 0.3, seed=seed)(pooled)
+    output = keras.layers.Dense(
+        classes, "softmax", kernel_initializer=kernel, dtype="float32", name="predictions"
+    )(pooled)
+    head = keras.Model(inner, output, name="head")
+    return keras.Model(image, head(features), name=name)
+
+
+def install():
+    """Put the tiny network in the place of the real ones, in this process."""
+    models.build = build
+    models.weights_used = lambda *_: "drawn"
+
+
+def cells(per_class=24):
+    """Return a part of the built-in cells, several identities of each class."""
+    frame = datasets.load("sample-cells")
+    chosen = [
+        group.groupby("identity").head(-(-per_class // 8)).head(per_class)
+        for _, group in frame.groupby("label")
+    ]
+    positions = np.sort(np.concatenate([part.index.to_numpy() for part in chosen]))
+    part = frame.loc[positions].reset_index(drop=True)
+    part.attrs = frame.attrs
+    return part
+
+
+def cross_validate(folder, network="tiny", folds=3, per_class=24, jobs=1, run=None, **settings):
+    """Train the tiny network on stratified folds, with validation images."""
+    install()
+    frame = cells(per_class)
+    divided = splits.stratified_kfold(frame, folds=folds, validation=0.2, seed=0)
+    recipe = {"network": network, "image_size": 32, "phases": PHASES, "batch_size": 8}
+    return training.cross_validate(
+        "patel2025",
+        frame,
+        divided,
+        recipe=training.Recipe(**(recipe | settings)),
+        protocol="published",
+        profile="sample",
+        run=run or {"dataset": "cnmc-2019", "model": network},
+        results_dir=folder,
+        jobs=jobs,
+    )
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("folder")
+    parser.add_argument("--network", default="tiny")
+    parser.add_argument("--folds", type=int, default=3)
+    parser.add_argument("--per-class", type=int, default=24)
+    parser.add_argument("--batch-size", type=int, default=8)
+    parser.add_argument("--epochs", type=int, default=3)
+    options = parser.parse_args()
+    print(
+        cross_validate(
+            options.folder,
+            options.network,
+            options.folds,
+            options.per_class,
+            batch_size=options.batch_size,
+            phases=[{"epochs": options.epochs, "learning_rate": 0.05}],
+        )
+    )
