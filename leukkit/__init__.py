@@ -10,14 +10,21 @@ __version__ = "0.1.0"
 
 __all__ = [
     "augmentation",
+    "batches",
+    "calibration",
     "classifiers",
     "datasets",
+    "distortion",
+    "ensembles",
     "environment",
+    "explain",
     "features",
     "images",
     "metrics",
     "models",
+    "network_runs",
     "papers",
+    "pixels",
     "plots",
     "preprocessing",
     "profiles",
@@ -27,6 +34,7 @@ __all__ = [
     "results",
     "segmentation",
     "splits",
+    "training",
 ]
 
 

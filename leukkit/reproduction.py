@@ -116,14 +116,9 @@ def leakage(profile, dataset, names, augmentation=False):
         of all folds; NA where the data set does not know.
     """
     cells = load_cells(profile, dataset)
-    rows = {}
-    for name in names:
-        divided = divide(cells, profile, dataset, name, augmentation)
-        table = splits.leakage(divided.cells, divided.folds).drop(columns="fold")
-        images = table.pop("test_images")
-        shares = table.mul(images, axis=0).sum(skipna=False) / images.sum()
-        rows[name] = {"test images": int(images.sum()), **shares}
-    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("protocol")
+    return splits.leakage_shares(
+        {name: divide(cells, profile, dataset, name, augmentation) for name in names}
+    )
 
 
 def run(card, profile_name, protocol, runs=None, results_dir=None):
