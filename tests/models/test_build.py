@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from leukkit import models
+from leukkit import explain, models
 from leukkit.models import catalog
 from leukkit.models import weights as weights_module
 from tests.models.building import digest, images, predict, trunk
@@ -36,7 +36,7 @@ def test_the_names_are_those_of_the_papers():
 
 
 @pytest.mark.parametrize("name", SINGLE)
-def test_every_network_has_the_same_parts(name):
+def test_every_network_has_the_same_parts_and_can_be_explained(name):
     import keras
 
     size = backbone_of(name).smallest_image
@@ -60,6 +60,10 @@ def test_every_network_has_the_same_parts(name):
     seen = predict(trunk(network), pixels)
     assert np.isfinite(seen).all()
     np.testing.assert_allclose(predict(head, seen), probabilities, rtol=1e-3, atol=1e-6)
+
+    maps = explain.grad_cam(network, pixels, classes=[0, 2])
+    assert maps.shape == (2, size, size)
+    assert np.isfinite(maps).all() and 0 <= maps.min() and maps.max() <= 1
 
     below = network.count_params() - head.count_params()
     if name in PUBLISHED:
