@@ -1,4 +1,4 @@
-"""The command line: ``leukkit reproduce``, ``leukkit data``."""
+"""The command line: ``leukkit reproduce``, ``leukkit audit``, ``leukkit data``."""
 
 import argparse
 import os
@@ -64,6 +64,12 @@ def _parser():
     )
     reproduce.set_defaults(command=_reproduce)
 
+    audit = commands.add_parser("audit", help="print which of a paper's numbers can be true")
+    audit.add_argument("paper", nargs="?", default="all", help="a paper's key, or all (default)")
+    audit.add_argument("--verdict", help="only these rows: consistent, inconsistent, not checkable")
+    audit.add_argument("--csv", type=pathlib.Path, metavar="FILE", help="write the rows to FILE")
+    audit.set_defaults(command=_audit)
+
     data = commands.add_parser("data", help="get and check data sets")
     actions = data.add_subparsers(required=True, metavar="ACTION")
     fetch = actions.add_parser("fetch", help="download a data set, or say how to get it")
@@ -93,6 +99,16 @@ def _reproduce(options):
     for key in sorted({key for path in paths for key in notebooks.papers_of(path)}):
         report.print_comparison(papers.load(key), os.environ["LEUKKIT_PROFILE"])
     print(f"\nThe executed notebooks: {options.report_dir}/. {NOT_FOR_CLINICAL_USE}")
+    return 0
+
+
+def _audit(options):
+    from leukkit import audit
+
+    frame = audit.run(None if options.paper == "all" else options.paper)
+    if options.csv is not None:
+        frame.to_csv(options.csv, index=False)
+    print(audit.as_text(frame, options.verdict))
     return 0
 
 

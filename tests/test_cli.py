@@ -2,9 +2,10 @@ import subprocess
 import sys
 
 import nbformat
+import pandas as pd
 import pytest
 
-from leukkit import cli, locations
+from leukkit import cli, locations, papers
 from leukkit.report import notebooks
 
 
@@ -86,6 +87,31 @@ def test_fetching_all_idb2_says_how_to_apply(monkeypatch, tmp_path, capsys):
     monkeypatch.setenv("LEUKKIT_DATA_DIR", str(tmp_path))
     assert cli.main(["data", "fetch", "all-idb2"]) == 1
     assert "homes.di.unimi.it/scotti/all" in capsys.readouterr().err
+
+
+def test_audit_prints_the_rows_and_writes_them_as_csv(tmp_path, capsys):
+    path = tmp_path / "rows.csv"
+    assert cli.main(["audit", "patel2025", "--csv", str(path)]) == 0
+    text = capsys.readouterr().out
+    assert text.startswith("patel2025: ")
+    assert "[inconsistent] Table 2: vgg19, cnmc-2019: accuracy 98.87" in text
+    assert "TP1078 FN13 TN501 FP7" in text
+    rows = pd.read_csv(path)
+    assert list(rows.columns)[:4] == ["paper", "where", "claim", "recomputed"]
+    assert f"patel2025: {len(rows)} claims" in text
+
+
+def test_audit_covers_all_papers_and_can_show_one_verdict(capsys):
+    assert cli.main(["audit", "--verdict", "inconsistent"]) == 0
+    text = capsys.readouterr().out
+    assert "[inconsistent]" in text and "[consistent]" not in text
+    assert all(f"{key}: " in text for key in papers.KEYS)
+
+
+def test_audit_of_an_unknown_paper_lists_the_known_ones(capsys):
+    assert cli.main(["audit", "nobody2030"]) == 1
+    message = capsys.readouterr().err
+    assert "nobody2030" in message and "sultana" in message
 
 
 def test_help_is_quick_because_it_imports_no_tensorflow():
