@@ -34,6 +34,8 @@ class Run(NamedTuple):
         variant: What tells two runs of a network apart; ``""`` if nothing does.
         recipe: How it is trained; None for an ensemble, which is put together from its members.
         protocols: Names of the protocols it is made under.
+        models_kept: Numbers of the folds whose network is kept; the profile's if the run names
+            none.
     """
 
     dataset: str
@@ -41,6 +43,7 @@ class Run(NamedTuple):
     variant: str
     recipe: Recipe | None
     protocols: tuple
+    models_kept: tuple = ()
 
     @property
     def keys(self):
@@ -126,7 +129,7 @@ def run(card, profile_name, protocol, runs=None, results_dir=None, tensorboard=F
                 run=this.keys,
                 augmentation=profile["preparation"].get("augmentation"),
                 seed=profile["seed"],
-                models_kept=tuple(profile["models_kept"]),
+                models_kept=this.models_kept,
                 tensorboard=tensorboard,
                 **place,
             )
@@ -147,12 +150,14 @@ def folder(card, profile_name, protocol, this, results_dir=None):
 def _run(profile, entry):
     keys = {name: entry.pop(name) for name in KEYS}
     names = tuple(entry.pop("protocols", profile["protocols"]))
+    kept = tuple(entry.pop("models_kept", profile["models_kept"]))
     if unknown := set(names) - set(profile["protocols"]):
         raise ValueError(f"run {keys}: unknown protocols {sorted(unknown)}")
     if keys["variant"] == ENSEMBLE:
         return Run(**keys, recipe=None, protocols=names)
     settings = {"image_size": profile["preparation"]["image_size"], **profile["training"], **entry}
-    return Run(**keys, recipe=Recipe(**{"network": keys["model"], **settings}), protocols=names)
+    recipe = Recipe(**{"network": keys["model"], **settings})
+    return Run(**keys, recipe=recipe, protocols=names, models_kept=kept)
 
 
 def _combine(card, profile, this, place, folds):

@@ -61,7 +61,7 @@ def plan(card, profile):
     Args:
         card: A `papers.Card` whose tables name runs by `KEYS`.
         profile: Numbers of a profile; its ``datasets`` and ``backbones`` map the paper's names to
-            what is used, and what they leave out is not run. ``extra_runs`` adds runs that the
+            what is used; what they leave out, or map to ``""``, is not run. ``extra_runs`` adds runs that the
             paper did not print.
 
     Returns:
@@ -74,7 +74,7 @@ def plan(card, profile):
     possible = [
         run
         for run in runs
-        if run.dataset in profile["datasets"] and run.backbone in profile["backbones"]
+        if profile["datasets"].get(run.dataset) and profile["backbones"].get(run.backbone)
     ]
     return sorted(possible, key=lambda run: (run.images, run))
 

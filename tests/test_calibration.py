@@ -152,3 +152,15 @@ def test_what_does_not_fit_is_refused():
             calibration.scale_temperature(frame, temperature)
     with pytest.raises(ValueError, match="nothing to score"):
         calibration.fit_temperature(frame.head(0))
+
+
+def test_each_fold_is_scaled_by_its_own_validation_images():
+    first, second = (drawn(seed, sharpness=2).assign(fold=seed) for seed in (0, 1))
+    watched = [drawn(seed, sharpness=3).assign(fold=seed - 2) for seed in (2, 3)]
+    scaled, temperatures = calibration.scale_folds(pd.concat([first, second]), pd.concat(watched))
+    expected = [calibration.fit_temperature(frame) for frame in watched]
+    assert temperatures.tolist() == expected
+    pd.testing.assert_frame_equal(
+        scaled[scaled["fold"] == 1], calibration.scale_temperature(second, expected[1])
+    )
+    assert log_loss(scaled) < log_loss(pd.concat([first, second]))

@@ -7,9 +7,11 @@ from leukkit.plots.explanations import grad_cam_grid
 from leukkit.plots.images import augmentation_examples, gallery, segmentation_steps
 from leukkit.plots.matrices import confusion_grid, matrix_grid
 from leukkit.plots.scores import bars, split_comparison
+from leukkit.plots.shuffling import accuracy_over_orders
 from leukkit.plots.training import training_curves
 
 __all__ = [
+    "accuracy_over_orders",
     "augmentation_examples",
     "bars",
     "class_color",

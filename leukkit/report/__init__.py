@@ -3,6 +3,8 @@
 import pandas as pd
 
 from leukkit import locations, metrics, profiles, reproduction, results
+from leukkit.report import networks
+from leukkit.report.sides import SIDES, beside, groups, text_table
 from leukkit.report.tables import (
     SPLITS,
     compare_counts,
@@ -23,8 +25,10 @@ __all__ = [
     "compare_k",
     "compare_splits",
     "effect",
+    "groups",
     "measure",
     "model_dir",
+    "networks",
     "pooled",
     "print_comparison",
     "split_table",
@@ -33,7 +37,6 @@ __all__ = [
 ]
 
 PARTS = {"test": "predictions", "training": "training_predictions"}
-SIDES = {"published": "reproduced", "leak-free": "leak-free"}
 
 
 def measure(card, profile_name, results_dir=None, draws=2000, runs=None):
@@ -67,18 +70,6 @@ def measure(card, profile_name, results_dir=None, draws=2000, runs=None):
     return pd.DataFrame(rows, columns=None if rows else columns)
 
 
-def groups(predictions):
-    """Return what the intervals are drawn over, and its name.
-
-    Returns:
-        A column of group names, and ``"identities"``, or ``"original images"`` where no patient is
-        known: then an augmented copy still counts with its original.
-    """
-    if predictions["identity"].notna().all():
-        return predictions["identity"], "identities"
-    return predictions["image_id"].str.partition("#")[0], "original images"
-
-
 def compare(card, measured):
     """Put the measured values beside every printed cell of the card that names a run.
 
@@ -89,21 +80,13 @@ def compare(card, measured):
     Returns:
         Frame with ``table``, the keys of the run, ``part, quantity, unit, printed`` and, for
         ``reproduced`` and ``leak-free`` each, the value and its interval in the unit of the
-        printed number; NaN where the run was not made.
+        printed number (NaN where the run was not made), and whether it was ``made``.
     """
     keys = [*reproduction.KEYS, "part", "quantity"]
     printed = card.cells()
     printed = printed[printed[list(reproduction.KEYS)].notna().all(axis=1)]
-    beside = printed[["paper", "table", *keys, "unit", "printed", "value"]]
-    scale = beside["unit"].map({"percent": 100.0, "fraction": 1.0})
-    for protocol, side in SIDES.items():
-        values = measured.loc[measured["protocol"] == protocol, [*keys, "value", "low", "high"]]
-        names = {"value": side, "low": f"{side} low", "high": f"{side} high"}
-        values = values.rename(columns=names).astype({name: beside[name].dtype for name in keys})
-        beside = beside.merge(values, on=keys, how="left", validate="many_to_one")
-        for name in names.values():
-            beside[name] = beside[name].astype("float64") * scale.to_numpy()
-    return beside
+    printed = printed[["paper", "table", *keys, "unit", "printed", "value"]]
+    return beside(printed, measured, keys, SIDES)
 
 
 def table(comparison, name, **where):
@@ -121,24 +104,21 @@ def table(comparison, name, **where):
     for key, value in where.items():
         rows = rows[rows[key] == value]
     keys = (*reproduction.KEYS, "part", "quantity")
-    index = [key for key in keys if len(rows[key].unique()) > 1] or ["quantity"]
-    rows = rows.set_index(index)
-    text = rows[["printed"]].rename(columns={"printed": "published"})
-    for side in SIDES.values():
-        values = rows[[side, f"{side} low", f"{side} high"]].itertuples(index=False)
-        text[side] = [_with_interval(*value) for value in values]
-    return text
+    return text_table(rows, keys, SIDES.values())
 
 
 def print_comparison(card, profile_name, results_dir=None):
     """Print published | reproduced | leak-free for every printed cell that names a run."""
     profile = profiles.load(card, profile_name)
+    if "runs" in profile:
+        networks.print_comparison(card, profile_name, results_dir)
+        return
     measured = measure(card, profile_name, results_dir, profile["bootstrap_draws"])
     if measured.empty:
         print(f"\n{card.key}, profile {profiles.label(profile_name)}: nothing was run yet")
         return
     comparison = compare(card, measured)
-    made = comparison[["reproduced", "leak-free"]].notna().any(axis=1)
+    made = comparison[[f"{side} made" for side in SIDES.values()]].any(axis=1)
     print(f"\n{card.key}, profile {profiles.label(profile_name)}: ", end="")
     print(f"{made.sum()} of {len(comparison)} printed cells were run again")
     print(stand_ins(profile).to_string())
@@ -188,11 +168,3 @@ def _score(predictions, draws):
         frame = metrics.scores(predictions).to_frame("value").assign(low=None, high=None)
     frame = frame.rename_axis("quantity").reset_index()
     return frame.assign(images=len(predictions), groups=over.nunique(), groups_are=name)
-
-
-def _with_interval(value, low, high):
-    if pd.isna(value):
-        return "not run"
-    if pd.isna(low):
-        return f"{value:.1f}"
-    return f"{value:.1f} ({low:.1f} to {high:.1f})"

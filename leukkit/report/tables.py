@@ -19,7 +19,7 @@ def stand_ins(profile):
     known = {"none": "random weights", "imagenet": "ImageNet weights"}
     weights = known.get(profile["weights"], pathlib.Path(profile["weights"]).name)
     networks = {
-        name: f"{here}, {weights}, {profile['image_size']} px"
+        name: f"{here}, {weights}, {profile['image_size']} px" if here else "not run"
         for name, here in profile["backbones"].items()
     }
     rows = {**profile["datasets"], **networks}

@@ -111,7 +111,7 @@ def fold_tasks(
                     tensorboard=tensorboard,
                 )
             )
-    if tasks:
+    if len(tasks) > 1:
         _inputs(recipe, cells, preparation, seed)  # made once, before the tasks ask for it
     return results.fold_dir(base, paper, profile, protocol, name, 0).parent, tasks
 

@@ -273,8 +273,14 @@ def test_patel_values():
     assert "224 x 244 x 3" in set(claims["printed"])
     assert {"72", "156", "15114", "118", "99.82", "0.0163"} <= set(claims["printed"])
     full = card.profile("paper")
-    assert (full["epochs"], full["batch_size"], full["learning_rate"]) == (50, 32, 0.0001)
-    assert (full["folds"], full["image_size"], full["new_layer_factor"]) == (7, 224, 10)
+    training = full["training"]
+    assert training["phases"] == [{"epochs": 50, "learning_rate": 1e-4, "trainable": "all"}]
+    assert (training["optimizer"], training["batch_size"]) == ("sgd", 32)
+    assert training["new_layer_factor"] == 10
+    assert full["preparation"]["image_size"] == 224
+    assert full["protocols"]["published"]["folds"] == 7
+    split = full["protocols"]["published-split"]
+    assert (split["test"], split["validation"]) == (0.15, 0.15)
 
 
 def test_values_of_the_other_papers():

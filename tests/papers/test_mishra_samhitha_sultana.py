@@ -197,12 +197,16 @@ def test_profiles(key, dataset, sample, epochs, batch_size, image_size, learning
     assert full["datasets"] == {dataset: dataset}
     assert card.profile("sample")["datasets"] == {dataset: sample}
     assert set(card.datasets) == {dataset}
-    assert (full["epochs"], full["batch_size"]) == (epochs, batch_size)
-    assert (full["image_size"], full["learning_rate"]) == (image_size, learning_rate)
+    assert full["preparation"]["image_size"] == image_size
+    training = full["training"]
+    assert (training["optimizer"], training["batch_size"]) == ("adam", batch_size)
+    assert sum(phase["epochs"] for phase in training["phases"]) == epochs
+    assert training["phases"][0]["learning_rate"] == learning_rate
 
 
 def test_mishra_profile_carries_the_counts_of_table_2():
-    full = papers.load("mishra").profile("paper")
-    for part, counts in (("total", full["counts"]), ("validation", full["validation_counts"])):
+    published = papers.load("mishra").profile("paper")["protocols"]["published"]
+    total, scored = published["copies"]["counts"], published["test_counts"]
+    for part, counts in (("total", total), ("validation", scored)):
         assert list(counts) == SMEARS
         assert [str(count) for count in counts.values()] == printed("mishra", "Table 2", part=part)

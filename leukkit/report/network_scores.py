@@ -1,0 +1,153 @@
+"""The scores of trained networks, from the predictions and histories in the results folder."""
+
+import pathlib
+
+import numpy as np
+import pandas as pd
+
+from leukkit import locations, metrics, network_runs, profiles, results
+from leukkit.predictions import check_predictions, class_codes, class_probabilities
+from leukkit.report.sides import groups
+
+KEYS = network_runs.KEYS
+TABLES = {
+    "test": "predictions",
+    "validation": "validation_predictions",
+    "training": "training_predictions",
+}
+OF_A_CLASS = ("precision", "recall", "sensitivity", "specificity", "f1", "auc", "support")
+QUANTITIES = (*metrics.NAMES, "recall", "support", "loss", "epochs")
+OF_AN_EPOCH = {
+    ("training", "accuracy"): "accuracy",
+    ("training", "loss"): "loss",
+    ("validation", "accuracy"): "validation_accuracy",
+    ("validation", "loss"): "validation_loss",
+}
+COLUMNS = (
+    *KEYS,
+    "protocol",
+    "part",
+    "label",
+    "epoch",
+    "quantity",
+    "value",
+    "low",
+    "high",
+    "mean",
+    "sd",
+    "folds",
+    "images",
+    "groups",
+    "groups_are",
+    "weights",
+)
+
+
+def measure(card, profile_name, results_dir=None, draws=None):
+    """Score the finished runs of a paper.
+
+    All values are computed from the folds' predictions, except those of single epochs, which come
+    from their training histories.
+
+    Args:
+        card: A `papers.Card` whose profiles have ``runs``.
+        profile_name: The profile of the results.
+        results_dir: Folder of the results; None for `locations.results_dir`.
+        draws: Bootstrap draws of the intervals; None for the profile's.
+
+    Returns:
+        Frame, one row per number:
+
+        * ``dataset, model, variant, protocol``: the run. An ensemble weighted by validation has
+          the variant ``ensemble-weighted``.
+        * ``part``: ``training``, ``validation`` or ``test``; ``label``: the class that counts as
+          positive, NA for the score of all (of two classes the last is positive, of more the mean
+          over the classes); ``epoch``: NA for the network that was kept.
+        * ``quantity``: the scores of `metrics.NAMES`, ``recall`` (the sensitivity), ``support``
+          (images), ``loss`` (mean negative log likelihood) and ``epochs`` (trained, at most).
+        * ``value``: scores are fractions, over the pooled predictions of all folds; ``low, high``:
+          95% interval of scores of the test and validation parts, drawn over ``groups``
+          (``groups_are``: identities, their block proxies, or original images).
+        * ``mean, sd``: over the folds, each scored by itself; NaN where there is one.
+        * ``folds, images, groups``: how many; ``weights``: what the training began with.
+    """
+    profile = profiles.load(card, profile_name)
+    draws = profile["bootstrap_draws"] if draws is None else draws
+    base = results_dir or locations.results_dir()
+    frames = []
+    for run in results.find(base, card.key, profiles.label(profile_name)).to_dict("records"):
+        keys = {name: run[name] for name in (*KEYS, "protocol")}
+        used = {record["weights_used"] for record in results.read_records(run["folder"])}
+        about = {"weights": " / ".join(sorted(used)), "folds": run["folds"]}
+        for part, name in TABLES.items():
+            if _has(run["folder"], name):
+                predictions = results.read_table(run["folder"], name)
+                scored = _score(predictions, draws if part != "training" else 0)
+                frames.append(scored.assign(**keys, **about, part=part))
+        if _has(run["folder"], "weighted_predictions"):
+            scored = _score(results.read_table(run["folder"], "weighted_predictions"), draws)
+            weighted = keys | {"variant": f"{keys['variant']}-weighted"}
+            frames.append(scored.assign(**weighted, **about, part="test"))
+        if _has(run["folder"], "history"):
+            history = results.read_table(run["folder"], "history")
+            frames.append(_epochs(history).assign(**keys, **about))
+    measured = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
+    return measured.reindex(columns=COLUMNS)
+
+
+def _has(folder, name):
+    return any(pathlib.Path(folder).glob(f"fold-*/{name}.csv"))
+
+
+def _score(predictions, draws):
+    """Return a row per class and score, and per score of all, of pooled predictions."""
+    classes = check_predictions(predictions)
+    over, name = groups(predictions)
+    folds = [fold for _, fold in predictions.groupby("fold")]
+    frames, intervals = [], {}
+    for label in (None, *classes):
+        frame = _values(predictions, label).to_frame("value")
+        by_fold = pd.DataFrame([_values(fold, label) for fold in folds])
+        several = len(folds) > 1
+        frame["mean"] = by_fold.mean(skipna=False) if several else np.nan
+        frame["sd"] = by_fold.std(skipna=False) if several else np.nan
+        frame["low"] = frame["high"] = np.nan
+        if draws:
+            positive = label or (classes[-1] if len(classes) == 2 else None)
+            if positive not in intervals:  # of two classes, the positive one is drawn once
+                grouped = predictions.assign(group=over)
+                drawn = metrics.bootstrap(grouped, by="group", draws=draws, positive=positive)
+                drawn.loc["recall"] = drawn.loc["sensitivity"]
+                intervals[positive] = drawn[["low", "high"]]
+            frame.update(intervals[positive])
+        frame.insert(0, "label", label or pd.NA)
+        frames.append(frame.rename_axis("quantity").reset_index())
+    scored = pd.concat(frames, ignore_index=True).astype({"label": "string"})
+    counts = {"images": len(predictions), "groups": over.nunique(), "groups_are": name}
+    return scored.assign(**counts, epoch=pd.array([pd.NA] * len(scored), dtype="Int64"))
+
+
+def _values(predictions, label):
+    """Return the values of one class, or of all (``label`` None)."""
+    values = metrics.scores(predictions, positive=label)
+    values["recall"] = values["sensitivity"]
+    if label is not None:
+        values["support"] = (predictions["label"] == label).sum()
+        return values[list(OF_A_CLASS)]
+    classes = check_predictions(predictions)
+    actual, _ = class_codes(predictions, classes)
+    likelihood = class_probabilities(predictions, classes)[np.arange(len(actual)), actual]
+    values["support"] = len(predictions)
+    values["loss"] = -np.log(np.clip(likelihood, 1e-7, 1)).mean()  # the clip is Keras's
+    return values
+
+
+def _epochs(history):
+    """Return a row per epoch, part and quantity: the mean over the folds that came so far."""
+    rows = []
+    for epoch, same in history.groupby("epoch"):
+        for (part, quantity), column in OF_AN_EPOCH.items():
+            place = {"part": part, "quantity": quantity, "epoch": epoch}
+            rows.append({**place, "value": same[column].mean()})
+    rows.append({"quantity": "epochs", "value": float(history["epoch"].max())})
+    return pd.DataFrame(rows).astype({"epoch": "Int64", "part": "string"})
