@@ -61,8 +61,8 @@ def plan(card, profile):
     Args:
         card: A `papers.Card` whose tables name runs by `KEYS`.
         profile: Numbers of a profile; its ``datasets`` and ``backbones`` map the paper's names to
-            what is used; what they leave out, or map to ``""``, is not run. ``extra_runs`` adds runs that the
-            paper did not print.
+            what is used; what they leave out, or map to ``""``, is not run. ``extra_runs`` adds
+            runs that the paper did not print.
 
     Returns:
         List of `Run`, ordered so that runs on the same images follow each other.
