@@ -19,9 +19,9 @@ def finished(tmp_path_factory):
 
 
 @pytest.fixture
-def tiny_network(monkeypatch):
-    monkeypatch.setattr(models, "build", tiny.build)
-    monkeypatch.setattr(models, "weights_used", lambda *_: "drawn")
+def tiny_network():
+    with tiny.installed():
+        yield
 
 
 def pooled(folder):

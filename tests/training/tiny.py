@@ -4,6 +4,7 @@
 """
 
 import argparse
+from unittest import mock
 
 import numpy as np
 
@@ -37,10 +38,14 @@ def build(name, classes, image_size, weights=None, *, normalization, statistics=
     return keras.Model(image, head(features), name=name)
 
 
+def installed():
+    """Return a context in which the tiny network stands in the place of the real ones."""
+    return mock.patch.multiple(models, build=build, weights_used=lambda *_: "drawn")
+
+
 def install():
-    """Put the tiny network in the place of the real ones, in this process."""
-    models.build = build
-    models.weights_used = lambda *_: "drawn"
+    """Put it there for the rest of this process: for the workers of a cluster."""
+    installed().start()
 
 
 def cells(per_class=24):
@@ -58,21 +63,21 @@ def cells(per_class=24):
 
 def cross_validate(folder, network="tiny", folds=3, per_class=24, jobs=1, run=None, **settings):
     """Train the tiny network on stratified folds, with validation images."""
-    install()
     frame = cells(per_class)
     divided = splits.stratified_kfold(frame, folds=folds, validation=0.2, seed=0)
     recipe = {"network": network, "image_size": 32, "phases": PHASES, "batch_size": 8}
-    return training.cross_validate(
-        "patel2025",
-        frame,
-        divided,
-        recipe=training.Recipe(**(recipe | settings)),
-        protocol="published",
-        profile="sample",
-        run=run or {"dataset": "cnmc-2019", "model": network},
-        results_dir=folder,
-        jobs=jobs,
-    )
+    with installed():
+        return training.cross_validate(
+            "patel2025",
+            frame,
+            divided,
+            recipe=training.Recipe(**(recipe | settings)),
+            protocol="published",
+            profile="sample",
+            run=run or {"dataset": "cnmc-2019", "model": network},
+            results_dir=folder,
+            jobs=jobs,
+        )
 
 
 if __name__ == "__main__":
