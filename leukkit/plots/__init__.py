@@ -1,5 +1,6 @@
 """Figures: one function, one figure. Each takes ``ax=`` and returns its Axes (grids an array)."""
 
+from leukkit.plots.audit import explaining_totals, implied_accuracies
 from leukkit.plots.colors import class_color
 from leukkit.plots.curves import reliability, roc, roc_one_vs_rest
 from leukkit.plots.diagrams import network_diagram
@@ -16,8 +17,10 @@ __all__ = [
     "bars",
     "class_color",
     "confusion_grid",
+    "explaining_totals",
     "gallery",
     "grad_cam_grid",
+    "implied_accuracies",
     "matrix_grid",
     "network_diagram",
     "reliability",
