@@ -81,3 +81,18 @@ def test_the_last_layers_are_unfrozen_but_not_their_batch_normalization():
     kinds = {type(model.get_layer(name)).__name__ for name in learning}
     assert kinds == {"Conv2D", "Functional"}
     assert len(learning) == 2
+
+
+def test_synchronized_batch_normalization_is_an_option():
+    import keras
+
+    from leukkit.training import network
+
+    for wanted in (False, True):
+        with tiny.installed():
+            model = network.build(
+                recipe(network="tiny-normalized", synchronized=wanted), 2, None, 0
+            )
+        kinds = keras.layers.BatchNormalization
+        layers = [layer for layer in model.layers if isinstance(layer, kinds)]
+        assert [layer.synchronized for layer in layers] == [wanted]
