@@ -53,7 +53,7 @@ class Run(NamedTuple):
     @property
     def folder(self):
         """Name of the run's folder, e.g. ``all-2021_vgg19_full-training``."""
-        return "_".join(value for value in self.keys.values() if value)
+        return results.run_name(self.keys)
 
 
 def plan(card, profile):

@@ -21,13 +21,12 @@ def progress(iterable, description, total=None, unit="it", seconds_between_lines
 
     ``TQDM_DISABLE=1`` in the environment silences both forms.
     """
-    if os.environ.get("TQDM_DISABLE", "0") not in ("", "0"):  # tqdm's notebook bar overlooks it
+    if _is_quiet():
         yield from iterable
         return
     if total is None and hasattr(iterable, "__len__"):
         total = len(iterable)
-    in_notebook = tqdm.autonotebook.tqdm is not tqdm.std.tqdm
-    if sys.stderr.isatty() or in_notebook:
+    if _is_live():
         yield from tqdm.auto.tqdm(iterable, description, total, unit=unit, leave=False)
         return
     last = time.monotonic()
@@ -50,15 +49,23 @@ def bar(total, description, unit="it", seconds_between_lines=10.0):
         unit: What one item is.
         seconds_between_lines: See above.
     """
-    in_notebook = tqdm.autonotebook.tqdm is not tqdm.std.tqdm
-    quiet = os.environ.get("TQDM_DISABLE", "0") not in ("", "0")
-    live = sys.stderr.isatty() or in_notebook
+    live = _is_live()
     return tqdm.auto.tqdm(
         desc=description,
         total=total,
         unit=unit,
         leave=False,
-        disable=quiet,
+        disable=_is_quiet(),
         mininterval=0.1 if live else seconds_between_lines,
         ascii=None if live else True,
     )
+
+
+def _is_quiet():
+    """Tell whether progress is switched off; tqdm's notebook bar overlooks the variable."""
+    return os.environ.get("TQDM_DISABLE", "0") not in ("", "0")
+
+
+def _is_live():
+    """Tell whether a line can change: in a terminal or a notebook."""
+    return sys.stderr.isatty() or tqdm.autonotebook.tqdm is not tqdm.std.tqdm

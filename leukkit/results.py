@@ -27,6 +27,11 @@ def fold_dir(results_dir, paper, profile, protocol, model, fold):
     return pathlib.Path(results_dir) / paper / profile / protocol / model / f"fold-{fold}"
 
 
+def run_name(run):
+    """Return the name of a run's folder: the values of its keys that are not empty."""
+    return "_".join(str(value) for value in run.values() if value not in ("", None))
+
+
 def digest(value):
     """Return the SHA-256 (hex) of a JSON-serialisable value in canonical form."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"))

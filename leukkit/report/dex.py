@@ -32,19 +32,10 @@ def calibrate(card, profile_name, protocol, runs, results_dir=None):
     before = read(card, profile_name, protocol, runs, results_dir=results_dir)
     watched = read(card, profile_name, protocol, runs, "validation_predictions", results_dir)
     for name, tested in before.items():
-        temperatures = {
-            fold: calibration.fit_temperature(same.drop(columns="fold"))
-            for fold, same in watched[name].groupby("fold")
-        }
-        after[name] = pd.concat(
-            [
-                calibration.scale_temperature(same, temperatures[fold])
-                for fold, same in tested.groupby("fold")
-            ],
-            ignore_index=True,
-        )
+        scaled, temperatures = calibration.scale_folds(tested, watched[name])
+        after[name] = scaled.reset_index(drop=True)
         rows[name] = {
-            "temperature": _range(temperatures.values()),
+            "temperature": _range(temperatures),
             "error before": calibration.expected_calibration_error(tested),
             "error after": calibration.expected_calibration_error(after[name]),
         }

@@ -77,7 +77,7 @@ def fold_tasks(
         tensorboard: Whether to write TensorBoard logs into the folds' folders.
     """
     base = pathlib.Path(results_dir or locations.results_dir()).resolve()
-    name = "_".join(str(value) for value in run.values() if value not in ("", None))
+    name = results.run_name(run)
     preparation = preprocessing.Preparation(recipe.image_size, seed=seed, augmentation=augmentation)
     common = {
         "paper": paper,
