@@ -49,11 +49,18 @@ def label(name):
 
 
 def weights(profile):
-    """Return the profile's backbone weights as `features.extract` takes them.
+    """Return the profile's backbone weights as `find_weights` does."""
+    return find_weights(profile["weights"])
+
+
+def find_weights(named):
+    """Return weights as `features.extract` and `models.build` take them.
+
+    Args:
+        named: As a profile or a recipe names them.
 
     Returns:
         ``"imagenet"``, None for random weights (``"none"``), or a path, in which environment
         variables are filled in.
     """
-    named = profile["weights"]
     return None if named == "none" else os.path.expandvars(named)

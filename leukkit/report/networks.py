@@ -175,7 +175,7 @@ def stand_ins(card, profile, measured=None):
         if recorded is not None:
             begun = recorded.get(tuple(run.keys.values()), "not run")
         else:
-            asked = profiles.weights({"weights": recipe.weights})
+            asked = profiles.find_weights(recipe.weights)
             size = recipe.image_size
             begun = models.weights_used(recipe.network, asked, size, profile["seed"])
         epochs = f"{recipe.epochs} epoch{'s' * (recipe.epochs > 1)}"

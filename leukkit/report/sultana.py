@@ -45,7 +45,7 @@ def list_runs(card, profile):
             text = f"nothing: the mean of {', '.join(profile['ensemble'])}"
             rows[name_run(run)] = {"trained": text, "protocols": protocols}
             continue
-        weights = profiles.weights({"weights": recipe.weights})
+        weights = profiles.find_weights(recipe.weights)
         trained = {phase.trainable for phase in recipe.phases}
         rows[name_run(run)] = {
             "image (px)": recipe.image_size,

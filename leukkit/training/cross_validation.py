@@ -221,7 +221,7 @@ def _make_fold(
             seconds=state.seconds + time.monotonic() - started,
             weights_used=models.weights_used(
                 recipe.network,
-                profiles.weights({"weights": recipe.weights}),
+                profiles.find_weights(recipe.weights),
                 recipe.image_size,
                 seed,
             ),

@@ -25,7 +25,7 @@ def feature_maps(recipe, pixels, cells, preparation, seed, batch_size=32):
     """
     from leukkit import models, profiles
 
-    weights = profiles.weights({"weights": recipe.weights})
+    weights = profiles.find_weights(recipe.weights)
     key = [
         recipe.network,
         recipe.normalization,

@@ -23,7 +23,7 @@ def build(recipe, classes, statistics, seed):
             recipe.network,
             classes,
             recipe.image_size,
-            profiles.weights({"weights": recipe.weights}),
+            profiles.find_weights(recipe.weights),
             normalization=recipe.normalization,
             statistics=statistics,
             seed=seed,
