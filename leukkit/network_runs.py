@@ -186,7 +186,9 @@ def _combine(card, profile, this, place, folds):
             target,
             configuration,
             tables.pop("predictions"),
+            folds=folds,
             tables=tables,
+            leakage=records[0]["leakage"],
             seed=profile["seed"],
             seconds=time.monotonic() - started,
             weights_used="; ".join(

@@ -206,16 +206,17 @@ def _make_folds(card, profile, protocol, runs, divided, place):
             common = {"paper": card.key, "protocol": protocol, "weights": weights}
             configuration = common | _configuration(profile, this, divided.cells, fold)
             if not results.is_done(folder, configuration):
-                missing.append((this, folder, configuration, fold, divided.tuning[number]))
+                missing.append((this, folder, configuration, number))
     if missing:
         extracted = extract(profile, runs[0], divided.cells)
         joblib.Parallel(n_jobs=profile["jobs"])(
-            joblib.delayed(_make_fold)(profile, divided.cells, extracted, *fold) for fold in missing
+            joblib.delayed(_make_fold)(profile, divided, extracted, *fold) for fold in missing
         )
 
 
-def _make_fold(profile, cells, extracted, this, folder, configuration, fold, tuning):
+def _make_fold(profile, divided, extracted, this, folder, configuration, number):
     started = time.monotonic()
+    cells, fold, tuning = divided.cells, divided.folds[number], divided.tuning[number]
     labels = cells["label"].to_numpy(dtype=object)
     fitted = fit(this, profile, extracted[fold.train], labels[fold.train], tuning)
     parts = {"predictions": fold.test, "training_predictions": fold.train}
@@ -232,9 +233,11 @@ def _make_fold(profile, cells, extracted, this, folder, configuration, fold, tun
         folder,
         configuration,
         tables.pop("predictions"),
+        folds=len(divided.folds),
         tables=tables,
         seed=profile["seed"],
         seconds=time.monotonic() - started,
+        leakage=results.leakage_of(cells, fold),
         selected=selected,
         images={"training": len(fold.train), "test": len(fold.test)},
     )

@@ -5,6 +5,7 @@ by rename, ``fold.json``. A fold whose ``fold.json`` carries the same configurat
 never run again; a folder without one was interrupted and is.
 """
 
+import datetime
 import hashlib
 import importlib.metadata
 import json
@@ -13,12 +14,22 @@ import platform
 
 import pandas as pd
 
+from leukkit import environment, splits
+from leukkit.predictions import check_predictions
 from leukkit.writing import replace_when_done
 
 VERSIONED = ("tensorflow", "keras", "numpy", "scikit-learn", "xgboost", "opencv-python-headless")
 
 
-class ConfigurationError(ValueError):
+FORMAT = 2  # of fold.json; 1 had neither the number of folds nor commit, hardware and leakage
+OF_ONE_FOLD = ("training", "test", "images", "members")  # where the folds of a run may differ
+
+
+class ResultsError(ValueError):
+    """A results folder that cannot be trusted: incomplete, mixed, too old, or damaged."""
+
+
+class ConfigurationError(ResultsError):
     """A results folder holds a finished fold of another configuration."""
 
 
@@ -59,11 +70,12 @@ def is_done(folder, configuration):
 
     Raises:
         ConfigurationError: A finished fold of another configuration is there; it is kept.
+        ResultsError: ``fold.json`` is of another version, or no longer JSON.
     """
     path = pathlib.Path(folder) / "fold.json"
     if not path.exists():
         return False
-    found = json.loads(path.read_text())
+    found = read_record(folder)
     if found["configuration_hash"] == digest(configuration):
         return True
     changed = sorted(
@@ -78,16 +90,20 @@ def is_done(folder, configuration):
     )
 
 
-def write_fold(folder, configuration, predictions, *, tables=None, seed, seconds, **facts):
+def write_fold(
+    folder, configuration, predictions, *, folds, seed, seconds, tables=None, leakage=None, **facts
+):
     """Write one finished fold, ``fold.json`` last.
 
     Args:
         folder: The fold's folder; made if missing.
         configuration: As in `is_done`.
         predictions: Frame with ``image_id, identity, label, prob_<class>…`` of the test images.
-        tables: More frames to keep beside it, by file name without ``.csv``.
+        folds: Number of folds of the whole run.
         seed: The run's seed.
         seconds: Wall-clock time of the fold.
+        tables: More frames to keep beside it, by file name without ``.csv``.
+        leakage: Dict of the shares (0..1, None where unknown) of this fold, as `leakage_of` gives.
         facts: Whatever else a reader wants to know, JSON-serialisable.
     """
     folder = pathlib.Path(folder)
@@ -95,11 +111,17 @@ def write_fold(folder, configuration, predictions, *, tables=None, seed, seconds
         with replace_when_done(folder / f"{name}.csv") as path:
             table.to_csv(path, index=False)
     record = {
+        "format": FORMAT,
         "configuration_hash": digest(configuration),
         "configuration": configuration,
+        "folds": folds,
         "seed": seed,
         "seconds": round(seconds, 3),
+        "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "commit": environment.commit(),
+        "hardware": environment.hardware(),
         "versions": versions(),
+        "leakage": leakage,
         **facts,
     }
     with replace_when_done(folder / "fold.json") as path:
@@ -112,8 +134,21 @@ def versions():
     return {"python": platform.python_version(), **found}
 
 
+def leakage_of(cells, fold):
+    """Return what one fold leaks, for `write_fold`.
+
+    Returns:
+        Dict of ``test_images`` and of the shares (0..1) of `splits.leakage`, None where unknown.
+    """
+    row = splits.leakage(cells, [fold]).iloc[0].drop("fold")
+    return {
+        name: None if pd.isna(value) else int(value) if name == "test_images" else float(value)
+        for name, value in row.items()
+    }
+
+
 def read_table(model_dir, name="predictions"):
-    """Return one table of all finished folds of a model, with the column ``fold`` in front.
+    """Return one table of all folds of a model, with the column ``fold`` in front.
 
     Args:
         model_dir: ``results/<paper>/<profile>/<protocol>/<model>``.
@@ -121,55 +156,152 @@ def read_table(model_dir, name="predictions"):
 
     Raises:
         FileNotFoundError: No fold is finished.
+        ResultsError: As `read_records` and `read_fold`.
     """
-    model_dir = pathlib.Path(model_dir)
-    folds = _finished(model_dir)
-    if not folds:
+    tables = []
+    for folder in _checked(model_dir):
+        table = read_fold(folder, name)
+        table.insert(0, "fold", _number(folder))
+        tables.append(table)
+    if not tables:
         raise FileNotFoundError(
             f"{model_dir} has no finished fold: run `leukkit reproduce` for this paper first"
         )
-    tables = []
-    for folder in folds:
-        table = read_fold(folder, name)
-        table.insert(0, "fold", int(folder.name.removeprefix("fold-")))
-        tables.append(table)
     return pd.concat(tables, ignore_index=True)
 
 
 def read_fold(folder, name="predictions"):
-    """Return one table of one finished fold."""
+    """Return one table of one finished fold.
+
+    Raises:
+        ResultsError: A table of predictions holds something that is none, e.g. a probability
+            outside 0..1; names the file and the image.
+    """
+    path = pathlib.Path(folder) / f"{name}.csv"
     text = {"image_id": "string", "identity": "string", "label": "string"}
-    return pd.read_csv(pathlib.Path(folder) / f"{name}.csv", dtype=text)
+    table = pd.read_csv(path, dtype=text)
+    if name.endswith("predictions"):
+        try:
+            check_predictions(table)
+        except ValueError as error:
+            raise ResultsError(
+                f"{path}: {error}. Delete {folder}, and the fold is made again"
+            ) from None
+    return table
 
 
 def read_record(folder):
-    """Return ``fold.json`` of one finished fold."""
-    return json.loads((pathlib.Path(folder) / "fold.json").read_text())
+    """Return ``fold.json`` of one finished fold.
+
+    Raises:
+        ResultsError: It is no JSON, or was written by another version of the kit.
+    """
+    path = pathlib.Path(folder) / "fold.json"
+    try:
+        record = json.loads(path.read_text())
+    except json.JSONDecodeError as error:
+        raise ResultsError(
+            f"{path} is no JSON ({error}): the file was changed or damaged. Delete {folder}, and "
+            "the fold is made again"
+        ) from None
+    found = record.get("format", 1)
+    if found != FORMAT:
+        raise ResultsError(
+            f"{path} was written in format {found}, and this version of leukkit reads {FORMAT}. It "
+            "is kept. Choose another results folder (--results-dir or LEUKKIT_RESULTS_DIR), or "
+            "delete this one and run again"
+        )
+    return record
 
 
 def read_records(model_dir):
-    """Return ``fold.json`` of each finished fold of a model, in the order of the folds."""
-    return [read_record(folder) for folder in _finished(model_dir)]
+    """Return ``fold.json`` of each fold of a model, in the order of the folds; [] for no fold.
+
+    Raises:
+        ResultsError: A fold is missing, folds come from two runs, or a record cannot be read.
+    """
+    return [read_record(folder) for folder in _checked(model_dir)]
+
+
+def runs(results_dir):
+    """List every run with finished folds, usable or not.
+
+    Returns:
+        Frame with ``paper, profile, protocol, model, folds, folder, problem`` and a column for each
+        key of the run that is recorded in ``fold.json`` (dataset, backbone, classifier …).
+        ``problem`` is NA, or says why the run cannot be used; ``folds`` then counts those finished.
+    """
+    base, rows = pathlib.Path(results_dir), []
+    for folder in sorted({path.parent.parent for path in base.glob("*/*/*/*/fold-*/fold.json")}):
+        place = dict(zip(_LEVELS, folder.relative_to(base).parts, strict=True))
+        place |= {"folds": len(_finished(folder)), "folder": str(folder), "problem": pd.NA}
+        try:
+            place |= read_records(folder)[0]["configuration"]["run"]
+        except ResultsError as error:
+            place["problem"] = str(error)
+        rows.append(place)
+    return pd.DataFrame(rows, columns=None if rows else [*_LEVELS, "folds", "folder", "problem"])
 
 
 def find(results_dir, paper, profile):
-    """List the models with finished folds.
+    """List the runs of a paper under a profile: the rows of `runs`, without ``problem``.
 
-    Returns:
-        Frame with ``protocol, model, folds, folder`` and a column for each key of the run that is
-        recorded in ``fold.json`` (dataset, backbone, classifier, segmentation, augmentation …).
+    Raises:
+        ResultsError: One of them cannot be used.
     """
-    base = pathlib.Path(results_dir) / paper / profile
-    rows = []
-    for folder in sorted(base.glob("*/*")):
-        records = read_records(folder)
-        if records:
-            run = records[0]["configuration"]["run"]
-            place = {"protocol": folder.parent.name, "model": folder.name, "folds": len(records)}
-            rows.append({**place, "folder": str(folder), **run})
-    return pd.DataFrame(rows, columns=None if rows else ["protocol", "model", "folds", "folder"])
+    found = runs(pathlib.Path(results_dir))
+    found = found[(found["paper"] == paper) & (found["profile"] == profile)]
+    if found["problem"].notna().any():
+        raise ResultsError(found["problem"].dropna().iloc[0])
+    found = found.drop(columns=["paper", "profile", "problem"]).reset_index(drop=True)
+    return found.dropna(axis="columns", how="all") if len(found) else found
+
+
+_LEVELS = ("paper", "profile", "protocol", "model")
+
+
+def _checked(model_dir):
+    """Return the folders of a run's folds, after making sure that they are all of one run."""
+    folders = _finished(model_dir)
+    if not folders:
+        return []
+    records = [read_record(folder) for folder in folders]
+    first = records[0]
+    for folder, record in zip(folders, records, strict=True):
+        changed = _difference(first, record)
+        if changed:
+            raise ResultsError(
+                f"{model_dir} holds folds of two runs: {folders[0].name} and {folder.name} differ "
+                f"in {', '.join(changed)}. Their numbers must not be pooled. Keep the folds of one "
+                "run here, and move the others away"
+            )
+    expected, found = range(first["folds"]), [_number(folder) for folder in folders]
+    if missing := sorted(set(expected) - set(found)):
+        raise ResultsError(
+            f"{model_dir} has {len(folders)} of {len(expected)} folds; missing: "
+            f"{', '.join(f'fold-{number}' for number in missing)}. The same command as before "
+            "makes what is missing"
+        )
+    if surplus := sorted(set(found) - set(expected)):
+        raise ResultsError(
+            f"{model_dir} holds fold-{surplus[0]}, but its run has {len(expected)} folds, counted "
+            "from 0: two runs are mixed. Move the folds of one of them away"
+        )
+    return folders
+
+
+def _difference(record, other):
+    """Return what two folds of one run must have in common but do not."""
+    one, two = record["configuration"], other["configuration"]
+    changed = {key for key in one.keys() | two.keys() if one.get(key) != two.get(key)}
+    return sorted(changed - set(OF_ONE_FOLD)) + ["folds"] * (record["folds"] != other["folds"])
 
 
 def _finished(model_dir):
-    folders = [path.parent for path in pathlib.Path(model_dir).glob("fold-*/fold.json")]
-    return sorted(folders, key=lambda folder: int(folder.name.removeprefix("fold-")))
+    return sorted(
+        (path.parent for path in pathlib.Path(model_dir).glob("fold-*/fold.json")), key=_number
+    )
+
+
+def _number(folder):
+    return int(folder.name.removeprefix("fold-"))

@@ -59,8 +59,9 @@ def write_members(folder, protocol="published", folds=1, shift=0.0):
             }
             results.write_fold(
                 place,
-                {"run": run, "fold": fold, "shift": shift},
+                {"run": run, "images": fold, "shift": shift},
                 tables.pop("predictions"),
+                folds=folds,
                 tables=tables,
                 seed=0,
                 seconds=1,

@@ -216,7 +216,9 @@ def _make_fold(
             folder,
             configuration,
             tables.pop("predictions"),
+            folds=folds,
             tables=tables,
+            leakage=results.leakage_of(cells, fold),
             seed=seed,
             seconds=state.seconds + time.monotonic() - started,
             weights_used=models.weights_used(

@@ -131,7 +131,7 @@ def test_explained_cells_are_those_of_the_fold_and_named(card, tmp_path):
     for name in ("benign", "early", "pre", "pro"):
         predicted[f"prob_{name}"] = np.where(name == "pre", 0.7, 0.1)
     folder = results.fold_dir(tmp_path, "mishra", "sample", "published", planned.folder, 0)
-    results.write_fold(folder, {"run": planned.keys}, predicted, seed=0, seconds=1)
+    results.write_fold(folder, {"run": planned.keys}, predicted, folds=1, seed=0, seconds=1)
     models.build("vgg16-cnn", 4, planned.recipe.image_size).save(folder / "model.keras")
     shown = explained.explain_run(card, "sample", "published", planned, results_dir=tmp_path)
     assert shown.titles == [

@@ -45,13 +45,14 @@ def history(accuracies, validation):
 def write(tmp_path):
     """Write one finished fold of a run; the other tables come by name."""
 
-    def write_fold(key, protocol, model, test, fold=0, variant="", weights="ImageNet", **tables):
+    def write_fold(key, protocol, model, test, fold=0, variant="", weights="ImageNet", folds=1, **tables):
         dataset = next(iter(papers.load(key).datasets))
         folder = "_".join(name for name in (dataset, model, variant) if name)
         results.write_fold(
             results.fold_dir(tmp_path, key, "sample", protocol, folder, fold),
             {"run": {"dataset": dataset, "model": model, "variant": variant}},
             test,
+            folds=folds,
             tables=tables,
             seed=0,
             seconds=1,
@@ -78,8 +79,8 @@ SECOND = predictions([("ALL", "ALL"), ("healthy", "ALL")] + [("healthy", "health
 
 @pytest.fixture
 def patel(write):
-    write("patel2025", "published", "vgg19", FIRST, fold=0, training_predictions=SECOND)
-    write("patel2025", "published", "vgg19", SECOND, fold=1, training_predictions=FIRST)
+    write("patel2025", "published", "vgg19", FIRST, fold=0, folds=2, training_predictions=SECOND)
+    write("patel2025", "published", "vgg19", SECOND, fold=1, folds=2, training_predictions=FIRST)
     write("patel2025", "published-split", "vgg19", SECOND)
     write("patel2025", "published-split", "googlenet", FIRST, weights="drawn, seed 0")
     folder = write("patel2025", "leak-free", "vgg19", FIRST)
@@ -183,8 +184,8 @@ def test_samhitha_epochs_come_from_the_histories_and_table_iv_from_the_test_part
     tables = {"training_predictions": FIRST, "validation_predictions": SECOND}
     first, second = history([0.5, 0.6], [0.4, 0.5]), history([0.5, 0.8], [0.4, 0.7])
     write("samhitha", "published", proposed, FIRST, **tables, history=first)
-    write("samhitha", "leak-free", proposed, FIRST, **tables, history=first)
-    folder = write("samhitha", "leak-free", proposed, SECOND, fold=1, **tables, history=second)
+    write("samhitha", "leak-free", proposed, FIRST, folds=2, **tables, history=first)
+    folder = write("samhitha", "leak-free", proposed, SECOND, fold=1, folds=2, **tables, history=second)
     write("samhitha", "published", proposed, SECOND, variant="rescaled-once", history=second)
     card = papers.load("samhitha")
     measured = networks.measure(card, "sample", folder, draws=50)
