@@ -1,4 +1,4 @@
-"""Scores that are means over folds: bounds that need no search."""
+"""Scores that are means over folds: bounds to redo by hand, and mlscorecheck's exact search."""
 
 import fractions
 import math
@@ -8,12 +8,14 @@ from leukkit.audit.printed import percent
 from leukkit.audit.sizes import sizes, whole_counts
 from leukkit.audit.sources import name
 
+LINEAR = {"accuracy": "acc", "sensitivity": "sens", "specificity": "spec"}
+
 
 def as_mean(paper, keys, numbers):
     """Return the finding on a row as a mean over the stated folds; none if no folds are stated.
 
     The bounds are necessary: a row outside of them is no mean over folds of these sizes, a row
-    inside may still be none.
+    inside may still be none, which `attainable` finds out for the rates.
     """
     stated = paper.find("folds")
     known = sizes(paper, keys)
@@ -32,13 +34,19 @@ def as_mean(paper, keys, numbers):
             f"{quantity} {percent(low)} to {percent(high)}"
             for quantity, (low, high) in limits.items()
         )
+        is_attainable = attainable(numbers, counts, folds)
+        found = {None: "", True: "; some folds give the rates", False: "; no folds give the rates"}
         texts.append(f"{counts[0]} + {counts[1]} images in {folds} folds: {text}")
-        broken.append(any(_misses(numbers, quantity, *ends) for quantity, ends in limits.items()))
+        texts[-1] += found[is_attainable]
+        outside = any(_misses(numbers, quantity, *ends) for quantity, ends in limits.items())
+        broken.append(outside or is_attainable is False)
     verdict = INCONSISTENT if all(broken) else NOT_CHECKABLE
     claim = f"{name(keys, 'part')}, as a mean of {folds} folds: {listed(numbers)}"
     evidence = (
         "accuracy is a mean of sensitivity and specificity weighted by class size; precision is "
-        "largest when all false positives that the specificity needs lie in one fold"
+        "largest when all false positives that the specificity needs lie in one fold; whether any "
+        "matrices of the folds give accuracy, sensitivity and specificity together (the rates), "
+        "mlscorecheck decides by integer programming"
     )
     uses = (*numbers, stated[0], *known.uses)
     return [Finding(numbers[0].where, claim, "; ".join(texts), verdict, evidence, uses)]
@@ -71,6 +79,38 @@ def bounds(numbers, counts, folds):
         "accuracy": (1 - most_errors, 1 - fewest_errors),
         "precision": (0, (folds - 1 + last_fold) / folds),
     }
+
+
+def attainable(numbers, counts, folds):
+    """Tell whether whole images in stratified folds can give the printed means.
+
+    Source: Fazekas & Kovács 2024, "Testing the consistency of performance scores reported for
+    binary classification problems"; their package mlscorecheck, mean of scores over known folds.
+
+    Args:
+        numbers: As `bounds`. Accuracy, sensitivity and specificity are used: a mean of precision or
+            F1 is not linear in the counts.
+        counts: As `bounds`.
+        folds: As `bounds`.
+
+    Returns:
+        True or False; None with fewer than two of these scores, of which any pair of values is
+        attainable nearly always.
+    """
+    from mlscorecheck.check.binary import check_1_dataset_known_folds_mos
+
+    windows = {n.quantity: n.window() for n in numbers if n.quantity in LINEAR}
+    if len(windows) < 2:
+        return None
+    result = check_1_dataset_known_folds_mos(
+        dataset={"p": counts[0], "n": counts[1]},
+        folding={"n_folds": folds, "n_repeats": 1, "strategy": "stratified_sklearn"},
+        scores={LINEAR[name]: float(sum(window) / 2) for name, window in windows.items()},
+        # One width for all: where the digits differ, the widest, which accuses nobody wrongly.
+        eps=max(float(window[1] - window[0]) / 2 for window in windows.values()),
+        verbosity=0,
+    )
+    return not result["inconsistency"]
 
 
 def _misses(numbers, quantity, low, high):

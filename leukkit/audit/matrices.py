@@ -243,7 +243,8 @@ def _one_test_set(paper):
         ):
             claim = f"one test set for {len(rows)} networks: equal {what} of the supports"
             shown = f": {', '.join(map(str, sorted(values)))}" if what == "sums" else ""
-            recomputed = f"{len(values)} different {what}{shown}"
+            how_many = "the same" if len(values) == 1 else f"{len(values)} different"
+            recomputed = f"{how_many} {what}{shown}"
             verdict = verdict_of(len(values) == 1)
             found.append(Finding(where, claim, recomputed, verdict, evidence, uses))
     return found

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.model_selection import StratifiedKFold
 
 from leukkit import audit, papers
 from leukkit.audit import attainable, binary, folds, multiclass
@@ -145,6 +146,30 @@ def test_the_proposed_network_of_patel_has_none_not_even_as_a_mean_of_folds(pate
     assert "whole data set (7272 + 3389) none" in row.evidence
     assert folds.verdict == "inconsistent"
     assert "precision 0.00 to 99.47" in folds.recomputed  # (6 + 156/162) / 7
+    assert folds.recomputed.count("no folds give the rates") == 2  # the test part, and all images
+
+
+def test_whole_images_in_the_folds_are_searched_exactly():
+    labels = np.repeat([0, 1], (41, 60))
+    sizes = [
+        np.bincount(labels[test], minlength=2)
+        for _, test in StratifiedKFold(4).split(labels, labels)
+    ]
+    generator = np.random.default_rng(1)
+    for _ in range(10):
+        taken, missed = generator.integers(0, 5, (2, len(sizes)))
+        rates = [
+            (1 - (one_taken + one_missed) / (n + p), 1 - one_missed / p, 1 - one_taken / n)
+            for (n, p), one_taken, one_missed in zip(sizes, taken, missed, strict=True)
+        ]
+        means = np.mean(rates, axis=0)
+        row = [number(f"{100 * mean:.2f}", q) for mean, q in zip(means, FIVE[:3], strict=True)]
+        assert folds.attainable(row, (60, 41), 4)
+    # By hand: four folds of 15 ALL cells, so a mean sensitivity is a multiple of 1/60
+    between = [number("98.00", "sensitivity"), number("100.00", "specificity")]
+    assert not folds.attainable(between, (60, 41), 4)
+    assert folds.attainable([number("98.33", "sensitivity"), between[1]], (60, 41), 4)
+    assert folds.attainable([number("98.00", "sensitivity")], (60, 41), 4) is None
 
 
 def test_a_mean_over_folds_that_is_one_is_within_the_bounds():
