@@ -2,8 +2,8 @@
 
 import pandas as pd
 
-from leukkit import calibration, explain, models, network_runs, preprocessing, profiles, results
-from leukkit.report.explained import Explained
+from leukkit import calibration, models, network_runs, profiles, results
+from leukkit.report.explained import explain_network
 from leukkit.report.sultana import read
 
 
@@ -71,18 +71,8 @@ def explain_cells(card, profile_name, protocol, per_kind=1, fold=0, results_dir=
     profile = profiles.load(card, profile_name)
     dex = _ensemble(card, profile)
     folder = network_runs.folder(card, profile_name, protocol, dex, results_dir) / f"fold-{fold}"
-    cells = network_runs.divide(profile, dex.dataset, protocol).cells
-    chosen = explain.examples(results.read_fold(folder), cells.attrs["classes"], per_kind)
     network = assemble(card, profile_name, protocol, fold, results_dir)
-    preparation = preprocessing.Preparation(network.input_shape[1])
-    shown = cells.set_index("image_id", drop=False).loc[chosen["image_id"]]
-    images = preprocessing.prepare(shown, preparation)
-    titles = [
-        f"{row.label}: {'right' if row.correct else f'taken for {row.predicted}'}, "
-        f"{row.confidence:.0%}"
-        for row in chosen.itertuples()
-    ]
-    return Explained(images, explain.grad_cam(network, images), titles)
+    return explain_network(network, folder, profile, protocol, dex.dataset, per_kind)
 
 
 def _ensemble(card, profile):

@@ -37,23 +37,36 @@ def explain_run(card, profile_name, protocol, this, per_kind=1, fold=0, results_
     Returns:
         An `Explained`.
     """
-    profile = profiles.load(card, profile_name)
     folder = network_runs.folder(card, profile_name, protocol, this, results_dir) / f"fold-{fold}"
-    divided = network_runs.divide(profile, this.dataset, protocol)
-    classes = divided.cells.attrs["classes"]
-    chosen = explain.examples(results.read_fold(folder), classes, per_kind)
-    cells = divided.cells.set_index("image_id", drop=False).loc[chosen["image_id"]]
+    network = models.load(folder / "model.keras")
+    profile = profiles.load(card, profile_name)
+    return explain_network(network, folder, profile, protocol, this.dataset, per_kind)
+
+
+def explain_network(network, folder, profile, protocol, dataset, per_kind=1):
+    """Explain test cells of a fold by a network that is at hand: see `explain_run`.
+
+    Args:
+        network: A ``keras.Model`` as `leukkit.explain.grad_cam` takes it.
+        folder: The folder of the fold that it predicted.
+        profile: The profile's numbers.
+        protocol: The protocol.
+        dataset: The paper's name of the data set.
+        per_kind: As `explain_run`.
+    """
+    cells = network_runs.divide(profile, dataset, protocol).cells
+    chosen = explain.examples(results.read_fold(folder), cells.attrs["classes"], per_kind)
     preparation = preprocessing.Preparation(
-        this.recipe.image_size,
+        network.input_shape[1],
         seed=profile["seed"],
         augmentation=profile["preparation"].get("augmentation"),
     )
-    images = preprocessing.prepare(cells, preparation)
-    maps = explain.grad_cam(models.load(folder / "model.keras"), images)
+    shown = cells.set_index("image_id", drop=False).loc[chosen["image_id"]]
+    images = preprocessing.prepare(shown, preparation)
     titles = [
         f"{row.label}, right\n{row.confidence:.0%}"
         if row.correct
         else f"{row.label}, taken for\n{row.predicted}, {row.confidence:.0%}"
         for row in chosen.itertuples()
     ]
-    return Explained(images, maps, titles)
+    return Explained(images, explain.grad_cam(network, images), titles)

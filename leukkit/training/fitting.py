@@ -101,8 +101,7 @@ def predict(model, inputs, positions, recipe, strategy):
     if len(positions) == 0:
         return np.empty((0, model.output_shape[-1]))
     with strategy.scope():
-        values = model.predict(_padded(inputs, positions, recipe.batch_size), verbose=0)
-    values = values[: len(positions)].astype(np.float64)
+        values = _predict(model, inputs, positions, recipe)
     return values / values.sum(axis=1, keepdims=True)
 
 
@@ -129,8 +128,7 @@ def _validate(model, images, recipe):
     positions = images.fold.validation
     if len(positions) == 0:
         return {"validation_loss": np.nan, "validation_accuracy": np.nan}
-    values = model.predict(_padded(images.inputs, positions, recipe.batch_size), verbose=0)
-    values, targets = values[: len(positions)].astype(np.float64), images.targets[positions]
+    values, targets = _predict(model, images.inputs, positions, recipe), images.targets[positions]
     hits = values.argmax(axis=1) == targets.argmax(axis=1)
     likelihood = np.clip((values * targets).sum(axis=1), 1e-7, 1)  # Keras' epsilon
     return {
@@ -203,6 +201,12 @@ def training_data(make, images, batch_size, steps):
     data = data.take(steps).apply(tf.data.experimental.assert_cardinality(steps))
     data = data.map(lambda image, target: (tf.cast(image, tf.float32), target))
     return data.prefetch(2)
+
+
+def _predict(model, inputs, positions, recipe):
+    """Return what the model gives for some images, float64; batches are padded, see below."""
+    values = model.predict(_padded(inputs, positions, recipe.batch_size), verbose=0)
+    return values[: len(positions)].astype(np.float64)
 
 
 def _padded(inputs, positions, batch_size):
