@@ -1,4 +1,4 @@
-"""The arithmetic of the bootstrap over clusters: draws, weighted AUC, percentiles."""
+"""The arithmetic of the bootstrap over clusters: draws, scores of weighted images, percentiles."""
 
 import numpy as np
 
@@ -56,3 +56,63 @@ def percentile_interval(values, level):
         return np.nan, np.nan, 0
     low, high = np.quantile(defined, [(1 - level) / 2, (1 + level) / 2])
     return low, high, len(defined)
+
+
+def drawn_scores(codes, probabilities, clusters, times, positive=None):
+    """Compute the scores of the same images for many draws of their clusters.
+
+    Args:
+        codes: (actual, predicted), each int (images,): classes as columns of ``probabilities``.
+        probabilities: float (images, classes).
+        clusters: int (images,): the cluster of each image.
+        times: (draws, clusters): how often each cluster is drawn, as `cluster_draws` gives it.
+        positive: Code of the positive class; None for the mean over classes.
+
+    Returns:
+        Dict of a score's name (all of `leukkit.metrics.NAMES`) to float64 (draws,), NaN where it
+        is not defined.
+    """
+    actual, predicted = codes
+    size = probabilities.shape[1]
+    counts = np.zeros((times.shape[1], size * size))
+    np.add.at(counts, (clusters, actual * size + predicted), 1)
+    times = times.astype(float)
+    values = count_scores((times @ counts).reshape(-1, size, size), positive)
+    weights = times.T[clusters]
+    values["auc"] = np.mean(
+        [
+            weighted_auc(actual == code, probabilities[:, code], weights)
+            for code in auc_codes(size, positive)
+        ],
+        axis=0,
+    )
+    return values
+
+
+def auc_codes(classes, positive):
+    """Return the classes whose AUC counts: all, or the positive one."""
+    return range(classes) if positive is None else [positive]
+
+
+def count_scores(counts, positive):
+    """Compute all scores but the AUC from confusion matrices (..., actual, predicted)."""
+    hits = np.diagonal(counts, axis1=-2, axis2=-1)
+    actual, predicted = counts.sum(axis=-1), counts.sum(axis=-2)
+    total = actual.sum(axis=-1)
+    with np.errstate(invalid="ignore"):  # 0 / 0 is NaN: undefined
+        others = total[..., None] - actual
+        per_class = {
+            "sensitivity": hits / actual,
+            "specificity": (others - predicted + hits) / others,
+            "precision": hits / predicted,
+            "f1": 2 * hits / (actual + predicted),
+        }
+    values = {
+        name: value.mean(axis=-1) if positive is None else value[..., positive]
+        for name, value in per_class.items()
+    }
+    values["accuracy"] = hits.sum(axis=-1) / total
+    weighted = np.where(actual > 0, actual * per_class["f1"], 0)
+    values["weighted_f1"] = weighted.sum(axis=-1) / total
+    values["balanced_accuracy"] = per_class["sensitivity"].mean(axis=-1)
+    return values

@@ -80,14 +80,14 @@ def scores(predictions, positive=None):
 
     classes = check_predictions(predictions)
     positive = positive_code(classes, positive)
-    values = _count_scores(confusion(predictions).to_numpy(), positive)
+    values = intervals.count_scores(confusion(predictions).to_numpy(), positive)
     actual, _ = class_codes(predictions, classes)
     probabilities = class_probabilities(predictions, classes)
     areas = [
         roc_auc_score(actual == code, probabilities[:, code])
         if 0 < (actual == code).sum() < len(actual)
         else np.nan
-        for code in _auc_codes(classes, positive)
+        for code in intervals.auc_codes(len(classes), positive)
     ]
     values["auc"] = np.mean(areas)
     return pd.Series(values, dtype=float)[list(NAMES)]
@@ -125,25 +125,12 @@ def bootstrap(predictions, by="identity", draws=2000, seed=0, level=0.95, positi
             f"all {len(predictions)} predictions have the same {by}: a bootstrap over one {by} "
             "says nothing. Test on more, or pass another column (by=...)"
         )
-    actual, predicted = class_codes(predictions, classes)
+    codes = class_codes(predictions, classes)
     probabilities = class_probabilities(predictions, classes)
-    size = len(classes)
-    counts = np.zeros((number, size * size))
-    np.add.at(counts, (clusters, actual * size + predicted), 1)
-
     drawn = {name: [] for name in NAMES}
     at_once = max(1, 500_000 // len(predictions))  # keeps the weights of all images small
     for times in intervals.cluster_draws(number, draws, seed, at_once):
-        times = times.astype(float)
-        values = _count_scores((times @ counts).reshape(-1, size, size), positive)
-        weights = times.T[clusters]
-        values["auc"] = np.mean(
-            [
-                intervals.weighted_auc(actual == code, probabilities[:, code], weights)
-                for code in _auc_codes(classes, positive)
-            ],
-            axis=0,
-        )
+        values = intervals.drawn_scores(codes, probabilities, clusters, times, positive)
         for name in NAMES:
             drawn[name].append(values[name])
     rows = [
@@ -187,7 +174,7 @@ def patient_vote(predictions):
     np.add.at(means, clusters, class_probabilities(predictions, classes))
     cells = votes.sum(axis=1, keepdims=True)
     means /= means.sum(axis=1, keepdims=True)
-    shares = (1 - 1e-9) * votes / cells + 1e-9 * means
+    shares = np.minimum(1, (1 - 1e-9) * votes / cells + 1e-9 * means)  # rounding must not pass 1
     first = predictions.iloc[np.unique(clusters, return_index=True)[1]].reset_index(drop=True)
     frame = first[["identity", "label"]].assign(cells=cells[:, 0].astype(int))
     frame.insert(0, "image_id", first["identity"])
@@ -225,31 +212,3 @@ def roc_points(predictions, positive=None):
     return pd.DataFrame(
         {"threshold": thresholds, "false_positive_rate": false, "true_positive_rate": true}
     )
-
-
-def _auc_codes(classes, positive):
-    return range(len(classes)) if positive is None else [positive]
-
-
-def _count_scores(counts, positive):
-    """Compute all scores but the AUC from confusion matrices (..., actual, predicted)."""
-    hits = np.diagonal(counts, axis1=-2, axis2=-1)
-    actual, predicted = counts.sum(axis=-1), counts.sum(axis=-2)
-    total = actual.sum(axis=-1)
-    with np.errstate(invalid="ignore"):  # 0 / 0 is NaN: undefined
-        others = total[..., None] - actual
-        per_class = {
-            "sensitivity": hits / actual,
-            "specificity": (others - predicted + hits) / others,
-            "precision": hits / predicted,
-            "f1": 2 * hits / (actual + predicted),
-        }
-    values = {
-        name: value.mean(axis=-1) if positive is None else value[..., positive]
-        for name, value in per_class.items()
-    }
-    values["accuracy"] = hits.sum(axis=-1) / total
-    weighted = np.where(actual > 0, actual * per_class["f1"], 0)
-    values["weighted_f1"] = weighted.sum(axis=-1) / total
-    values["balanced_accuracy"] = per_class["sensitivity"].mean(axis=-1)
-    return values

@@ -13,6 +13,7 @@ from leukkit import (
     ensembles,
     locations,
     profiles,
+    protocol_tables,
     protocols,
     reproduction,
     results,
@@ -78,8 +79,9 @@ def divide(profile, dataset, protocol):
     Returns:
         A `protocols.Protocol`.
     """
-    cells = reproduction.load_cells(profile, dataset)
-    return protocols.divide(cells, profile["protocols"][protocol], profile["seed"])
+    table = profile["protocols"][protocol]
+    cells = reproduction.load_cells(profile, dataset, protocol_tables.phases(table))
+    return protocols.divide(cells, table, profile["seed"])
 
 
 def leakage(profile, dataset):

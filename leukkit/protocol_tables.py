@@ -10,8 +10,19 @@ SPLIT_KEYS = {
     "stratified": (("folds",), ()),
     "identity": (("folds",), ("by", "missing", "embargo")),
     "counts": (("test_counts",), ()),
+    "official": ((), ()),
 }
 COPIES = ("counts", "balance", "each")
+PHASES = ("training", "preliminary")  # of a data set that was published as a challenge
+
+
+class NoPhaseError(ValueError):
+    """The images have no preliminary phase to test on."""
+
+
+def phases(table):
+    """Return the phases (``cells["split"]``) whose images a table divides."""
+    return PHASES if table["split"] == "official" else PHASES[:1]
 
 
 def check(table):
@@ -53,6 +64,10 @@ def split(cells, table, seed):
 
     Returns:
         List of `splits.Fold`.
+
+    Raises:
+        NoPhaseError: ``split = "official"`` of images without a preliminary phase.
+        ValueError: These images do not allow the split.
     """
     kind, validation = table["split"], table.get("validation", 0.0)
     if validation == "test":
@@ -65,9 +80,39 @@ def split(cells, table, seed):
         return splits.stratified_kfold(cells, table["folds"], **common)
     if kind == "identity":
         return splits.identity_kfold(cells, table["folds"], **common, **options)
+    if kind == "official":
+        return [_by_phase(cells, **common)]
     if validation:
         raise ValueError(f"validation={validation}: split = 'counts' has no such part, only 'test'")
     return [_draw_counts(cells, table["test_counts"], seed)]
+
+
+def _by_phase(cells, validation, seed):
+    """Train on the training phase, test on the preliminary one, as the challenge did.
+
+    A person who is in both phases, which an identical file gives away, is tested and not trained
+    on: the training images of that person are in no part of the fold. Validation images are whole
+    persons, a share of what is left of the training phase.
+    """
+    phase = cells["split"].astype(object).where(cells["split"].notna(), "training").to_numpy()
+    if "preliminary" not in phase:
+        raise NoPhaseError(
+            f"{cells.attrs.get('dataset', 'these images')}: none of the {len(cells)} images is of "
+            "the preliminary phase (column split), so nothing can be tested on it. C-NMC 2019 has "
+            "it in C-NMC_test_prelim_phase_data: get that part (leukkit data fetch cnmc-2019), or "
+            'use split = "identity"'
+        )
+    test = np.flatnonzero(phase == "preliminary")
+    train = np.flatnonzero(phase == "training")
+    for column in ("identity", "sha256"):
+        tested = cells[column].iloc[test].dropna()
+        train = train[~cells[column].iloc[train].isin(tested).to_numpy()]
+    if not validation:
+        return splits.Fold(train, np.array([], dtype=np.int64), test)
+    part = cells.iloc[train].reset_index(drop=True)
+    part.attrs = cells.attrs
+    inner = splits.holdout(part, test=validation, seed=seed, by="identity")[0]
+    return splits.Fold(train[inner.train], train[inner.test], test)
 
 
 def _draw_counts(cells, counts, seed):

@@ -88,23 +88,40 @@ def grouped(name, cells, counts=None, *, by, folds=5, seed=0, tuning_folds=5, mi
 
     outer = split(cells, folds)
     if not counts:
-        tuning = [_pairs(split(_part(cells, fold.train), tuning_folds)) for fold in outer]
-        return Protocol(name, cells, outer, tuning)
-
+        return Protocol(name, cells, outer, _tuning(cells, outer, split, tuning_folds))
     everything, augmented = _augment_training(cells, outer, {"counts": counts}, seed)
-    tuning = []
-    for original, fold in zip(outer, augmented, strict=True):
-        originals = _part(cells, original.train)
-        tuning.append(
-            [
-                _with_copies(everything.iloc[fold.train], originals, inner)
-                for inner in split(originals, tuning_folds)
-            ]
-        )
+    tuning = _tuning(cells, outer, split, tuning_folds, everything, augmented)
     return Protocol(name, everything, augmented, tuning)
 
 
-def divide(cells, table, seed=0, name=""):
+def _tuning(cells, outer, split, number, everything=None, augmented=None):
+    """Divide each training part for choosing hyperparameters, by the rule that made the folds.
+
+    Args:
+        cells: The originals.
+        outer: The folds of the originals.
+        split: Function of (cells, number of folds) to folds.
+        number: Of folds within a training part.
+        everything: The frame with the copies, if there are any.
+        augmented: The folds in that frame.
+
+    Returns:
+        For each fold a list of ``(train, test)`` positions within its training part; copies of the
+        fitting side only.
+    """
+    tuning = []
+    for position, original in enumerate(outer):
+        originals = _part(cells, original.train)
+        inner = split(originals, number)
+        if augmented is None:
+            tuning.append(_pairs(inner))
+        else:
+            training = everything.iloc[augmented[position].train]
+            tuning.append([_with_copies(training, originals, fold) for fold in inner])
+    return tuning
+
+
+def divide(cells, table, seed=0, name="", tuning_folds=0):
     """Divide images as a table of a paper card says (``[profiles.<profile>.protocols.<name>]``).
 
     Args:
@@ -112,8 +129,10 @@ def divide(cells, table, seed=0, name=""):
         table: Dict with these keys, all but ``split`` optional where they do not apply:
 
             * ``split``: ``"holdout"`` (once), ``"stratified"`` (folds of single images),
-              ``"identity"`` (folds of whole groups) or ``"counts"`` (once, exactly
-              ``test_counts`` images of each class for the test, single images).
+              ``"identity"`` (folds of whole groups), ``"counts"`` (once, exactly
+              ``test_counts`` images of each class for the test, single images) or ``"official"``
+              (once: train on the training phase, test on the preliminary phase; persons in both
+              are tested only, and validation is whole persons, a share of the training phase).
             * ``test``: Share of all images for the test (holdout).
             * ``validation``: Share of all images for validation; or ``"test"``: the test part is
               watched during training, too, as some papers do.
@@ -126,28 +145,46 @@ def divide(cells, table, seed=0, name=""):
               class has, or ``{each = 10}`` ten copies of each original.
         seed: Draws the split and the copies.
         name: The protocol's name.
+        tuning_folds: Folds of whole identities within each training part, for a grid search.
+            0 for none: networks choose on ``fold.validation``.
 
     Returns:
-        A `Protocol`. Its tuning is empty: networks choose on ``fold.validation``.
+        A `Protocol`.
 
     Raises:
         ValueError: An unknown key or value, a missing key, or a split that these images do not
-            allow (see `leukkit.splits`).
+            allow (see `leukkit.splits`); or a grid search within a set that was copied before.
+        protocol_tables.NoPhaseError: ``"official"``, and there is no preliminary phase.
     """
     protocol_tables.check(table)
     augment, copies = table.get("augment"), table.get("copies")
     if augment == "before":
+        if tuning_folds:
+            raise ValueError("augment = 'before' mixes the copies: no grid search without leaks")
         everyone = np.arange(len(cells))
         cells = augmentation.expand(cells, _targets(copies, cells, everyone), seed)
     folds = protocol_tables.split(cells, table, seed)
+    originals, outer, copied = cells, folds, ()
     if augment == "after":
-        cells, folds = _augment_training(cells, folds, copies, seed)
+        # How many images a set has with its copies is said of what a paper trains and tests on;
+        # the preliminary phase is no part of that.
+        phase = cells["split"] != "preliminary" if table["split"] == "official" else None
+        whole = len(cells) if phase is None else int(phase.fillna(True).sum())
+        cells, folds = _augment_training(cells, folds, copies, seed, whole)
+        copied = (cells, folds)
     if table.get("validation") == "test":
         folds = [fold._replace(validation=fold.test) for fold in folds]
-    return Protocol(name, cells, folds, [])
+    tuning = []
+    if tuning_folds:
+
+        def split(part, number):
+            return splits.identity_kfold(part, folds=number, seed=seed)
+
+        tuning = _tuning(originals, outer, split, tuning_folds, *copied)
+    return Protocol(name, cells, folds, tuning)
 
 
-def _augment_training(cells, folds, copies, seed):
+def _augment_training(cells, folds, copies, seed, whole=None):
     """Add copies of training images; validation and test hold originals.
 
     Returns:
@@ -156,7 +193,7 @@ def _augment_training(cells, folds, copies, seed):
     """
     parts = []
     for fold in folds:
-        targets = _targets(copies, cells, fold.train)
+        targets = _targets(copies, cells, fold.train, whole)
         parts.append(augmentation.expand(_part(cells, fold.train), targets, seed))
     everything = augmentation.expand(cells, cells["label"].value_counts().to_dict(), seed)
     added = pd.concat([part[part["copy"] > 0] for part in parts])
@@ -171,10 +208,10 @@ def _augment_training(cells, folds, copies, seed):
     return everything, augmented
 
 
-def _targets(copies, cells, positions):
+def _targets(copies, cells, positions, whole=None):
     """Return the images per class that a part has after augmentation (see `divide`)."""
     if "counts" in copies:
-        return _share(copies["counts"], cells, positions)
+        return _share(copies["counts"], cells, positions, whole or len(cells))
     present = cells["label"].iloc[positions].value_counts().to_dict()
     if "each" in copies:
         return {label: (1 + copies["each"]) * count for label, count in present.items()}
@@ -187,11 +224,11 @@ def _part(cells, positions):
     return part
 
 
-def _share(counts, cells, train):
-    """Scale the target counts to a training part; never below the originals it has."""
+def _share(counts, cells, train, whole):
+    """Scale the counts of ``whole`` images to a training part; never below its originals."""
     present = cells["label"].iloc[train].value_counts()
     return {
-        label: max(int(present.get(label, 0)), round(count * len(train) / len(cells)))
+        label: max(int(present.get(label, 0)), round(count * len(train) / whole))
         for label, count in counts.items()
     }
 

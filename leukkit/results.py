@@ -22,6 +22,7 @@ VERSIONED = ("tensorflow", "keras", "numpy", "scikit-learn", "xgboost", "opencv-
 
 
 FORMAT = 2  # of fold.json; 1 had neither the number of folds nor commit, hardware and leakage
+REQUIRED = ("configuration", "configuration_hash", "folds", "seed", "seconds", "finished")
 OF_ONE_FOLD = ("training", "test", "images", "members")  # where the folds of a run may differ
 
 
@@ -204,12 +205,20 @@ def read_record(folder):
             f"{path} is no JSON ({error}): the file was changed or damaged. Delete {folder}, and "
             "the fold is made again"
         ) from None
+    if not isinstance(record, dict):
+        raise ResultsError(
+            f"{path} holds no record of a fold. Delete {folder}, and the fold is made again"
+        )
     found = record.get("format", 1)
     if found != FORMAT:
         raise ResultsError(
             f"{path} was written in format {found}, and this version of leukkit reads {FORMAT}. It "
             "is kept. Choose another results folder (--results-dir or LEUKKIT_RESULTS_DIR), or "
             "delete this one and run again"
+        )
+    if lacking := sorted(set(REQUIRED) - record.keys()):
+        raise ResultsError(
+            f"{path} lacks {', '.join(lacking)}. Delete {folder}, and the fold is made again"
         )
     return record
 
@@ -236,7 +245,7 @@ def runs(results_dir):
         place = dict(zip(_LEVELS, folder.relative_to(base).parts, strict=True))
         place |= {"folds": len(_finished(folder)), "folder": str(folder), "problem": pd.NA}
         try:
-            place |= read_records(folder)[0]["configuration"]["run"]
+            place |= read_records(folder)[0]["configuration"].get("run", {})
         except ResultsError as error:
             place["problem"] = str(error)
         rows.append(place)

@@ -93,11 +93,20 @@ def test_results_of_an_older_version_are_kept_and_named(folder):
             ask(folder)
 
 
-def test_a_record_that_is_cut_off_is_named(folder):
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ('{"format": 2,', "is no JSON"),
+        ("[]", "holds no record of a fold"),
+        ('{"format": 2}', "lacks configuration, configuration_hash, finished, folds"),
+    ],
+)
+def test_a_damaged_record_is_named_and_listed(folder, tmp_path, text, problem):
     write(folder)
-    (folder / "fold.json").write_text('{"format": 2,')
-    with pytest.raises(results.ResultsError, match=r"fold\.json is no JSON.*Delete"):
+    (folder / "fold.json").write_text(text)
+    with pytest.raises(results.ResultsError, match=rf"fold\.json {problem}.*Delete"):
         results.read_record(folder)
+    assert problem in results.runs(tmp_path)["problem"][0]
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from leukkit.datasets.fetch import FetchError, fetch
 from leukkit.datasets.loading import FINDERS, load_published
 from leukkit.datasets.official import overview
 
-SAMPLES = ("sample-cells", "sample-idb", "sample-smears")
+SAMPLES = ("sample-cells", "sample-phases", "sample-idb", "sample-smears")
 NAMES = (*FINDERS, *SAMPLES)
 
 __all__ = [
@@ -27,6 +27,8 @@ def load(name, root=None, damaged="error"):
 
     Args:
         name: One of `NAMES`. The samples are drawn by the kit on first use; the others are read.
+            ``sample-phases`` is ``sample-cells`` as the training phase, and a preliminary phase of
+            other persons (column ``split``).
         root: Folder of the data set, or any folder above it. None means
             ``LEUKKIT_DATA_DIR/<name>``; the samples need none.
         damaged: ``"error"`` refuses damaged images, ``"drop"`` leaves them out with a warning,

@@ -1,10 +1,12 @@
-"""The built-in sample: three small data sets drawn from one seed, with the traps of the real ones.
+"""The built-in sample: small data sets drawn from one seed, with the traps of the real ones.
 
 What they share with real collections: class shows in nucleus-to-cytoplasm ratio, outline and
 chromatin, but the distributions overlap; every person has a stain and a cell size of its own, so
 that a split by image rewards knowing the person; persons have unequal numbers of images, several
 from one source image. In ``sample-cells`` two persons go by several patient names, which only a few
 identical images give away, and the official folds cut right through them, as in C-NMC 2019.
+``sample-phases`` is ``sample-cells`` as the training phase of a challenge, and a preliminary phase
+of other persons.
 
 Random numbers come from ``numpy.random.RandomState``, whose streams NumPy has frozen (NEP 19);
 those of ``default_rng`` may change between versions. Every person, source image and picture has a
@@ -13,6 +15,7 @@ stream of its own, so that no pixel depends on the order of drawing.
 
 import shutil
 import uuid
+from types import MappingProxyType
 from typing import NamedTuple
 
 import cv2
@@ -42,6 +45,8 @@ class Plan(NamedTuple):
         immaturity: {class: mean immaturity}, see ``drawing.draw_traits``.
         spread_of_stains: Of the persons, in the unit of ``stains.stain_at``.
         same_person: {patient: (the first patient name of that person, identical images)}.
+        preliminary: {class: images of each patient} of the preliminary phase: persons who are not
+            in ``patients``, numbered after them.
     """
 
     number: int
@@ -52,6 +57,7 @@ class Plan(NamedTuple):
     immaturity: dict
     spread_of_stains: float
     same_person: dict
+    preliminary: dict = MappingProxyType({})
 
 
 PLANS = {
@@ -97,6 +103,10 @@ PLANS = {
         same_person={},
     ),
 }
+# The same number, so the same streams and pixels; the other persons have streams of their own.
+PLANS["sample-phases"] = PLANS["sample-cells"]._replace(
+    preliminary={"healthy": (16, 9, 12, 7, 14), "ALL": (22, 10, 18, 8, 15)}
+)
 
 SPREAD_OF_PERSONS = 0.12  # of mean immaturity, around that of the class
 SPREAD_OF_CELLS = 0.2  # of immaturity, around that of the person
@@ -107,11 +117,12 @@ def load(name, damaged="error"):
     """Return the ``cells`` frame of a built-in set, drawing its pictures on first use.
 
     Args:
-        name: ``"sample-cells"``, ``"sample-idb"`` or ``"sample-smears"``.
+        name: ``"sample-cells"``, ``"sample-phases"``, ``"sample-idb"`` or ``"sample-smears"``.
         damaged: See ``cells.build``.
 
     Returns:
         The frame, as ``leukkit.datasets.load`` describes it. ``sample-cells`` has official folds;
+        so has the training phase of ``sample-phases``, which names the phases in ``split``.
         ``sample-idb`` has a column ``mask``: PNG files, 255 where the nucleus is, else 0.
 
     Raises:
@@ -143,7 +154,9 @@ def load(name, damaged="error"):
         for picture in pictures
     ]
     for record, picture in zip(records, pictures, strict=True):
-        if name == "sample-cells":
+        if name == "sample-phases":
+            record["split"] = picture.phase
+        if name in ("sample-cells", "sample-phases") and picture.phase == "training":
             record["fold"] = (int(picture.patient[1:]) - 1) % 3
         if name == "sample-idb":
             record["mask"] = str(folder / "masks" / f"{picture.image_id}.png")
@@ -164,14 +177,20 @@ class Picture(NamedTuple):
     patient: str
     source: int
     streams: tuple  # (person, source image, image)
+    phase: str = "training"
 
 
 def list_pictures(name):
     """Return the ``Picture`` rows of a set in order of patient, source image and image."""
     plan = PLANS[name]
-    patients = [(label, count) for label, counts in plan.patients.items() for count in counts]
+    patients = [
+        (phase, label, count)
+        for phase, people in (("training", plan.patients), ("preliminary", plan.preliminary))
+        for label, counts in people.items()
+        for count in counts
+    ]
     pictures = []
-    for number, (label, count) in enumerate(patients, start=1):
+    for number, (phase, label, count) in enumerate(patients, start=1):
         patient = f"P{number:02}"
         first_name, identical = plan.same_person.get(patient, (patient, 0))
         person = int(first_name[1:])
@@ -186,6 +205,7 @@ def list_pictures(name):
                     patient=patient,
                     source=source,
                     streams=(person, own + source, own + i),
+                    phase=phase,
                 )
             )
     return pictures

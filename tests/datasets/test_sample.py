@@ -16,6 +16,7 @@ from leukkit.datasets import sample
 from leukkit.datasets.cells import DamagedImagesError
 
 SIDES = {"sample-cells": 112, "sample-idb": 257, "sample-smears": 224}
+PHASES = ("training", "preliminary")
 PIXELS = "01109779ed69c7fe2e83388ae0b7716b5e3a8ff0407b2cee18b00a8b839af28e"
 
 
@@ -73,6 +74,31 @@ def test_sizes_of_the_sets(frames):
         "sample-idb": {"ALL": 56, "healthy": 56},
         "sample-smears": {"early": 45, "pre": 40, "pro": 36, "benign": 27},
     }
+
+
+def test_the_phases_are_the_cells_and_other_persons(cache_dir, frames):
+    cells, phases = frames["sample-cells"], sample.load("sample-phases")
+    training = phases[phases["split"] == "training"]
+    same = ["image_id", "label", "patient", "source_image", "fold", "sha256", "identity"]
+    pd.testing.assert_frame_equal(training[same], cells[same], check_dtype=False)
+    preliminary = phases[phases["split"] == "preliminary"]
+    assert len(training) + len(preliminary) == len(phases) == 580
+    assert preliminary["label"].value_counts().to_dict() == {"ALL": 73, "healthy": 58}
+    assert preliminary.groupby("label")["identity"].nunique().to_dict() == {"ALL": 5, "healthy": 5}
+    assert preliminary["fold"].isna().all()
+    for column in ("patient", "identity", "source_image", "sha256"):
+        assert not set(preliminary[column]) & set(training[column])
+    assert preliminary["sha256"].is_unique
+    assert phases.attrs["classes"] == cells.attrs["classes"]
+    assert cells["split"].isna().all()  # the sample has no phases of its own
+
+
+def test_other_persons_have_other_stains_than_those_of_training(cache_dir):
+    """Their streams are their own: no person of the preliminary phase repeats one of training."""
+    pictures = sample.list_pictures("sample-phases")
+    people = {phase: {p.streams[0] for p in pictures if p.phase == phase} for phase in PHASES}
+    assert not people["training"] & people["preliminary"]
+    assert pictures[:449] == sample.list_pictures("sample-cells")
 
 
 def test_two_persons_go_by_several_names(frames):
