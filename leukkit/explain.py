@@ -11,6 +11,7 @@ This module needs TensorFlow: `keras.ops` has no gradients, so they are taken by
 import numpy as np
 import pandas as pd
 
+from leukkit import embeddings
 from leukkit.predictions import check_predictions, class_codes, class_probabilities
 
 _BATCH = 16  # images at once; the gradient is taken of the head alone, so this is little memory
@@ -50,7 +51,7 @@ def grad_cam(model, images, classes=None):
             "set KERAS_BACKEND=tensorflow before Python starts"
         )
     images = _check_images(model, images)
-    networks = [_parts(member) for member in _members(model)]
+    networks = [_parts(member) for member in embeddings.members(model)]
     classes = None if classes is None else _check_classes(model, len(images), classes)
     maps = np.zeros(images.shape[:3], dtype=np.float32)
     for start in range(0, len(images), _BATCH):
@@ -127,24 +128,6 @@ def _check_classes(model, count, classes):
             f"0 to {number - 1}"
         )
     return classes
-
-
-def _members(model):
-    """Return the model itself, or the networks nested in it if it is an ensemble."""
-    import keras
-
-    def has_features(one):
-        return {"features", "head"} <= {layer.name for layer in one.layers}
-
-    if has_features(model):
-        return [model]
-    members = [one for one in model.layers if isinstance(one, keras.Model) and has_features(one)]
-    if not members:
-        raise ValueError(
-            f"model {model.name!r} has no layers 'features' and 'head', nor nested models that "
-            "have: Grad-CAM explains the networks of leukkit.models.build"
-        )
-    return members
 
 
 def _parts(network):

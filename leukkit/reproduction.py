@@ -17,10 +17,12 @@ from leukkit import (
     features,
     locations,
     profiles,
+    protocol_tables,
     protocols,
     results,
     splits,
 )
+from leukkit.kept_models import feature_models
 
 KEYS = ("dataset", "backbone", "classifier", "segmentation", "augmentation")
 PROTOCOLS = {
@@ -62,7 +64,11 @@ def plan(card, profile):
         card: A `papers.Card` whose tables name runs by `KEYS`.
         profile: Numbers of a profile; its ``datasets`` and ``backbones`` map the paper's names to
             what is used; what they leave out, or map to ``""``, is not run. ``extra_runs`` adds
-            runs that the paper did not print.
+            runs that the paper did not print. ``models_kept`` numbers the folds whose classifier is
+            kept for `leukkit.predictor`, of the runs that ``runs_kept`` names (none: of all).
+
+    Raises:
+        ValueError: ``runs_kept`` names a run that the card does not have.
 
     Returns:
         List of `Run`, ordered so that runs on the same images follow each other.
@@ -71,6 +77,8 @@ def plan(card, profile):
     printed = cells.loc[cells[list(KEYS)].notna().all(axis=1), list(KEYS)]
     rows = printed.astype(object).itertuples(index=False)  # plain bools, for JSON
     runs = {Run(*row) for row in rows} | {Run(**extra) for extra in profile["extra_runs"]}
+    if unknown := set(profile.get("runs_kept", ())) - {run.model for run in runs}:
+        raise ValueError(f"runs_kept names runs that are none of {card.key}'s: {sorted(unknown)}")
     possible = [
         run
         for run in runs
@@ -79,10 +87,14 @@ def plan(card, profile):
     return sorted(possible, key=lambda run: (run.images, run))
 
 
-def load_cells(profile, dataset):
-    """Load what the profile uses for one of the paper's data sets: its training phase."""
+def load_cells(profile, dataset, phases=("training",)):
+    """Load what the profile uses for one of the paper's data sets: by default its training phase.
+
+    Images of a set without phases count as training; those without a label (C-NMC's final phase)
+    are in none of the ``phases`` that can be divided.
+    """
     cells = datasets.load(profile["datasets"][dataset])
-    chosen = cells[cells["split"].fillna("training") == "training"].reset_index(drop=True)
+    chosen = cells[cells["split"].fillna("training").isin(phases)].reset_index(drop=True)
     chosen.attrs = cells.attrs
     return chosen
 
@@ -90,9 +102,21 @@ def load_cells(profile, dataset):
 def divide(cells, profile, dataset, protocol, augmentation):
     """Divide the images of a data set by a protocol, with the profile's numbers.
 
+    Args:
+        cells: What `load_cells` gave.
+        profile: The profile's numbers.
+        dataset: The paper's name of the data set.
+        protocol: A table of the profile's ``protocols``, where it has any; else one of `PROTOCOLS`.
+        augmentation: Whether training images are copied.
+
     Returns:
         A `protocols.Protocol`.
     """
+    if protocol in profile.get("protocols", {}):
+        table = profile["protocols"][protocol]
+        if augmentation:
+            table = table | {"augment": "after", "copies": {"counts": profile["counts"][dataset]}}
+        return protocols.divide(cells, table, profile["seed"], protocol, profile["grid_folds"])
     counts = profile["counts"][dataset] if augmentation else None
     common = {"seed": profile["seed"], "tuning_folds": profile["grid_folds"]}
     if protocol == "published":
@@ -143,7 +167,9 @@ def run(card, profile_name, protocol, runs=None, results_dir=None):
     place = (base, card.key, profiles.label(profile_name), protocol)
     for images, same_images in itertools.groupby(runs, lambda this: this.images):
         dataset, _, augmentation = images
-        cells = load_cells(profile, dataset)
+        table = profile.get("protocols", {}).get(protocol)
+        phases = protocol_tables.phases(table) if table else ("training",)
+        cells = load_cells(profile, dataset, phases)
         divided = divide(cells, profile, dataset, protocol, augmentation)
         for _, same_features in itertools.groupby(same_images, lambda this: this.backbone):
             _make_folds(card, profile, protocol, list(same_features), divided, place)
@@ -229,6 +255,17 @@ def _make_fold(profile, divided, extracted, this, folder, configuration, number)
     if hasattr(fitted, "best_params_"):
         selected = dict(fitted.best_params_)
         tables["grid"] = pd.DataFrame(fitted.cv_results_).drop(columns="params")
+    kept = profile.get("runs_kept") or [this.model]
+    if number in profile.get("models_kept", ()) and this.model in kept:
+        feature_models.keep_classifier(
+            folder,
+            fitted,
+            _facts(profile, configuration),
+            features=extracted,
+            cells=cells,
+            train=fold.train,
+            tuning=tuning,
+        )
     results.write_fold(
         folder,
         configuration,
@@ -241,6 +278,17 @@ def _make_fold(profile, divided, extracted, this, folder, configuration, number)
         selected=selected,
         images={"training": len(fold.train), "test": len(fold.test)},
     )
+
+
+def _facts(profile, configuration):
+    """Return what a kept classifier needs to know of its run (`kept_models.FIELDS`)."""
+    same = ("paper", "protocol", "run", "dataset", "classes", "image_size", "backbone", "seed")
+    return {
+        **{name: configuration[name] for name in (*same, "segmentation", "normalization")},
+        "configuration_hash": results.digest(configuration),
+        "weights": profile["weights"],
+        "weights_id": configuration["weights"],
+    }
 
 
 def _configuration(profile, this, cells, fold):

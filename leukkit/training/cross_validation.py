@@ -10,8 +10,8 @@ import pandas as pd
 from leukkit import locations, pixels, preprocessing, profiles, results
 from leukkit.training import checkpoint, devices, fitting, frozen, network
 from leukkit.training.errors import TrainingError, writing
+from leukkit.training.keeping import keep_network
 from leukkit.training.progress import FoldProgress
-from leukkit.writing import replace_when_done
 
 
 def cross_validate(paper, cells, folds, *, jobs=1, **options):
@@ -73,7 +73,7 @@ def fold_tasks(
         results_dir: Folder of the results; None for ``results`` of the project.
         augmentation: Ranges of the fixed copies in ``cells`` (`leukkit.distortion.draw`).
         seed: Draws weights, order, augmentation and dropout; the same for all folds.
-        models_kept: Numbers of the folds whose ``model.keras`` is kept.
+        models_kept: Numbers of the folds whose network is kept, for `leukkit.predictor`.
         tensorboard: Whether to write TensorBoard logs into the folds' folders.
     """
     base = pathlib.Path(results_dir or locations.results_dir()).resolve()
@@ -210,8 +210,16 @@ def _make_fold(
     tables["history"] = pd.DataFrame(state.history)
     with writing(folder):
         if number in models_kept:
-            with replace_when_done(folder / "model.keras") as path:
-                whole.save(path)
+            keep_network(
+                folder,
+                whole,
+                recipe=recipe,
+                inputs=inputs,
+                cells=cells,
+                fold=fold,
+                configuration=configuration,
+                held_out=tables.get("validation_predictions"),
+            )
         results.write_fold(
             folder,
             configuration,

@@ -1,0 +1,77 @@
+"""Distances against scikit-learn's own covariance, thresholds counted by hand."""
+
+import numpy as np
+import pytest
+from sklearn.covariance import LedoitWolf
+
+from leukkit import outliers
+
+
+@pytest.mark.parametrize(("images", "features"), [(200, 12), (30, 80)])
+def test_distances_are_those_of_the_shrunk_covariance(images, features):
+    generator = np.random.default_rng(0)
+    mixing = generator.standard_normal((features, features))
+    train = generator.standard_normal((images, features)) @ mixing + 3
+    others = 2 * generator.standard_normal((20, features)) @ mixing
+    reference = outliers.fit(train, ["cell"] * images)
+    expected = np.sqrt(LedoitWolf().fit(train).mahalanobis(others))
+    np.testing.assert_allclose(outliers.distances(reference, others), expected, rtol=1e-4)
+
+
+def test_the_distance_is_to_the_nearest_class():
+    generator = np.random.default_rng(0)
+    noise = generator.standard_normal((400, 5))
+    labels = np.repeat(["healthy", "ALL"], 200)
+    train = noise + 20 * (labels == "ALL")[:, None]
+    reference = outliers.fit(train, labels)
+    near, between = outliers.distances(reference, [np.full(5, 20.0), np.full(5, 10.0)])
+    assert near < 0.3
+    assert between == pytest.approx(10 * np.sqrt(5), rel=0.1)  # of ten deviations in five features
+
+
+def test_one_in_twenty_of_the_same_kind_lies_beyond_the_threshold():
+    generator = np.random.default_rng(0)
+    train, validation, test = np.split(generator.standard_normal((12_500, 8)), [500, 2500])
+    reference = outliers.fit(train, np.zeros(500))
+    limit = outliers.threshold(outliers.distances(reference, validation))
+    assert np.mean(outliers.distances(reference, test) > limit) == pytest.approx(0.05, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("count", "quantile", "expected"),
+    [(99, 0.99, 99), (199, 0.99, 198), (1000, 0.99, 991), (10, 0.99, 10), (19, 0.9, 18)],
+)
+def test_the_threshold_counted_by_hand(count, quantile, expected):
+    # The ceil((n + 1) q)-th smallest of the numbers 1 to n is that number itself.
+    shuffled = np.random.default_rng(0).permutation(np.arange(1, count + 1))
+    assert outliers.threshold(shuffled, quantile) == expected
+
+
+def test_the_reference_is_small_and_keeps_no_image():
+    train = np.random.default_rng(0).standard_normal((50, 200))
+    reference = outliers.fit(train, np.arange(50) % 2)
+    assert reference.directions.shape[0] < 50
+    assert reference.directions.dtype == np.float32
+    assert not any(np.allclose(row, train[0]) for row in reference.directions)
+
+
+def test_many_images_are_drawn_by_the_seed():
+    drawn = outliers.draw(np.arange(5000), seed=3)
+    assert len(drawn) == outliers.MOST_IMAGES == len(set(drawn))
+    assert (np.diff(drawn) > 0).all()
+    assert (drawn == outliers.draw(np.arange(5000), seed=3)).all()
+    assert (drawn != outliers.draw(np.arange(5000), seed=4)).any()
+    assert outliers.draw([7, 2, 5], seed=0).tolist() == [2, 5, 7]
+
+
+def test_embeddings_that_say_nothing_are_refused():
+    with pytest.raises(ValueError, match="do not differ within a class"):
+        outliers.fit(np.repeat([[1.0, 2], [3, 4]], 5, axis=0), [0] * 5 + [1] * 5)
+    with pytest.raises(ValueError, match="not finite"):
+        outliers.fit([[1.0, np.nan], [0, 1]], [0, 1])
+    reference = outliers.fit(np.random.default_rng(0).standard_normal((9, 3)), np.zeros(9))
+    with pytest.raises(ValueError, match=r"\(1, 2\), those of training have 3"):
+        outliers.distances(reference, [[1.0, 2]])
+    for distances in ([], [1, np.nan]):
+        with pytest.raises(ValueError, match="finite distances"):
+            outliers.threshold(distances)
