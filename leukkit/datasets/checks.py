@@ -1,10 +1,11 @@
-"""What is wrong with a data set: damage, duplicates, linked patients, counts, unknown files."""
+"""What is wrong with a data set: damage, copies, linked patients, counts, unknown files."""
 
 import collections
 import fnmatch
 
 import pandas as pd
 
+from leukkit.datasets import near_duplicates as near
 from leukkit.datasets.cells import TEXT, natural_order, wrong_sizes
 from leukkit.datasets.files import examine
 from leukkit.datasets.loading import FINDERS, files_below
@@ -13,11 +14,13 @@ from leukkit.datasets.official import FACTS
 Problem = collections.namedtuple("Problem", ["kind", "image_id", "detail"])
 
 
-def check(cells):
+def check(cells, near_duplicates=False):
     """List what is wrong with a data set, one row per problem.
 
     Args:
         cells: A frame from `leukkit.datasets.load`; with ``damaged="keep"`` the damaged are in it.
+        near_duplicates: Whether to look for near-duplicates, too, which takes a minute for some
+            thousand images; or the frame of `near_duplicates.find`, if it was made before.
 
     Returns:
         A frame with the columns ``kind``, ``image_id`` (missing where no single image is meant) and
@@ -29,7 +32,9 @@ def check(cells):
         - ``identity-merge``: patients who share images and so count as one identity;
         - ``count``: another number of images or patients than published;
         - ``unexpected-file``: a file that does not belong to the data set. Not read by anything;
-          a folder of only such files is one row.
+          a folder of only such files is one row;
+        - ``near-duplicate``: nearly the same picture as an earlier image; only where asked for.
+          Pairs of two identities first. They are reported and never joined into an identity.
 
         Counts and unexpected files are not known for the built-in samples.
     """
@@ -40,6 +45,7 @@ def check(cells):
         *_identity_merges(cells, copies),
         *_counts(cells),
         *_unexpected_files(cells),
+        *_near_duplicates(cells, near_duplicates),
     ]
     return pd.DataFrame(problems, columns=Problem._fields).astype(TEXT)
 
@@ -142,6 +148,21 @@ def _unexpected_files(cells):
         where = f"{path}: {count} files that do not" if path.is_dir() else f"{path}: does not"
         harmless = " (written by the operating system)" if _is_litter(path) else ""
         yield Problem("unexpected-file", pd.NA, f"{where} belong to {name}{harmless}")
+
+
+def _near_duplicates(cells, wanted):
+    if wanted is False:
+        return
+    pairs = near.find(cells) if wanted is True else wanted
+    for pair in pairs.to_dict("records"):
+        detail = f"like {pair['image_id_first']}, {near.describe(pair)}; {pair['relation']}"
+        if _differ(pair["patient"], pair["patient_first"]):
+            detail += f"; patients {pair['patient_first']} and {pair['patient']}"
+        if _differ(pair["fold"], pair["fold_first"]):
+            detail += f"; official folds {pair['fold_first']} and {pair['fold']}"
+        if _differ(pair["label"], pair["label_first"]):
+            detail += f"; labels {pair['label_first']} and {pair['label']}"
+        yield Problem("near-duplicate", pair["image_id"], detail)
 
 
 def _is_known(name, patterns):

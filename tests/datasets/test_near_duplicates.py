@@ -1,0 +1,174 @@
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+
+from leukkit import cli, datasets, images
+from leukkit.datasets import near_duplicates
+from leukkit.plots import image_pairs
+
+SAMPLES = ("sample-cells", "sample-idb", "sample-smears")
+NOT_REALLY_ALIKE = 0.0  # share of pairs of different images that may be reported
+
+
+def jpeg(bgr, quality=50):
+    return cv2.imdecode(cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])[1], 1)
+
+
+def smaller(bgr):
+    return cv2.resize(bgr, None, fx=0.6, fy=0.6, interpolation=cv2.INTER_AREA)
+
+
+COPIES = {
+    "stored as JPEG": jpeg,
+    "smaller": smaller,
+    "darker": lambda bgr: cv2.convertScaleAbs(bgr, alpha=0.7),
+    "brighter": lambda bgr: cv2.convertScaleAbs(bgr, alpha=1.2),
+    "darker by a constant": lambda bgr: np.maximum(bgr, 20) - 20,
+    "turned": lambda bgr: np.rot90(bgr),
+    "mirrored": lambda bgr: bgr[:, ::-1],
+    "upside down": lambda bgr: bgr[::-1],
+    "mirrored and turned": lambda bgr: np.rot90(bgr[:, ::-1], 3),
+    "all at once": lambda bgr: jpeg(smaller(np.rot90(cv2.convertScaleAbs(bgr, alpha=0.8), 2))),
+}
+
+
+@pytest.fixture(scope="module")
+def samples():
+    return {name: datasets.load(name) for name in SAMPLES}
+
+
+def with_copies(cells, folder, change, every=12):
+    """Add changed copies of some distinct images, each under a patient of its own."""
+    chosen = cells.drop_duplicates("sha256").iloc[::every]
+    copies = chosen.assign(
+        image_id=[f"copy-of-{name}" for name in chosen["image_id"]],
+        path=[str(folder / f"{name}.png") for name in chosen["image_id"]],
+        sha256=[f"{number:064}" for number in range(len(chosen))],
+        patient=[f"X{number}" for number in range(len(chosen))],
+        identity=[f"X{number}" for number in range(len(chosen))],
+    )
+    for path, target in zip(chosen["path"], copies["path"], strict=True):
+        cv2.imwrite(target, np.ascontiguousarray(change(images.read(path)[..., ::-1])))
+    return pd.concat([cells, copies], ignore_index=True), len(copies)
+
+
+@pytest.mark.parametrize("change", COPIES)
+@pytest.mark.parametrize("name", SAMPLES)
+def test_changed_copies_are_found_and_nothing_else(samples, tmp_path, name, change):
+    cells, number = with_copies(samples[name].iloc[::3], tmp_path, COPIES[change])
+    pairs = near_duplicates.find(cells)
+    assert set(pairs["image_id"]) == {f"copy-of-{first}" for first in pairs["image_id_first"]}
+    assert len(pairs) == number
+    assert (pairs["relation"] == "two identities").all()
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_different_images_are_not_alike(samples, name):
+    pairs = near_duplicates.find(samples[name])
+    assert len(pairs) == NOT_REALLY_ALIKE
+
+
+def test_the_hash_alone_would_report_different_cells(samples):
+    """Round cells on black share their low frequencies: the pixels have to confirm."""
+    alike = near_duplicates.find(samples["sample-cells"], distance=40, correlation=-1)
+    assert len(alike) > 0
+
+
+def test_what_the_pair_was_turned_by(samples, tmp_path):
+    cells, _ = with_copies(samples["sample-cells"].iloc[::6], tmp_path, np.rot90)
+    pairs = near_duplicates.find(cells)
+    assert set(pairs["turned"]) == {90}
+    assert not pairs["mirrored"].any()
+    mirror, _ = with_copies(samples["sample-cells"].iloc[::6], tmp_path, COPIES["mirrored"])
+    pairs = near_duplicates.find(mirror)
+    assert set(pairs["turned"]) == {0}
+    assert pairs["mirrored"].all()
+
+
+def test_candidates_are_those_of_comparing_every_pair():
+    """Against the definition, on random bits, over the borders of the blocks."""
+    generator = np.random.default_rng(0)
+    signs = generator.choice([-1, 1], (700, 8, near_duplicates.BITS)).astype(np.float32)
+    signs[600, 0] = signs[3, 5]
+    signs[600, 0, :7] *= -1
+    signs[20, 0] = signs[10, 2]
+    first, second, orientation, bits = near_duplicates._candidates(signs, 36)
+    assert [first.tolist(), second.tolist()] == [[10, 3], [20, 600]]
+    assert [orientation.tolist(), bits.tolist()] == [[2, 5], [0, 7]]
+
+
+def test_pairs_are_told_apart_by_person_and_official_fold(samples, tmp_path):
+    cells, _ = with_copies(samples["sample-cells"].iloc[:40], tmp_path, COPIES["darker"])
+    copy = cells["image_id"].str.startswith("copy-of-")
+    first = near_duplicates.find(cells).set_index("image_id")["image_id_first"]
+    names = cells.loc[copy, "image_id"].tolist()
+    original = cells.set_index("image_id").loc[first[names[0]]]
+    cells.loc[cells["image_id"] == names[0], ["patient", "identity"]] = [
+        original["patient"],
+        original["identity"],
+    ]
+    cells.loc[cells["image_id"] == names[1], "identity"] = cells.set_index("image_id").loc[
+        first[names[1]], "identity"
+    ]
+    cells.loc[cells["image_id"] == names[2], ["patient", "identity"]] = pd.NA
+    cells.loc[cells["image_id"] == names[3], "fold"] = 7
+    counted = near_duplicates.count(near_duplicates.find(cells))
+    assert counted["pairs"].to_dict() == {
+        "two identities": len(names) - 3,
+        "two patients of one identity": 1,
+        "same patient": 1,
+        "persons not known": 1,
+    }
+    assert counted["in two official folds"].sum() == 1
+
+
+def test_check_lists_them_only_when_asked(samples, tmp_path):
+    cells, number = with_copies(samples["sample-cells"].iloc[::8], tmp_path, COPIES["turned"])
+    cells.attrs = samples["sample-cells"].attrs
+    assert "near-duplicate" not in set(datasets.check(cells)["kind"])
+    problems = datasets.check(cells, near_duplicates=True)
+    near = problems[problems["kind"] == "near-duplicate"]
+    assert len(near) == number
+    detail = near["detail"].iloc[0]
+    assert "of 256 bits differ, correlation" in detail
+    assert "turned by 90°; two identities; patients P" in detail
+    pairs = near_duplicates.find(cells)
+    assert datasets.check(cells, near_duplicates=pairs).equals(problems)
+
+
+def test_the_command_says_that_it_looked(capsys):
+    assert cli.main(["data", "check", "sample-idb"]) == 0
+    assert "near-duplicates" not in capsys.readouterr().out
+    assert cli.main(["data", "check", "sample-idb", "--near-duplicates"]) == 0
+    assert "two identities" in capsys.readouterr().out
+
+
+def test_identities_stay_as_they_are(samples, tmp_path):
+    cells, _ = with_copies(samples["sample-cells"].iloc[::8], tmp_path, COPIES["darker"])
+    before = cells.copy()
+    near_duplicates.find(cells)
+    pd.testing.assert_frame_equal(cells, before)
+
+
+def test_the_figure_shows_the_pairs_side_by_side(samples, tmp_path):
+    cells, number = with_copies(samples["sample-cells"].iloc[::16], tmp_path, COPIES["darker"])
+    pairs = near_duplicates.find(cells)
+    axes = image_pairs(cells, pairs, most=2)
+    titles = [panel.get_title() for panel in axes.flat if panel.images]
+    pair = pairs.iloc[0]
+    assert titles[0] == f"{pair['image_id_first']}\npatient {pair['patient_first']}"
+    assert titles[1] == f"{pair['image_id']}\npatient {pair['patient']}"
+    assert len(titles) == 4
+    assert f"2 of {number} pairs" in axes[0, 0].figure.get_suptitle()
+    with pytest.raises(ValueError, match="no pair"):
+        image_pairs(cells, pairs.head(0))
+
+
+def test_real_cells_hold_persons_that_identical_files_do_not_link(real_cells_folder):
+    pairs = near_duplicates.find(datasets.load("cnmc-2019", real_cells_folder))
+    across = pairs[pairs["relation"] == "two identities"]
+    links = (across["patient_first"] + " = " + across["patient"]).value_counts()
+    assert links["H7 = H2"] == 11
+    assert set(across["label"]) <= {"healthy", "ALL"}
+    assert (across["label"] == across["label_first"]).all()
