@@ -1,5 +1,6 @@
-# make reproduce   run the notebooks, print published | reproduced | leak-free, write report/
-# make test        ruff, pytest and nbval
+# make reproduce   run the notebooks, print published | reproduced | leak-free, write report/index.html
+# make report      write report/index.html again, from results/ alone
+# make test        ruff, pytest, nbval, and a browser on the report of what nbval has just run
 # make bench       each speed ratio from one run
 # make notebooks   run the notebooks on the sample and keep their outputs (before a commit)
 #
@@ -21,15 +22,18 @@ SCRATCH ?= $(abspath $(VENV))/scratch
 
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
-.PHONY: reproduce test lint unit notebook-test notebooks bench clean
+.PHONY: reproduce report test lint unit notebook-test browser-test notebooks bench clean
 
 reproduce: $(INSTALLED)
 	$(RUN)/leukkit reproduce $(PAPER) --profile $(PROFILE) $(if $(DATA),--data-dir $(DATA))
 
+report: $(INSTALLED)
+	$(RUN)/leukkit report
+
 # In a folder of its own: a stale result or cached feature would let a broken cell pass.
 test: lint
 	folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && \
-	$(MAKE) --no-print-directory unit notebook-test SCRATCH=$$folder
+	$(MAKE) --no-print-directory unit browser-test SCRATCH=$$folder
 
 lint: $(INSTALLED)
 	$(RUN)/ruff check .
@@ -37,12 +41,18 @@ lint: $(INSTALLED)
 
 unit: $(INSTALLED)
 	$(if $(DATA),LEUKKIT_TEST_DATA=$(abspath $(DATA))) LEUKKIT_CACHE_DIR=$(SCRATCH)/cache \
-	$(RUN)/python -m pytest -n 2 --dist loadfile --durations 10
+	$(RUN)/python -m pytest -n 2 --dist loadfile --durations 10 --ignore tests/browser
 
 notebook-test: $(INSTALLED)
 	LEUKKIT_PROFILE=sample LEUKKIT_DATA_DIR= LEUKKIT_RESULTS_DIR=$(SCRATCH)/results LEUKKIT_CACHE_DIR=$(SCRATCH)/cache \
 	TQDM_DISABLE=1 $(RUN)/python -m pytest -p tests.notebooks.plugin --nbval-lax --nbval-current-env \
 	--nbval-cell-timeout 1800 --nbval-sanitize-with tests/notebooks/sanitize.cfg --durations 5 $(NOTEBOOKS)
+
+# nbval keeps no notebook; the committed ones stand in, so that the report's links to them are tested.
+browser-test: notebook-test
+	mkdir -p $(SCRATCH)/results/notebooks/sample && cp $(NOTEBOOKS) $(SCRATCH)/results/notebooks/sample/
+	LEUKKIT_TEST_RESULTS=$(SCRATCH)/results LEUKKIT_CACHE_DIR=$(SCRATCH)/cache \
+	$(RUN)/python -m pytest -rs --durations 5 tests/browser
 
 notebooks: $(INSTALLED)
 	$(RUN)/leukkit reproduce all --profile sample --in-place
@@ -58,4 +68,4 @@ $(INSTALLED): pyproject.toml requirements.txt constraints.txt
 	touch $@
 
 clean:
-	rm -rf $(VENV) report results
+	rm -rf $(VENV) report results artifacts

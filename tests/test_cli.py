@@ -42,6 +42,18 @@ def test_reproduce_writes_the_executed_notebook_and_leaves_the_source(project, c
     assert "not for clinical use" in capsys.readouterr().out
 
 
+def test_reproduce_keeps_the_executed_notebook_with_the_results_and_writes_the_report(
+    project, capsys
+):
+    write(project, "print(1 + 1)")
+    assert cli.main(["reproduce", "farag2025"]) == 0
+    kept = nbformat.read(project / "results" / "notebooks" / "sample" / "09_try.ipynb", 4)
+    assert kept.cells[0].outputs[0]["text"] == "2\n"
+    page = (project / "report" / "index.html").read_text()
+    assert 'href="09_try.html"' in page
+    assert "report/index.html" in capsys.readouterr().out
+
+
 def test_in_place_keeps_the_outputs_but_no_log_lines(project):
     path = write(project, PRINT_PROFILE)
     assert cli.main(["reproduce", "farag2025", "--in-place"]) == 0

@@ -1,10 +1,9 @@
 """Published | reproduced | leak-free: the printed numbers beside what came out here."""
 
-import pandas as pd
-
-from leukkit import locations, metrics, profiles, reproduction, results
+from leukkit import profiles, reproduction, results
 from leukkit.report import networks
-from leukkit.report.sides import SIDES, beside, groups, text_table
+from leukkit.report.feature_scores import compare, measure
+from leukkit.report.sides import SIDES, groups, text_table
 from leukkit.report.tables import (
     SPLITS,
     compare_counts,
@@ -35,58 +34,6 @@ __all__ = [
     "stand_ins",
     "table",
 ]
-
-PARTS = {"test": "predictions", "training": "training_predictions"}
-
-
-def measure(card, profile_name, results_dir=None, draws=2000, runs=None):
-    """Score the finished runs of a paper from their predictions.
-
-    Args:
-        card: A `papers.Card`.
-        profile_name: The profile of the results.
-        results_dir: Folder of the results; None for `locations.results_dir`.
-        draws: Bootstrap draws of the intervals.
-        runs: List of `reproduction.Run` to look at; None for all that were made.
-
-    Returns:
-        Frame with the keys of the run, ``protocol, part, quantity, value, low, high, images,
-        groups, groups_are``. Values are fractions. The folds' predictions are pooled. Intervals
-        (95%) are over identities; where no patient is known, over original images, and
-        ``groups_are`` says so. Training scores carry no interval.
-    """
-    base = results_dir or locations.results_dir()
-    found = results.find(base, card.key, profiles.label(profile_name))
-    if runs is not None and len(found):
-        found = found[found["model"].isin([this.model for this in runs])]
-    rows = []
-    for run in found.itertuples(index=False):
-        keys = {name: getattr(run, name) for name in (*reproduction.KEYS, "protocol")}
-        for part, table in PARTS.items():
-            predictions = results.read_table(run.folder, table)
-            scored = _score(predictions, draws if part == "test" else 0)
-            rows += [{**keys, "part": part, **row} for row in scored.to_dict("records")]
-    columns = [*reproduction.KEYS, "protocol", "part", "quantity", "value", "low", "high"]
-    return pd.DataFrame(rows, columns=None if rows else columns)
-
-
-def compare(card, measured):
-    """Put the measured values beside every printed cell of the card that names a run.
-
-    Args:
-        card: A `papers.Card`.
-        measured: The frame of `measure`.
-
-    Returns:
-        Frame with ``table``, the keys of the run, ``part, quantity, unit, printed`` and, for
-        ``reproduced`` and ``leak-free`` each, the value and its interval in the unit of the
-        printed number (NaN where the run was not made), and whether it was ``made``.
-    """
-    keys = [*reproduction.KEYS, "part", "quantity"]
-    printed = card.cells()
-    printed = printed[printed[list(reproduction.KEYS)].notna().all(axis=1)]
-    printed = printed[["paper", "table", *keys, "unit", "printed", "value"]]
-    return beside(printed, measured, keys, SIDES)
 
 
 def table(comparison, name, **where):
@@ -156,15 +103,3 @@ def pooled(card, profile_name, protocol, runs, results_dir=None):
         name: results.read_table(model_dir(card, profile_name, protocol, this, results_dir))
         for name, this in runs.items()
     }
-
-
-def _score(predictions, draws):
-    over, name = groups(predictions)
-    if draws:
-        grouped = predictions.assign(group=over)
-        frame = metrics.bootstrap(grouped, by="group", draws=draws)
-        frame = frame.rename(columns={"point": "value"})[["value", "low", "high"]]
-    else:
-        frame = metrics.scores(predictions).to_frame("value").assign(low=None, high=None)
-    frame = frame.rename_axis("quantity").reset_index()
-    return frame.assign(images=len(predictions), groups=over.nunique(), groups_are=name)

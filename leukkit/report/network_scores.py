@@ -40,20 +40,40 @@ COLUMNS = (
     "groups",
     "groups_are",
     "weights",
+    "folder",
 )
 
 
 def measure(card, profile_name, results_dir=None, draws=None):
     """Score the finished runs of a paper.
 
-    All values are computed from the folds' predictions, except those of single epochs, which come
-    from their training histories.
-
     Args:
         card: A `papers.Card` whose profiles have ``runs``.
         profile_name: The profile of the results.
         results_dir: Folder of the results; None for `locations.results_dir`.
-        draws: Bootstrap draws of the intervals; None for the profile's.
+        draws: Bootstrap draws of the intervals; None for the profile's, whose file is then read.
+
+    Returns:
+        The frames of `score_run`, one below the other.
+    """
+    if draws is None:
+        draws = profiles.load(card, profile_name)["bootstrap_draws"]
+    base = results_dir or locations.results_dir()
+    found = results.find(base, card.key, profiles.label(profile_name))
+    frames = [score_run(run, draws) for run in found.to_dict("records")]
+    measured = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
+    return measured.reindex(columns=COLUMNS)
+
+
+def score_run(run, draws):
+    """Score one finished run.
+
+    All values are computed from the folds' predictions, except those of single epochs, which come
+    from their training histories.
+
+    Args:
+        run: Dict of a row of `results.find`.
+        draws: Bootstrap draws of the intervals.
 
     Returns:
         Frame, one row per number:
@@ -69,30 +89,31 @@ def measure(card, profile_name, results_dir=None, draws=None):
           95% interval of scores of the test and validation parts, drawn over ``groups``
           (``groups_are``: identities, their block proxies, or original images).
         * ``mean, sd``: over the folds, each scored by itself; NaN where there is one.
-        * ``folds, images, groups``: how many; ``weights``: what the training began with.
+        * ``folds, images, groups``: how many; ``weights``: what the training began with;
+          ``folder``: where the run lies.
+
+    Raises:
+        ValueError: The predictions cannot be scored (`results.read_table`, `metrics.bootstrap`).
     """
-    profile = profiles.load(card, profile_name)
-    draws = profile["bootstrap_draws"] if draws is None else draws
-    base = results_dir or locations.results_dir()
+    keys = {name: run[name] for name in (*KEYS, "protocol", "folder")}
+    used = {record["weights_used"] for record in results.read_records(run["folder"])}
+    about = {"weights": " / ".join(sorted(used)), "folds": run["folds"]}
     frames = []
-    for run in results.find(base, card.key, profiles.label(profile_name)).to_dict("records"):
-        keys = {name: run[name] for name in (*KEYS, "protocol")}
-        used = {record["weights_used"] for record in results.read_records(run["folder"])}
-        about = {"weights": " / ".join(sorted(used)), "folds": run["folds"]}
-        for part, name in TABLES.items():
-            if _has(run["folder"], name):
-                predictions = results.read_table(run["folder"], name)
-                scored = _score(predictions, draws if part != "training" else 0)
-                frames.append(scored.assign(**keys, **about, part=part))
-        if _has(run["folder"], "weighted_predictions"):
-            scored = _score(results.read_table(run["folder"], "weighted_predictions"), draws)
-            weighted = keys | {"variant": f"{keys['variant']}-weighted"}
-            frames.append(scored.assign(**weighted, **about, part="test"))
-        if _has(run["folder"], "history"):
-            history = results.read_table(run["folder"], "history")
-            frames.append(_epochs(history).assign(**keys, **about))
-    measured = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
-    return measured.reindex(columns=COLUMNS)
+    for part, name in TABLES.items():
+        if _has(run["folder"], name):
+            predictions = results.read_table(run["folder"], name)
+            scored = _score(predictions, draws if part != "training" else 0)
+            frames.append(scored.assign(**keys, **about, part=part))
+    if _has(run["folder"], "weighted_predictions"):
+        scored = _score(results.read_table(run["folder"], "weighted_predictions"), draws)
+        weighted = keys | {"variant": f"{keys['variant']}-weighted"}
+        frames.append(scored.assign(**weighted, **about, part="test"))
+    if _has(run["folder"], "history"):
+        history = results.read_table(run["folder"], "history")
+        if lacking := {"epoch", *OF_AN_EPOCH.values()} - set(history):
+            raise ValueError(f"{run['folder']}: history.csv lacks {', '.join(sorted(lacking))}")
+        frames.append(_epochs(history).assign(**keys, **about))
+    return pd.concat(frames, ignore_index=True).reindex(columns=COLUMNS)
 
 
 def _has(folder, name):

@@ -26,7 +26,7 @@ CELL = (*KEYS, "part", "label", "epoch", "quantity")
 SPLIT_SIDE = {"published-split": "70/15/15 split"}  # patel2025 states two published protocols
 
 
-def compare(card, measured):
+def compare(card, measured, about=()):
     """Put the measured values beside every printed cell that names a network and a data set.
 
     The part that a paper calls validation is our test part where its protocol has no other
@@ -35,16 +35,19 @@ def compare(card, measured):
     Args:
         card: A `papers.Card`.
         measured: The frame of `measure`.
+        about: Names of more columns of ``measured`` to take over, as ``<side> <name>``.
 
     Returns:
-        Frame with ``paper, table``, the keys of the cell, ``unit, printed, value``, and for each
-        side (``reproduced``, ``leak-free``, and ``70/15/15 split`` where that was run) the pooled
-        value, its interval (``<side> low``, ``<side> high``) and the mean and standard deviation
-        over folds (``<side> mean``, ``<side> sd``) in the unit of the printed number, and whether
-        it was measured (``<side> made``); NaN where it was not; and ``weights``.
+        Frame with ``paper, table, row, column``, the keys of the cell, ``unit, printed, value``,
+        and for each side (``reproduced``, ``leak-free``, and ``70/15/15 split`` where that was
+        run) the pooled value, its interval (``<side> low``, ``<side> high``) and the mean and
+        standard deviation over folds (``<side> mean``, ``<side> sd``) in the unit of the printed
+        number, and whether it was measured (``<side> made``); NaN where it was not; and
+        ``weights``.
     """
     printed = card.cells()
-    printed = printed.reindex(columns=["paper", "table", *CELL, "unit", "printed", "value"])
+    place = ["paper", "table", "row", "column"]
+    printed = printed.reindex(columns=[*place, *CELL, "unit", "printed", "value"])
     printed = printed[printed[["dataset", "model"]].notna().all(axis=1)]
     printed = printed[printed["quantity"].isin(QUANTITIES)].reset_index(drop=True)
     printed["variant"] = printed["variant"].astype("string").fillna("")
@@ -53,10 +56,12 @@ def compare(card, measured):
         sides = {"published": SIDES["published"], **SPLIT_SIDE, "leak-free": SIDES["leak-free"]}
     columns = ("value", "low", "high", "mean", "sd")
     here = printed.assign(part=_part_here(card, printed))
-    compared = beside(here, measured, CELL, sides, columns).assign(part=printed["part"])
+    compared = beside(here, measured, CELL, sides, columns, about).assign(part=printed["part"])
     weights = measured.groupby(list(KEYS))["weights"].agg(lambda used: " / ".join(used.unique()))
     runs = pd.MultiIndex.from_frame(printed[list(KEYS)].astype(object))
-    return compared.assign(weights=weights.reindex(runs).fillna("").to_numpy())
+    return compared.assign(
+        weights=weights.astype("string").reindex(runs).fillna("").to_numpy(object)
+    )
 
 
 def table(comparison, name, **where):

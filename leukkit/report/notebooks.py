@@ -1,5 +1,6 @@
 """Run the notebooks and write them, executed, as HTML."""
 
+import itertools
 import os
 import pathlib
 import re
@@ -8,6 +9,7 @@ import time
 
 import nbformat
 
+from leukkit import profiles
 from leukkit.locations import project_dir
 from leukkit.writing import replace_when_done
 
@@ -83,6 +85,8 @@ def write_html(notebook, target):
     from nbconvert import HTMLExporter
 
     exporter = HTMLExporter(mathjax_url="", require_js_url="", jquery_url="", embed_images=True)
+    numbers = itertools.count(1)  # for random ids: the same notebook gives the same bytes
+    exporter.environment.globals["uuid4"] = lambda: f"output-{next(numbers)}"
     body, _ = exporter.from_notebook_node(
         notebook, resources={"metadata": {"name": pathlib.Path(target).stem}}
     )
@@ -96,6 +100,47 @@ def keep(notebook, path):
     notebook.metadata["language_info"] = {"name": "python"}
     with replace_when_done(path) as temporary:
         nbformat.write(notebook, temporary)
+
+
+def kept_path(results_dir, profile_name, path):
+    """Return where an executed notebook is kept among the results of its profile."""
+    folder = pathlib.Path(results_dir) / "notebooks" / profiles.label(profile_name)
+    return folder / f"{pathlib.Path(path).stem}.ipynb"
+
+
+def write_pages(results_dir, report_dir):
+    """Write every executed notebook that is kept with the results as HTML.
+
+    Args:
+        results_dir: Folder of the results.
+        report_dir: Folder of the report. A page is named after its notebook; the profile is added
+            where it is not the sample.
+
+    Returns:
+        List of dicts, one per page: ``stem`` (of the notebook), ``file`` (name in ``report_dir``),
+        ``title`` (the first heading), ``profile`` and ``papers`` (keys).
+    """
+    pages = []
+    for path in sorted(pathlib.Path(results_dir).glob("notebooks/*/*.ipynb")):
+        profile = path.parent.name
+        name = f"{path.stem}.html" if profile == "sample" else f"{path.stem}-{profile}.html"
+        notebook = nbformat.read(path, as_version=4)
+        write_html(notebook, pathlib.Path(report_dir) / name)
+        page = {
+            "stem": path.stem,
+            "file": name,
+            "title": title_of(notebook, path.stem),
+            "profile": profile,
+        }
+        pages.append(page | {"papers": papers_of(path)})
+    return pages
+
+
+def title_of(notebook, otherwise):
+    """Return the first heading of a notebook, else ``otherwise``."""
+    texts = [cell.source for cell in notebook.cells if cell.cell_type == "markdown"]
+    found = re.search(r"^#+ +(.+)$", "\n".join(texts), re.MULTILINE)
+    return found[1].strip() if found else otherwise
 
 
 def papers_of(path):

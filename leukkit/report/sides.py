@@ -29,7 +29,7 @@ def groups(predictions):
     return predictions["image_id"].str.partition("#")[0], "original images"
 
 
-def beside(printed, measured, keys, sides, columns=("value", "low", "high")):
+def beside(printed, measured, keys, sides, columns=("value", "low", "high"), about=()):
     """Put measured numbers beside printed ones, in the unit of the print.
 
     Args:
@@ -38,6 +38,7 @@ def beside(printed, measured, keys, sides, columns=("value", "low", "high")):
         keys: Names of the columns that say what a number is; missing values are equal.
         sides: Dict of a protocol to the name of its side.
         columns: The first is named after the side alone, ``low`` becomes ``<side> low``.
+        about: Measured columns that are not in the unit of the print, taken over as they are.
 
     Returns:
         ``printed`` with these columns for each side, NaN where nothing was measured or a score is
@@ -58,6 +59,9 @@ def beside(printed, measured, keys, sides, columns=("value", "low", "high")):
         for number, column in enumerate(columns):
             values = np.append(here[column].to_numpy(float, na_value=np.nan), np.nan)
             beside[f"{side} {column}" if number else side] = values[position] * scale
+        for column in about:
+            values = here[column].reset_index(drop=True).convert_dtypes()
+            beside[f"{side} {column}"] = values.reindex(position).array  # -1 is not there: NA
         beside[f"{side} made"] = position >= 0
     return beside
 

@@ -45,7 +45,9 @@ def history(accuracies, validation):
 def write(tmp_path):
     """Write one finished fold of a run; the other tables come by name."""
 
-    def write_fold(key, protocol, model, test, fold=0, variant="", weights="ImageNet", folds=1, **tables):
+    def write_fold(
+        key, protocol, model, test, fold=0, variant="", weights="ImageNet", folds=1, **tables
+    ):
         dataset = next(iter(papers.load(key).datasets))
         folder = "_".join(name for name in (dataset, model, variant) if name)
         results.write_fold(
@@ -185,7 +187,8 @@ def test_samhitha_epochs_come_from_the_histories_and_table_iv_from_the_test_part
     first, second = history([0.5, 0.6], [0.4, 0.5]), history([0.5, 0.8], [0.4, 0.7])
     write("samhitha", "published", proposed, FIRST, **tables, history=first)
     write("samhitha", "leak-free", proposed, FIRST, folds=2, **tables, history=first)
-    folder = write("samhitha", "leak-free", proposed, SECOND, fold=1, folds=2, **tables, history=second)
+    tables["history"] = second
+    folder = write("samhitha", "leak-free", proposed, SECOND, fold=1, folds=2, **tables)
     write("samhitha", "published", proposed, SECOND, variant="rescaled-once", history=second)
     card = papers.load("samhitha")
     measured = networks.measure(card, "sample", folder, draws=50)

@@ -29,7 +29,9 @@ def predictions(outcomes, share=0.7):
     return pd.DataFrame(rows)
 
 
-def write(folder, card, run, protocol="published", fold=0, tables=None, test=None, folds=1, **facts):
+def write(
+    folder, card, run, protocol="published", fold=0, tables=None, test=None, folds=1, **facts
+):
     results.write_fold(
         network_runs.folder(card, "sample", protocol, run, folder) / f"fold-{fold}",
         {"run": run.keys, "images": fold},
@@ -141,7 +143,16 @@ def test_the_chosen_weights_are_listed_by_fold(card, tmp_path):
     (ensemble,) = runs(card, "ensemble")
     test = predictions([(name, name) for name in CLASSES])
     for fold, share in enumerate((0.25, 1.0)):
-        write(tmp_path, card, ensemble, "leak-free", fold, test=test, folds=2, selected={"xception": share})
+        write(
+            tmp_path,
+            card,
+            ensemble,
+            "leak-free",
+            fold,
+            test=test,
+            folds=2,
+            selected={"xception": share},
+        )
     chosen = dex.weights_chosen(card, "sample", ["published", "leak-free"], tmp_path)
     assert chosen["xception"].to_dict() == {("leak-free", 0): 0.25, ("leak-free", 1): 1.0}
 
