@@ -9,7 +9,7 @@ import time
 
 import nbformat
 
-from leukkit import profiles
+from leukkit import numerics, profiles
 from leukkit.locations import project_dir
 from leukkit.writing import replace_when_done
 
@@ -95,8 +95,13 @@ def write_html(notebook, target):
 
 
 def keep(notebook, path):
-    """Write an executed notebook in place, without what differs from machine to machine."""
+    """Write an executed notebook in place, without what differs from machine to machine.
+
+    Its metadata get the fingerprint of the arithmetic that its numbers come from, by which its test
+    knows whether another run can be compared digit by digit (`leukkit.numerics`).
+    """
     notebook.metadata.pop("widgets", None)
+    notebook.metadata.setdefault("leukkit", {})["numerics"] = numerics.fingerprint()
     notebook.metadata["language_info"] = {"name": "python"}
     with replace_when_done(path) as temporary:
         nbformat.write(notebook, temporary)
