@@ -7,15 +7,37 @@ what is used instead: in the sample profile drawn images stand in for the real o
 import os
 import pathlib
 import tomllib
+from typing import NamedTuple
 
 from leukkit.papers import CardError
+
+
+class BuiltIn(NamedTuple):
+    """The built-in profiles of what is no paper, in the form of a card's: for `load`.
+
+    Attributes:
+        key: First level of its results, e.g. ``gap``.
+        profiles: Dict of a profile's name to its numbers.
+    """
+
+    key: str
+    profiles: dict
+
+    def profile(self, name):
+        """Return the numbers of the profile ``name``."""
+        if name not in self.profiles:
+            raise CardError(
+                f"{self.key} has no profile {name!r}; it has {', '.join(self.profiles)}. Any other "
+                "is the path of a TOML file"
+            )
+        return self.profiles[name]
 
 
 def load(card, name):
     """Return the numbers of a profile.
 
     Args:
-        card: A `papers.Card`.
+        card: A `papers.Card`, or a `BuiltIn`.
         name: ``"sample"``, ``"paper"``, or the path of a TOML file with the same keys.
 
     Returns:

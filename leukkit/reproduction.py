@@ -88,15 +88,8 @@ def plan(card, profile):
 
 
 def load_cells(profile, dataset, phases=("training",)):
-    """Load what the profile uses for one of the paper's data sets: by default its training phase.
-
-    Images of a set without phases count as training; those without a label (C-NMC's final phase)
-    are in none of the ``phases`` that can be divided.
-    """
-    cells = datasets.load(profile["datasets"][dataset])
-    chosen = cells[cells["split"].fillna("training").isin(phases)].reset_index(drop=True)
-    chosen.attrs = cells.attrs
-    return chosen
+    """Load what the profile uses for one of the paper's data sets: `datasets.load_phases`."""
+    return datasets.load_phases(profile["datasets"][dataset], phases)
 
 
 def divide(cells, profile, dataset, protocol, augmentation):

@@ -164,6 +164,16 @@ def test_repeats_draw_other_splits_and_other_copies(cells):
     assert set(first.cells["image_id"]) != set(second.cells["image_id"])
 
 
+def test_persons_that_the_profile_joins_are_one_identity(cells):
+    first, second = cells["patient"][cells["patient"] == cells["identity"]].unique()[:2]
+    joined = gap.load_cells(PROFILE | {"same_person": [[first, second]]})
+    assert joined["identity"].nunique() == cells["identity"].nunique() - 1
+    both = joined["patient"].isin([first, second])
+    assert len(set(joined["identity"][both])) == 1
+    (fold, *_) = gap.divide(joined, "plain-by-identity", PROFILE).folds
+    assert not set(joined["identity"].iloc[fold.train]) & set(joined["identity"].iloc[fold.test])
+
+
 def test_a_run_goes_on_where_it_stopped(tmp_path, monkeypatch, capsys):
     for name in ("TQDM_DISABLE", "LEUKKIT_PROFILE", "LEUKKIT_RESULTS_DIR"):
         monkeypatch.setenv(name, "1")  # the command line sets the last two
@@ -197,5 +207,5 @@ def test_a_profile_with_a_wrong_key_is_refused(tmp_path):
     path.write_text('dataset = "sample-cells"\nnetwork = "densenet201"\n')
     with pytest.raises(ValueError, match=r"mine\.toml.*missing: backbone.*unknown: network"):
         gap.load(path)
-    with pytest.raises(ValueError, match="does not exist; built in are sample, paper"):
+    with pytest.raises(ValueError, match="no profile 'smaple'; it has sample, paper"):
         gap.load("smaple")

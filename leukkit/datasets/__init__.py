@@ -1,6 +1,6 @@
 """The data sets, each as the same frame of cells: `load` one, `check` it, `fetch` it."""
 
-from leukkit.datasets.cells import DamagedImagesError, DatasetError
+from leukkit.datasets.cells import DamagedImagesError, DatasetError, join_identities
 from leukkit.datasets.checks import check
 from leukkit.datasets.fetch import FetchError, fetch
 from leukkit.datasets.loading import FINDERS, load_published
@@ -17,7 +17,9 @@ __all__ = [
     "FetchError",
     "check",
     "fetch",
+    "join_identities",
     "load",
+    "load_phases",
     "overview",
 ]
 
@@ -54,3 +56,22 @@ def load(name, root=None, damaged="error"):
     if name not in FINDERS:
         raise ValueError(f"unknown data set {name!r}. Known are: {', '.join(NAMES)}")
     return load_published(name, root, damaged)
+
+
+def load_phases(name, phases=("training",)):
+    """Return the cells of some phases of a data set, by default those that may be trained on.
+
+    Images of a set without phases count as training; those without a label (C-NMC's final phase)
+    are in none of the ``phases`` that can be divided.
+
+    Args:
+        name: As `load`.
+        phases: Values of the column ``split``.
+
+    Returns:
+        The frame, as `load` gives it.
+    """
+    cells = load(name)
+    chosen = cells[cells["split"].fillna("training").isin(phases)].reset_index(drop=True)
+    chosen.attrs = cells.attrs
+    return chosen

@@ -136,6 +136,37 @@ def link_identities(patients, hashes):
     return [names.get(patient, pd.NA) for patient in frame["patient"]]
 
 
+def join_identities(cells, persons):
+    """Join patients whom a reader takes for one person, on other evidence than identical images.
+
+    The kit joins on nothing but identical images: a near-duplicate is no proof (see
+    `leukkit.datasets.near_duplicates`). This is for whoever has looked at the pairs.
+
+    Args:
+        cells: The ``cells`` frame.
+        persons: Lists of patients, e.g. ``[["H2", "H7"]]``. All that is linked to one of them
+            already comes along.
+
+    Returns:
+        A copy of the frame with other identities, named as in `link_identities`.
+
+    Raises:
+        DatasetError: A patient is not in the data set.
+    """
+    joined = cells.copy()
+    for patients in persons:
+        if unknown := sorted(set(patients) - set(cells["patient"].dropna())):
+            raise DatasetError(
+                f"{cells.attrs['dataset']} has no patient {', '.join(unknown)}: {patients} cannot "
+                "be joined into one person"
+            )
+        linked = joined["identity"][joined["patient"].isin(patients)].unique()
+        members = joined["identity"].isin(linked)
+        names = sorted(joined["patient"][members].unique(), key=natural_order)
+        joined.loc[members, "identity"] = "+".join(names)
+    return joined
+
+
 def natural_order(text):
     """Return a sort key under which ``"H2"`` comes before ``"H10"``, and numbers before letters."""
     return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", text)]

@@ -51,11 +51,9 @@ def divide(cells, protocol, profile, repeat=0):
 
 
 def load_cells(profile):
-    """Load the images of a profile: the training phase of its data set."""
-    cells = datasets.load(profile["dataset"])
-    chosen = cells[cells["split"].fillna("training") == "training"].reset_index(drop=True)
-    chosen.attrs = cells.attrs
-    return chosen
+    """Load the training phase of a profile's data set, with the persons that it joins."""
+    cells = datasets.load_phases(profile["dataset"])
+    return datasets.join_identities(cells, profile["same_person"])
 
 
 def leakage(profile):

@@ -1,9 +1,10 @@
 """The steps of the gap's ladders, their protocols, and the profiles: see `leukkit.gap`."""
 
-import importlib.resources
 import pathlib
 import tomllib
 from typing import NamedTuple
+
+from leukkit import profiles
 
 PAPER = "gap"  # the first level below results/
 
@@ -47,32 +48,10 @@ def load(name):
         name: ``"sample"``, ``"paper"``, or the path of a TOML file with the same keys.
 
     Raises:
-        ValueError: There is no such profile, or the file lacks a key or has one too many.
+        papers.CardError: There is no such profile, or the file lacks a key or has one too many.
     """
-    text = (
-        importlib.resources.files("leukkit.gap")
-        .joinpath("profiles.toml")
-        .read_text(encoding="utf-8")
-    )
-    built_in = tomllib.loads(text)
-    if name in built_in:
-        return built_in[name]
-    path = pathlib.Path(name)
-    if path.suffix != ".toml" or not path.exists():
-        raise ValueError(
-            f"the profile {name} does not exist; built in are {', '.join(built_in)}, any other is "
-            "the path of a TOML file (as docs/profiles/cnmc-subset-gap.toml)"
-        )
-    profile = tomllib.loads(path.read_text(encoding="utf-8"))
-    expected = built_in["paper"].keys()
-    missing, unknown = expected - profile.keys(), profile.keys() - expected
-    if missing or unknown:
-        raise ValueError(
-            f"{path}: a profile of the gap has the keys {', '.join(sorted(expected))}; "
-            f"missing: {', '.join(sorted(missing)) or 'none'}; "
-            f"unknown: {', '.join(sorted(unknown)) or 'none'}"
-        )
-    return profile
+    built_in = pathlib.Path(__file__).with_name("profiles.toml").read_text(encoding="utf-8")
+    return profiles.load(profiles.BuiltIn(PAPER, tomllib.loads(built_in)), name)
 
 
 def table_of(protocol, profile):

@@ -132,11 +132,10 @@ def _score(tables, draws, seed):
         float64 (draws,); and the persons, in the order of the draws' clusters.
     """
     persons = tuple(sorted(tables[0]["identity"].unique()))
-    times = next(intervals.cluster_draws(len(persons), draws, seed, at_once=draws))
     points, drawn = [], []
     for table in tables:
         points.append(metrics.scores(table))
-        drawn.append(_drawn(table, persons, times))
+        drawn.append(_drawn(table, persons, draws, seed))
     return (
         {name: np.array([scores[name] for scores in points]) for name in QUANTITIES},
         {name: np.mean([scores[name] for scores in drawn], axis=0) for name in QUANTITIES},
@@ -144,27 +143,23 @@ def _score(tables, draws, seed):
     )
 
 
-def _drawn(table, persons, times):
-    """Return the scores of a run's predictions in each draw of the persons."""
+def _drawn(table, persons, draws, seed):
+    """Return the scores of a run's predictions in each draw of the persons, alike for all runs."""
     if table["identity"].isna().any() or set(table["identity"]) != set(persons):
         raise results.ResultsError(
             "two repeats of one step tested other persons; their runs are of two data sets. Move "
             "one of them away"
         )
     classes = [name.removeprefix("prob_") for name in table if name.startswith("prob_")]
-    images = (
+    return intervals.bootstrap_scores(
         class_codes(table, classes),
         class_probabilities(table, classes),
         pd.Index(persons).get_indexer(table["identity"].astype(object)),
+        len(persons),
+        draws,
+        seed,
+        positive_code(classes, None),
     )
-    at_once = max(1, 500_000 // len(table))  # keeps the weights of all images small
-    parts = [
-        intervals.drawn_scores(
-            *images, times[start : start + at_once], positive_code(classes, None)
-        )
-        for start in range(0, len(times), at_once)
-    ]
-    return {name: np.concatenate([part[name] for part in parts]) for name in QUANTITIES}
 
 
 def _interval(values, prefix):

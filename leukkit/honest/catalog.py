@@ -55,20 +55,6 @@ class Card(NamedTuple):
         return self.numbers
 
 
-class _Profiles(NamedTuple):
-    """The built-in profiles in the form of a card's, for `profiles.load`."""
-
-    key: str
-    profiles: dict
-
-    def profile(self, name):
-        if name not in self.profiles:
-            raise CardError(
-                f"the honest benchmark has no profile {name!r}; it has {', '.join(self.profiles)}"
-            )
-        return self.profiles[name]
-
-
 @functools.cache
 def read_file():
     """Return the content of ``profiles.toml``."""
@@ -88,7 +74,7 @@ def load(name):
     Raises:
         papers.CardError: There is no such profile, or it lacks a key or has one too many.
     """
-    profile = profiles.load(_Profiles(KEY, read_file()["profiles"]), name)
+    profile = profiles.load(profiles.BuiltIn(KEY, read_file()["profiles"]), name)
     for section, keys in SECTIONS.items():
         for paper, part in profile[section].items():
             known = {FEATURE_PAPER} if section == "features" else {*papers.KEYS} - {FEATURE_PAPER}

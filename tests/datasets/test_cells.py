@@ -11,6 +11,7 @@ from PIL import Image
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
+from leukkit import datasets
 from leukkit.datasets import files
 from leukkit.datasets.cells import DamagedImagesError, DatasetError, build, link_identities
 from tests.datasets.trees import draw, write
@@ -233,6 +234,19 @@ def test_identities_are_the_connected_components(pairs):
     for one in range(len(pairs)):
         for other in range(len(pairs)):
             assert (identities[one] == identities[other]) == (component[one] == component[other])
+
+
+def test_persons_that_a_reader_joins_bring_their_linked_patients_along():
+    cells = pd.DataFrame({"patient": ["H2", "H4", "H7", "H10", "1", pd.NA]}, dtype="string")
+    cells["identity"] = link_identities(cells["patient"], ["a", "a", "b", "c", "d", "e"])
+    before = cells.astype("string").copy()
+    cells.attrs["dataset"] = "cnmc-2019"
+    joined = datasets.join_identities(cells, [["H7", "H2"], ["H4", "H10"]])
+    assert joined["identity"].fillna("").tolist() == [*["H2+H4+H7+H10"] * 4, "1", ""]
+    assert joined.attrs == cells.attrs
+    assert datasets.join_identities(cells, []).astype("string").equals(before)
+    with pytest.raises(DatasetError, match=r"cnmc-2019 has no patient H9: \['H2', 'H9'\]"):
+        datasets.join_identities(cells, [["H2", "H9"]])
 
 
 def test_paths_are_absolute(tmp_path, monkeypatch):
