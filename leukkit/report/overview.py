@@ -28,7 +28,7 @@ OF_THE_VALUE = {
     " groups": "Int64",
     " groups are": "string",
 }
-OF_THE_RUN = ["folds", "minutes", "finished", "data", "network"]
+OF_THE_RUN = ["folds", "minutes", "finished", "data", "network", "versions", "hardware", "commit"]
 
 
 def cells(results_dir=None, draws=2000):
@@ -56,8 +56,9 @@ def cells(results_dir=None, draws=2000):
         * ``<side> images, groups`` (number of what the interval is over) and ``groups are``
           (``identities``, ``block proxies``, ``original images``), of the part that was scored; NA
           for a single epoch, which comes from the training history;
-        * ``<side> folds, minutes, finished`` (date, UTC), of the whole run, and ``data`` and
-          ``network``: what the profile used, which need not be what the paper names;
+        * ``<side> folds, minutes, finished`` (date, UTC), of the whole run; ``data`` and
+          ``network``: what the profile used, which need not be what the paper names; ``versions,
+          hardware, commit``, as in `runs`;
         * ``<side> status``: ``run``, or ``not run: `` and the reason; ``<side> run``: the run's
           folder, relative to ``results_dir``, as in `runs`.
     """

@@ -13,11 +13,12 @@ from leukkit.plots import colors
 from leukkit.report import charts, figures, notebooks, overview, page_rows, page_sections
 from leukkit.writing import replace_when_done
 
+COMPARISON = "comparison.csv"  # the frame of `overview.cells`
 LISTING = "files.txt"  # what the last build wrote: the next one removes what it no longer writes
 
 
 def build(results_dir=None, report_dir="report", draws=2000):
-    """Write the page, its figures and the pages of the executed notebooks.
+    """Write the page, the comparison as CSV, the figures, and the executed notebooks' pages.
 
     Args:
         results_dir: Folder of the results; None for `locations.results_dir`. Only read.
@@ -34,8 +35,11 @@ def build(results_dir=None, report_dir="report", draws=2000):
     results_dir = pathlib.Path(results_dir or locations.results_dir())
     report_dir = pathlib.Path(report_dir)
     pages = notebooks.write_pages(results_dir, report_dir)
-    content = gather(results_dir, report_dir / "figures", pages, draws)
-    written = [page["file"] for page in pages]
+    cells = overview.cells(results_dir, draws)
+    with replace_when_done(report_dir / COMPARISON) as path:
+        cells.to_csv(path, index=False, float_format="%.6g")
+    content = gather(cells, results_dir, report_dir / "figures", pages, draws)
+    written = [COMPARISON, *(page["file"] for page in pages)]
     written += [
         it["file"] for part in content["papers"] + content["sections"] for it in part["figures"]
     ]
@@ -46,10 +50,11 @@ def build(results_dir=None, report_dir="report", draws=2000):
     return index
 
 
-def gather(results_dir, figures_dir, pages, draws=2000):
+def gather(cells, results_dir, figures_dir, pages, draws=2000):
     """Return everything that the page shows, and draw its figures.
 
     Args:
+        cells: The frame of `overview.cells`.
         results_dir: Folder of the results.
         figures_dir: Where the figures go.
         pages: What `notebooks.write_pages` gives.
@@ -58,7 +63,6 @@ def gather(results_dir, figures_dir, pages, draws=2000):
     Returns:
         Dict of plain texts, numbers, lists and dicts: the variables of ``templates/page.html``.
     """
-    cells = overview.cells(results_dir, draws)
     made = overview.runs(results_dir)
     claims = audit.run()
     cards = {key: papers.load(key) for key in papers.KEYS}
@@ -70,6 +74,7 @@ def gather(results_dir, figures_dir, pages, draws=2000):
     profiles = list(dict.fromkeys(cells["profile"]))
     return {
         "version": leukkit.__version__,
+        "comparison": COMPARISON,
         "colors": {name: colors.COLORS[name] for name in ("published", *sides, "ALL")},
         "other_profiles": [name for name in profiles if name not in ("", "sample", "paper")],
         "counts": _counts(cells, names),

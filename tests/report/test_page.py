@@ -3,6 +3,8 @@ import itertools
 import re
 
 import nbformat
+import numpy as np
+import pandas as pd
 import pytest
 
 from leukkit import audit, cli, papers
@@ -106,7 +108,8 @@ def test_html_of_a_card_is_escaped():
     ]
     rendered = page.render(
         {
-            "version": "1",
+            "comparison": page.COMPARISON,
+        "version": "1",
             "colors": {},
             "other_profiles": [],
             "counts": {
@@ -144,6 +147,24 @@ def test_every_printed_score_has_a_row_and_the_count_says_how_many_were_run(text
     assert len(rows) == total
     ran = sum("reproduced" in row["data-status"].split() for row in rows)
     assert f"<strong>{ran}</strong> of <strong>{total}</strong> printed cells" in text
+
+
+def test_the_comparison_as_csv_has_every_cell_with_all_that_is_known_of_its_run(
+    report_dir, results_dir
+):
+    written = pd.read_csv(report_dir / page.COMPARISON, dtype={"printed": "string"})
+    cells, made = overview.cells(results_dir, draws=50), overview.runs(results_dir)
+    assert len(written) == len(cells)
+    for name in ("printed", "reproduced status"):
+        assert written[name].tolist() == cells[name].tolist()
+    np.testing.assert_allclose(written["leak-free low"], cells["leak-free low"], rtol=1e-5)
+    ran = written[written["reproduced status"] == "run"].merge(
+        made, left_on="reproduced run", right_on="run", suffixes=("", " of the run")
+    )
+    assert len(ran) == (cells["reproduced status"] == "run").sum() > 0
+    for name in ("versions", "hardware", "commit", "finished"):
+        assert ran[f"reproduced {name}"].notna().any()
+        assert ran[f"reproduced {name}"].fillna("").tolist() == ran[name].fillna("").tolist()
 
 
 def test_the_sample_is_called_drawn_and_is_not_counted_as_real(text):
