@@ -7,7 +7,7 @@ import zipfile
 
 import numpy as np
 
-from leukkit import classifiers, embeddings, kept_models, models, profiles
+from leukkit import classifiers, embeddings, features, kept_models, models, profiles
 from leukkit.kept_models import classifier_files
 from leukkit.kept_models.classifier_files import ModelFileError
 
@@ -82,13 +82,12 @@ def of_classifier(path, facts):
             f"({found[:20]} in place of {facts['weights_id'][:20]}); get the right file"
         )
     backbone = models.build_backbone(name, facts["image_size"], weights, facts["seed"])
-    unit = facts["normalization"] == "unit"
 
     def answer(pixels):
         from keras import ops
 
-        inputs = pixels / np.float32(255) if unit else models.prepare_input(name, pixels)
-        features = ops.convert_to_numpy(backbone(inputs, training=False))
-        return features, classifiers.class_scores(classifier, features, facts["classes"])
+        inputs = features.network_input(pixels, name, facts["normalization"])
+        vectors = ops.convert_to_numpy(backbone(inputs, training=False))
+        return vectors, classifiers.class_scores(classifier, vectors, facts["classes"])
 
     return answer

@@ -93,7 +93,7 @@ def fit_temperature(validation_predictions):
 
     classes = check_predictions(validation_predictions)
     actual, _ = class_codes(validation_predictions, classes)
-    logits = _logits(validation_predictions, classes)
+    logits = _logits(class_probabilities(validation_predictions, classes))
     own = logits[np.arange(len(logits)), actual]
 
     def slope(inverse):
@@ -127,11 +127,16 @@ def scale_temperature(predictions, temperature):
     Raises:
         ValueError: As `check_predictions`, or the temperature is no positive number.
     """
+    classes = check_predictions(predictions)
+    scaled = scale_probabilities(class_probabilities(predictions, classes), temperature)
+    return predictions.assign(**{f"prob_{name}": scaled[:, k] for k, name in enumerate(classes)})
+
+
+def scale_probabilities(probabilities, temperature):
+    """Do what `scale_temperature` does to probabilities of shape (images, classes)."""
     if not 0 < temperature < np.inf:
         raise ValueError(f"temperature={temperature!r} must be positive and finite")
-    classes = check_predictions(predictions)
-    scaled = _softmax(_logits(predictions, classes) / temperature)
-    return predictions.assign(**{f"prob_{name}": scaled[:, k] for k, name in enumerate(classes)})
+    return _softmax(_logits(probabilities) / temperature)
 
 
 def scale_folds(predictions, validation_predictions):
@@ -156,8 +161,8 @@ def scale_folds(predictions, validation_predictions):
     return pd.concat(scaled), temperatures
 
 
-def _logits(predictions, classes):
-    return np.log(class_probabilities(predictions, classes).clip(_SMALLEST))
+def _logits(probabilities):
+    return np.log(probabilities.clip(_SMALLEST))
 
 
 def _softmax(logits):

@@ -97,6 +97,17 @@ def extract(
     return table[numbers]
 
 
+def network_input(images, backbone, normalization):
+    """Return uint8 images as the backbone takes them: float32, scaled as ``normalization`` says.
+
+    Args:
+        images: uint8 (n, side, side, 3).
+        backbone: Name of the network.
+        normalization: As `extract`.
+    """
+    return images / np.float32(255) if normalization == "unit" else prepare_input(backbone, images)
+
+
 @functools.lru_cache(maxsize=8)  # a paper's extractors: tracing one can take longer than its images
 def _network(backbone, image_size, weights, seed, weights_id):
     """Return the built network; the weights' id is there so that a changed file is read anew."""
@@ -118,9 +129,7 @@ def _predict(network, backbone, images, normalization, batch_size):
     The last batch is padded: a second input shape would have the network traced again.
     """
     padding = [(0, batch_size - len(images)), (0, 0), (0, 0), (0, 0)]
-    padded = np.pad(images, padding)
-    unit = normalization == "unit"
-    pixels = padded / np.float32(255) if unit else prepare_input(backbone, padded)
+    pixels = network_input(np.pad(images, padding), backbone, normalization)
     rows = network.predict_on_batch(pixels)[: len(images)]
     if not np.isfinite(rows).all():
         raise ValueError(

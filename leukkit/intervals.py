@@ -89,6 +89,29 @@ def drawn_scores(codes, probabilities, clusters, times, positive=None):
     return values
 
 
+def bootstrap_scores(codes, probabilities, clusters, number, draws, seed, positive=None):
+    """Compute the scores in all draws of a bootstrap; the same draws for the same seed and number.
+
+    Args:
+        codes: As `drawn_scores`.
+        probabilities: As `drawn_scores`.
+        clusters: As `drawn_scores`.
+        number: Number of clusters.
+        draws: Number of draws.
+        seed: What the draws depend on.
+        positive: As `drawn_scores`.
+
+    Returns:
+        As `drawn_scores`.
+    """
+    at_once = max(1, 500_000 // len(clusters))  # keeps the weights of all images small
+    parts = [
+        drawn_scores(codes, probabilities, clusters, times, positive)
+        for times in cluster_draws(number, draws, seed, at_once)
+    ]
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
 def auc_codes(classes, positive):
     """Return the classes whose AUC counts: all, or the positive one."""
     return range(classes) if positive is None else [positive]

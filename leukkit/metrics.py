@@ -125,17 +125,17 @@ def bootstrap(predictions, by="identity", draws=2000, seed=0, level=0.95, positi
             f"all {len(predictions)} predictions have the same {by}: a bootstrap over one {by} "
             "says nothing. Test on more, or pass another column (by=...)"
         )
-    codes = class_codes(predictions, classes)
-    probabilities = class_probabilities(predictions, classes)
-    drawn = {name: [] for name in NAMES}
-    at_once = max(1, 500_000 // len(predictions))  # keeps the weights of all images small
-    for times in intervals.cluster_draws(number, draws, seed, at_once):
-        values = intervals.drawn_scores(codes, probabilities, clusters, times, positive)
-        for name in NAMES:
-            drawn[name].append(values[name])
+    drawn = intervals.bootstrap_scores(
+        class_codes(predictions, classes),
+        class_probabilities(predictions, classes),
+        clusters,
+        number,
+        draws,
+        seed,
+        positive,
+    )
     rows = [
-        (point[name], *intervals.percentile_interval(np.concatenate(drawn[name]), level), number)
-        for name in NAMES
+        (point[name], *intervals.percentile_interval(drawn[name], level), number) for name in NAMES
     ]
     return pd.DataFrame(
         rows,

@@ -187,12 +187,14 @@ def _predict_batch(predictor, paths):
             f"{predictor.folder}: the model gives values that are not finite; its weights are "
             "damaged. Make the run again"
         )
-    scaled = _calibrated(predictor, probabilities)
-    for row, values in zip(readable, scaled, strict=True):
+    temperature = predictor.facts["temperature"]
+    if temperature is not None:
+        probabilities = calibration.scale_probabilities(probabilities, temperature)
+    for row, values in zip(readable, probabilities, strict=True):
         row |= {f"prob_{name}": p for name, p in zip(predictor.classes, values, strict=True)}
         row["predicted"] = predictor.classes[int(values.argmax())]
         row["confidence"] = values.max()
-        row["calibrated"] = predictor.facts["temperature"] is not None
+        row["calibrated"] = temperature is not None
     if predictor.reference is not None:
         limit = predictor.facts["threshold"]
         distances = outliers.distances(predictor.reference, vectors)
@@ -223,15 +225,3 @@ def _prepare(predictor, path):
         return pixels, ""
     width, height = sizes["usual"]
     return pixels, f"{size[0]} x {size[1]} pixels, training images are {width} x {height}"
-
-
-def _calibrated(predictor, probabilities):
-    """Return the probabilities after temperature scaling, if the model has a temperature."""
-    temperature = predictor.facts["temperature"]
-    if temperature is None:
-        return probabilities
-    frame = pd.DataFrame(probabilities, columns=[f"prob_{name}" for name in predictor.classes])
-    nobody = frame.assign(
-        image_id=[str(row) for row in range(len(frame))], identity="", label=predictor.classes[0]
-    )
-    return calibration.scale_temperature(nobody, temperature)[frame.columns].to_numpy()

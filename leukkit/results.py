@@ -6,6 +6,7 @@ never run again; a folder without one was interrupted and is.
 """
 
 import datetime
+import glob
 import hashlib
 import importlib.metadata
 import json
@@ -229,11 +230,16 @@ def read_records(model_dir):
     Raises:
         ResultsError: A fold is missing, folds come from two runs, or a record cannot be read.
     """
-    return [read_record(folder) for folder in _checked(model_dir)]
+    return list(_checked(model_dir).values())
 
 
-def runs(results_dir):
+def runs(results_dir, paper="*", profile="*"):
     """List every run with finished folds, usable or not.
+
+    Args:
+        results_dir: Folder of the results.
+        paper: A paper's key, or a pattern of them.
+        profile: A profile's name, or a pattern of them.
 
     Returns:
         Frame with ``paper, profile, protocol, model, folds, folder, problem`` and a column for each
@@ -241,7 +247,8 @@ def runs(results_dir):
         ``problem`` is NA, or says why the run cannot be used; ``folds`` then counts those finished.
     """
     base, rows = pathlib.Path(results_dir), []
-    for folder in sorted({path.parent.parent for path in base.glob("*/*/*/*/fold-*/fold.json")}):
+    finished = base.glob(f"{paper}/{profile}/*/*/fold-*/fold.json")
+    for folder in sorted({path.parent.parent for path in finished}):
         place = dict(zip(_LEVELS, folder.relative_to(base).parts, strict=True))
         place |= {"folds": len(_finished(folder)), "folder": str(folder), "problem": pd.NA}
         try:
@@ -258,25 +265,23 @@ def find(results_dir, paper, profile):
     Raises:
         ResultsError: One of them cannot be used.
     """
-    found = runs(pathlib.Path(results_dir))
-    found = found[(found["paper"] == paper) & (found["profile"] == profile)]
+    found = runs(results_dir, glob.escape(paper), glob.escape(profile))
     if found["problem"].notna().any():
         raise ResultsError(found["problem"].dropna().iloc[0])
-    found = found.drop(columns=["paper", "profile", "problem"]).reset_index(drop=True)
-    return found.dropna(axis="columns", how="all") if len(found) else found
+    return found.drop(columns=["paper", "profile", "problem"])
 
 
 _LEVELS = ("paper", "profile", "protocol", "model")
 
 
 def _checked(model_dir):
-    """Return the folders of a run's folds, after making sure that they are all of one run."""
+    """Return each fold's folder and record, after making sure that they are all of one run."""
     folders = _finished(model_dir)
     if not folders:
-        return []
-    records = [read_record(folder) for folder in folders]
-    first = records[0]
-    for folder, record in zip(folders, records, strict=True):
+        return {}
+    records = {folder: read_record(folder) for folder in folders}
+    first = records[folders[0]]
+    for folder, record in records.items():
         changed = _difference(first, record)
         if changed:
             raise ResultsError(
@@ -296,7 +301,7 @@ def _checked(model_dir):
             f"{model_dir} holds fold-{surplus[0]}, but its run has {len(expected)} folds, counted "
             "from 0: two runs are mixed. Move the folds of one of them away"
         )
-    return folders
+    return records
 
 
 def _difference(record, other):
