@@ -7,8 +7,10 @@ Submodules are imported when first used (``leukkit.datasets``, ``leukkit.metrics
 import importlib
 
 __version__ = "0.1.0"
+NOT_FOR_CLINICAL_USE = "Research software, not for clinical use."
 
 __all__ = [
+    "audit",
     "augmentation",
     "batches",
     "calibration",
@@ -19,6 +21,8 @@ __all__ = [
     "environment",
     "explain",
     "features",
+    "gap",
+    "honest",
     "images",
     "metrics",
     "models",
@@ -26,6 +30,7 @@ __all__ = [
     "papers",
     "pixels",
     "plots",
+    "predictor",
     "preprocessing",
     "profiles",
     "protocols",
@@ -33,6 +38,7 @@ __all__ = [
     "reproduction",
     "results",
     "segmentation",
+    "shortcuts",
     "splits",
     "training",
 ]

@@ -49,7 +49,7 @@ def main(arguments=None):
 
 def _parser():
     parser = argparse.ArgumentParser(
-        prog="leukkit", description=DESCRIPTION, epilog=commands.NOT_FOR_CLINICAL_USE
+        prog="leukkit", description=DESCRIPTION, epilog=leukkit.NOT_FOR_CLINICAL_USE
     )
     parser.add_argument("--version", action="version", version=leukkit.__version__)
     subparsers = parser.add_subparsers(required=True, metavar="COMMAND")

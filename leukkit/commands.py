@@ -3,7 +3,7 @@
 import os
 import sys
 
-NOT_FOR_CLINICAL_USE = "Research software, not for clinical use."
+from leukkit import NOT_FOR_CLINICAL_USE
 
 
 def reproduce(options):

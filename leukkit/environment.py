@@ -18,7 +18,7 @@ def check():
     Raises:
         RuntimeError: A package is older than its floor; says which and how to update.
     """
-    from leukkit import __version__
+    from leukkit import NOT_FOR_CLINICAL_USE, __version__
 
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's start-up chatter
     found = {name: importlib.metadata.version(name) for name in FLOORS}
@@ -33,7 +33,7 @@ def check():
     versions = ", ".join(f"{name} {version}" for name, version in found.items())
     print(f"leukkit {__version__}, Python {platform.python_version()}, {versions}")
     print(f"GPUs: {', '.join(devices) or 'none (the paper profile will be slow)'}")
-    print("Research software, not for clinical use.")
+    print(NOT_FOR_CLINICAL_USE)
 
 
 @functools.cache

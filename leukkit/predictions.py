@@ -51,6 +51,23 @@ def check_predictions(predictions):
     return classes
 
 
+def groups(predictions):
+    """Return what intervals are drawn over, and its name.
+
+    Args:
+        predictions: Frame with ``image_id`` and ``identity``.
+
+    Returns:
+        A column of group names, and ``"identities"``; ``"block proxies"`` where blocks of neighbors
+        stand in for persons; or ``"original images"`` where no patient is known: then an augmented
+        copy still counts with its original.
+    """
+    if predictions["identity"].notna().all():
+        is_proxy = predictions["identity"].str.startswith("proxy:").all()
+        return predictions["identity"], "block proxies" if is_proxy else "identities"
+    return predictions["image_id"].str.partition("#")[0], "original images"
+
+
 def class_probabilities(predictions, classes):
     """Return the probabilities as float64 (images, classes)."""
     return predictions[[f"prob_{name}" for name in classes]].to_numpy(dtype=float)

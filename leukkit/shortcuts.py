@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from leukkit import images, metrics, segmentation, splits
+from leukkit.predictions import groups
 
 SHORTCUTS = ("image border", "mean color", "mask area", "file size")
 ALL = "all of these"
@@ -181,11 +182,7 @@ def _formats(cells):
 
 def _score(cells, numbers, folds, seed, draws, constant):
     classes = list(cells.attrs.get("classes", sorted(cells["label"].unique())))
-    identities = cells["identity"]
-    known = identities.notna().all()
-    over = identities if known else cells["image_id"]
-    proxy = known and identities.str.startswith("proxy:").all()
-    groups_are = "block proxies" if proxy else "identities" if known else "images"
+    over, groups_are = groups(cells)
     scored = {"images": len(cells), "groups": over.nunique(), "groups_are": groups_are}
     scored |= {"auc chance": 0.5, "balanced_accuracy chance": 1 / len(classes)}
     if constant:

@@ -1,5 +1,7 @@
 import pathlib
 import re
+import subprocess
+import sys
 import tomllib
 
 import nbformat
@@ -24,6 +26,12 @@ def test_every_requirement_is_pinned_in_the_constraints():
     requirements = requirement_lines(ROOT / "requirements.txt")
     pinned = {re.split("[=;]", line)[0].strip() for line in constraints}
     assert {re.split("[<>=]", line)[0] for line in requirements} <= pinned
+
+
+def test_public_modules_are_there_after_importing_the_package_alone():
+    used = "audit.run gap.steps honest.measure predictor.predict shortcuts.check metrics.scores"
+    code = f"import leukkit; print({', '.join(f'leukkit.{name}' for name in used.split())})"
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)

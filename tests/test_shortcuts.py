@@ -103,7 +103,7 @@ def test_data_without_patients_need_a_word(tmp_path):
     with pytest.raises(ValueError, match="missing='image'"):
         shortcuts.check(cells, folds=3, draws=50)
     checked = shortcuts.check(cells, folds=3, draws=50, missing="image")
-    assert set(checked["groups_are"]) == {"images"}
+    assert set(checked["groups_are"]) == {"original images"}
     assert set(checked["groups"]) == {len(cells)}
 
 

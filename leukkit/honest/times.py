@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from leukkit import (
+    features,
     images,
     locations,
     models,
@@ -95,7 +96,7 @@ def _time_networks(card, decoded, base, label):
 def _time_features(card, decoded, base, label):
     """Return the seconds per image of each classifier on features."""
     numbers, timed = card.numbers, {}
-    size, unit = numbers["image_size"], numbers["normalization"] == "unit"
+    size, normalization = numbers["image_size"], numbers["normalization"]
     for this in catalog.plan("features", card):
         protocol = _finished(this, numbers, base, label)
         if protocol is None:
@@ -107,7 +108,7 @@ def _time_features(card, decoded, base, label):
 
         def classify(fitted=fitted, backbone=backbone, extractor=extractor, settings=settings):
             pixels = _pixels(decoded, size, settings)
-            inputs = pixels / np.float32(255) if unit else models.prepare_input(backbone, pixels)
+            inputs = features.network_input(pixels, backbone, normalization)
             return fitted.predict(extractor.predict_on_batch(inputs))
 
         configuration = {"run": this._asdict(), "backbone": backbone}

@@ -3,7 +3,8 @@
 from leukkit import profiles, reproduction, results
 from leukkit.report import networks
 from leukkit.report.feature_scores import compare, measure
-from leukkit.report.sides import SIDES, groups, text_table
+from leukkit.predictions import groups
+from leukkit.report.sides import SIDES, text_table
 from leukkit.report.tables import (
     SPLITS,
     compare_counts,

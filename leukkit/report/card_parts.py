@@ -6,7 +6,8 @@ from leukkit import metrics, results
 from leukkit.predictions import check_predictions
 from leukkit.report import run_facts
 from leukkit.report.markdown import bullets, escape, table
-from leukkit.report.sides import groups, with_interval
+from leukkit.predictions import groups
+from leukkit.report.sides import with_interval
 
 LEAKS = {
     "patient": "patient",

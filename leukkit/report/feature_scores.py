@@ -3,7 +3,8 @@
 import pandas as pd
 
 from leukkit import locations, metrics, profiles, reproduction, results
-from leukkit.report.sides import SIDES, beside, groups
+from leukkit.predictions import groups
+from leukkit.report.sides import SIDES, beside
 
 PARTS = {"test": "predictions", "training": "training_predictions"}
 KEYS = reproduction.KEYS

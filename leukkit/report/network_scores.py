@@ -7,7 +7,7 @@ import pandas as pd
 
 from leukkit import locations, metrics, network_runs, profiles, results
 from leukkit.predictions import check_predictions, class_codes, class_probabilities
-from leukkit.report.sides import groups
+from leukkit.predictions import groups
 
 KEYS = network_runs.KEYS
 TABLES = {

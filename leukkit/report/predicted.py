@@ -7,11 +7,10 @@ import pathlib
 
 import pandas as pd
 
+from leukkit import NOT_FOR_CLINICAL_USE, results
 from leukkit import predictor as predictors
-from leukkit import results
 from leukkit.writing import replace_when_done
 
-NOT_FOR_CLINICAL_USE = "Research software, not for clinical use."
 AT_ONCE = 16  # images in a figure
 
 

@@ -8,7 +8,7 @@ import pandas as pd
 
 from leukkit import results
 from leukkit.report.names import NAMES, PACKAGES, used
-from leukkit.report.sides import groups
+from leukkit.predictions import groups
 
 LEAKS = ("patient", "identity", "source_image", "bytes", "original")
 TYPES = {

@@ -15,20 +15,6 @@ UNITS = {
 }
 
 
-def groups(predictions):
-    """Return what the intervals are drawn over, and its name.
-
-    Returns:
-        A column of group names, and ``"identities"``; ``"block proxies"`` where blocks of neighbors
-        stand in for persons; or ``"original images"`` where no patient is known: then an augmented
-        copy still counts with its original.
-    """
-    if predictions["identity"].notna().all():
-        is_proxy = predictions["identity"].str.startswith("proxy:").all()
-        return predictions["identity"], "block proxies" if is_proxy else "identities"
-    return predictions["image_id"].str.partition("#")[0], "original images"
-
-
 def beside(printed, measured, keys, sides, columns=("value", "low", "high"), about=()):
     """Put measured numbers beside printed ones, in the unit of the print.
 

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from leukkit import metrics, models, network_runs, papers, profiles, results
-from leukkit.report import explained, mishra, networks, sides
+from leukkit import metrics, models, network_runs, papers, profiles, report, results
+from leukkit.report import explained, mishra, networks
 
 
 @pytest.fixture(scope="module")
@@ -159,5 +159,5 @@ def test_stand_ins_name_the_weights_before_anything_is_run(card):
 )
 def test_intervals_over_proxies_are_called_so(identities, expected):
     predicted = pd.DataFrame({"image_id": ["a", "b"], "identity": identities}, dtype="string")
-    over, name = sides.groups(predicted)
+    over, name = report.groups(predicted)
     assert (over.tolist(), name) == (identities, expected)
