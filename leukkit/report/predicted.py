@@ -72,7 +72,7 @@ def as_html(frame):
                 "" if pd.isna(getattr(row, kind)) else _alone(row, kind)
                 for row in frame.itertuples()
             ]
-    return table.to_html(index=False, escape=True, border=0) + (
+    return table.to_html(index=False, escape=True, border=0, justify="left") + (
         f"<p><i>{html.escape(NOT_FOR_CLINICAL_USE)}</i></p>"
     )
 

@@ -11,6 +11,7 @@ from leukkit import predictor as predictors
 from leukkit.report import predicted
 
 MOST_BYTES = 50 * 2**20  # of one file
+WIDEST = 640  # pixels of the figure on the page
 
 
 def form(predictor):
@@ -26,7 +27,10 @@ def form(predictor):
     import ipywidgets
 
     files = ipywidgets.FileUpload(
-        accept=".bmp,.png,.jpg,.jpeg,.tif,.tiff", multiple=True, description="Choose images"
+        accept=".bmp,.png,.jpg,.jpeg,.tif,.tiff",
+        multiple=True,
+        description="Choose images",
+        layout={"width": "max-content"},
     )
     button = ipywidgets.Button(description="Predict", button_style="primary")
     place = ipywidgets.VBox()
@@ -62,7 +66,8 @@ def answer(predictor, uploads):
         readable = frame[frame["error"].isna()].head(predicted.AT_ONCE)
         if predictor.network is not None and len(readable):
             picture = predicted.as_png(predicted.draw(predictor, readable))
-            shown.append(ipywidgets.Image(value=picture, format="png"))
+            layout = {"max_width": f"{WIDEST}px"}
+            shown.append(ipywidgets.Image(value=picture, format="png", layout=layout))
     return shown
 
 
