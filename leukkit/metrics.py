@@ -98,7 +98,9 @@ def bootstrap(predictions, by="identity", draws=2000, seed=0, level=0.95, positi
 
     The cells of a person are alike, so an interval that draws single cells is too narrow. The
     intervals (percentiles of the draws) say how the scores of these trained models vary with
-    the persons tested, not how they vary with the persons trained on.
+    the persons tested, not how they vary with the persons trained on. Where every draw gives the
+    same value (no image wrong, or one class predicted), the interval has no width: the images at
+    hand cannot tell more, which is no certainty.
 
     Args:
         predictions: See `leukkit.predictions`.
