@@ -6,6 +6,7 @@ The same results give the same bytes: no date of the build, no random number, no
 import pathlib
 
 import jinja2
+import pandas as pd
 
 import leukkit
 from leukkit import audit, locations, papers, report
@@ -152,6 +153,11 @@ def _counts(cells, names):
     rows = overview.counts(cells).to_dict("records")
     for row in rows:
         row["name"] = names.get(row["paper"], "")
+        row["others"] = [
+            {"name": side, "count": row[side]}
+            for side in overview.SIDES.values()
+            if side not in report.SIDES.values() and row["name"] and pd.notna(row[side])
+        ]
     real = overview.counts(cells[cells["profile"] != "sample"]).to_dict("records")[-1]
     return {
         "total": rows[-1],

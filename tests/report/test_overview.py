@@ -186,7 +186,7 @@ def test_the_second_published_protocol_has_a_side_of_its_own(cells):
     )
     other = cells[cells["paper"] != "patel2025"]
     sides = [column for column in cells if column.startswith("70/15/15 split")]
-    assert len(sides) == 13 and other[sides].isna().all(axis=None)
+    assert len(sides) == 16 and other[sides].isna().all(axis=None)
 
 
 @pytest.mark.parametrize(

@@ -233,6 +233,17 @@ def test_report_command_writes_the_page_from_the_results(results_dir, tmp_path, 
     assert f"{report}/index.html" in capsys.readouterr().out
 
 
+def test_the_second_published_protocol_is_shown_where_the_first_was_not_run(tmp_path):
+    keys = {"dataset": "cnmc-2019", "model": "googlenet", "variant": ""}
+    place = ("patel2025", "sample", "published-split", "cnmc-2019_googlenet")
+    small_results.write(tmp_path / "results", *place, 0, keys, 1.0, folds=1)
+    cells = overview.cells(tmp_path / "results", draws=10)
+    ran = (cells["70/15/15 split status"] == "run").sum()
+    text = page.build(tmp_path / "results", tmp_path / "report", draws=10).read_text()
+    assert ran == text.count("<small>70/15/15 split: <a href=") == 5
+    assert f'<td class="number">0 <small>70/15/15 split: {ran}</small></td>' in text
+
+
 def test_a_gap_that_was_not_finished_says_what_is_missing(tmp_path):
     run = {"dataset": "sample-cells", "repeat": 0}
     place = (tmp_path / "results", "gap", "sample", "plain-by-image", "repeat-0", 0)
