@@ -51,6 +51,18 @@ def check_predictions(predictions):
     return classes
 
 
+def prediction_frame(cells, probabilities, classes):
+    """Return the frame of predictions of some images: who they are, and what was said of them.
+
+    Args:
+        cells: Frame with ``image_id, identity, label``.
+        probabilities: (images, classes).
+        classes: Class names, in the order of the columns.
+    """
+    table = cells[["image_id", "identity", "label"]].reset_index(drop=True)
+    return table.join(pd.DataFrame(probabilities, columns=[f"prob_{name}" for name in classes]))
+
+
 def groups(predictions):
     """Return what intervals are drawn over, and its name.
 

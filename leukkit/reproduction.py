@@ -5,16 +5,11 @@ augmentation); `plan` lists each run once, and `run` makes the missing ones unde
 """
 
 import itertools
-import time
 from typing import NamedTuple
 
-import joblib
-import pandas as pd
-
 from leukkit import (
-    classifiers,
     datasets,
-    features,
+    feature_folds,
     locations,
     profiles,
     protocol_tables,
@@ -22,7 +17,6 @@ from leukkit import (
     results,
     splits,
 )
-from leukkit.kept_models import feature_models
 
 KEYS = ("dataset", "backbone", "classifier", "segmentation", "augmentation")
 PROTOCOLS = {
@@ -165,134 +159,5 @@ def run(card, profile_name, protocol, runs=None, results_dir=None):
         cells = load_cells(profile, dataset, phases)
         divided = divide(cells, profile, dataset, protocol, augmentation)
         for _, same_features in itertools.groupby(same_images, lambda this: this.backbone):
-            _make_folds(card, profile, protocol, list(same_features), divided, place)
+            feature_folds.make_missing(card, profile, protocol, list(same_features), divided, place)
     return [results.fold_dir(*place, this.model, 0).parent for this in runs]
-
-
-def extract(profile, this, cells):
-    """Extract the features of a run for the images ``cells``, from the cache where they are."""
-    return features.extract(
-        cells,
-        profile["backbones"][this.backbone],
-        image_size=profile["image_size"],
-        weights=profiles.weights(profile),
-        segmentation=profile["segmentation"] if this.segmentation else None,
-        seed=profile["seed"],
-        normalization=profile["normalization"],
-    )
-
-
-def fit(this, profile, training, labels, tuning):
-    """Fit the classifier of a run.
-
-    Args:
-        this: The `Run`; a classifier named ``…-scaled`` standardizes the features first.
-        profile: The profile's numbers.
-        training: float32 features (images, features).
-        labels: Class names (images,).
-        tuning: The grid search's folds: a number, or ``(train, test)`` positions.
-    """
-    name, scale = this.classifier.removesuffix("-scaled"), this.classifier.endswith("-scaled")
-    if name == "svm":
-        return classifiers.grid_search_svm(
-            training,
-            labels,
-            c=profile["c"],
-            gamma=profile["gamma"],
-            kernels=profile["kernels"],
-            folds=tuning,
-            scale=scale,
-        )
-    fits = {"rf": classifiers.fit_random_forest, "xgboost": classifiers.fit_xgboost}
-    return fits[name](training, labels, seed=profile["seed"], scale=scale)
-
-
-def predictions(fitted, cells, scores_of, classes):
-    """Return the prediction frame of the images: who they are, and a score for each class."""
-    table = cells[["image_id", "identity", "label"]].reset_index(drop=True)
-    scores = classifiers.class_scores(fitted, scores_of, classes)
-    return table.join(pd.DataFrame(scores, columns=[f"prob_{name}" for name in classes]))
-
-
-def _make_folds(card, profile, protocol, runs, divided, place):
-    """Make the folds that are missing of runs on the same features, several at a time."""
-    backbone = profile["backbones"][runs[0].backbone]
-    weights = features.weights_id(backbone, profiles.weights(profile), profile["seed"])
-    missing = []
-    for this in runs:
-        for number, fold in enumerate(divided.folds):
-            folder = results.fold_dir(*place, this.model, number)
-            common = {"paper": card.key, "protocol": protocol, "weights": weights}
-            configuration = common | _configuration(profile, this, divided.cells, fold)
-            if not results.is_done(folder, configuration):
-                missing.append((this, folder, configuration, number))
-    if missing:
-        extracted = extract(profile, runs[0], divided.cells)
-        joblib.Parallel(n_jobs=profile["jobs"])(
-            joblib.delayed(_make_fold)(profile, divided, extracted, *fold) for fold in missing
-        )
-
-
-def _make_fold(profile, divided, extracted, this, folder, configuration, number):
-    started = time.monotonic()
-    cells, fold, tuning = divided.cells, divided.folds[number], divided.tuning[number]
-    labels = cells["label"].to_numpy(dtype=object)
-    fitted = fit(this, profile, extracted[fold.train], labels[fold.train], tuning)
-    parts = {"predictions": fold.test, "training_predictions": fold.train}
-    classes = list(cells.attrs["classes"])
-    tables = {
-        part: predictions(fitted, cells.iloc[positions], extracted[positions], classes)
-        for part, positions in parts.items()
-    }
-    selected = {}
-    if hasattr(fitted, "best_params_"):
-        selected = dict(fitted.best_params_)
-        tables["grid"] = pd.DataFrame(fitted.cv_results_).drop(columns="params")
-    kept = profile.get("runs_kept") or [this.model]
-    if number in profile.get("models_kept", ()) and this.model in kept:
-        feature_models.keep_classifier(
-            folder,
-            fitted,
-            _facts(profile, configuration),
-            features=extracted,
-            cells=cells,
-            train=fold.train,
-            tuning=tuning,
-        )
-    results.write_fold(
-        folder,
-        configuration,
-        tables.pop("predictions"),
-        folds=len(divided.folds),
-        tables=tables,
-        seed=profile["seed"],
-        seconds=time.monotonic() - started,
-        leakage=results.leakage_of(cells, fold),
-        selected=selected,
-        images={"training": len(fold.train), "test": len(fold.test)},
-    )
-
-
-def _facts(profile, configuration):
-    """Return what a kept classifier needs to know of its run (`kept_models.FIELDS`)."""
-    same = ("paper", "protocol", "run", "dataset", "classes", "image_size", "backbone", "seed")
-    return {
-        **{name: configuration[name] for name in (*same, "segmentation", "normalization")},
-        "configuration_hash": results.digest(configuration),
-        "weights": profile["weights"],
-        "weights_id": configuration["weights"],
-    }
-
-
-def _configuration(profile, this, cells, fold):
-    used = ("image_size", "normalization", "seed", "c", "gamma", "kernels", "grid_folds")
-    return {
-        "run": this._asdict(),
-        "dataset": profile["datasets"][this.dataset],
-        "backbone": profile["backbones"][this.backbone],
-        "segmentation": profile["segmentation"] if this.segmentation else None,
-        "classes": list(cells.attrs["classes"]),
-        "training": results.cells_digest(cells, fold.train),
-        "test": results.cells_digest(cells, fold.test),
-        **{name: profile[name] for name in used},
-    }

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from leukkit import images, metrics, segmentation, splits
-from leukkit.predictions import groups
+from leukkit.predictions import groups, prediction_frame
 
 SHORTCUTS = ("image border", "mean color", "mask area", "file size")
 ALL = "all of these"
@@ -188,7 +188,7 @@ def _score(cells, numbers, folds, seed, draws, constant):
     if constant:
         names = [f"{name}{end}" for name in QUANTITIES for end in ("", " low", " high")]
         return scored | dict.fromkeys(names, np.nan)
-    predictions = _predict(cells, numbers, folds, seed, classes).assign(group=over)
+    predictions = _predict(cells, numbers, folds, seed, classes).assign(group=over.to_numpy())
     frame = metrics.bootstrap(predictions, by="group", draws=draws)
     for name in QUANTITIES:
         scored[name] = frame.loc[name, "point"]
@@ -209,7 +209,4 @@ def _predict(cells, numbers, folds, seed, classes):
         forest.fit(numbers[fold.train], labels[fold.train])
         order = [list(forest.classes_).index(name) for name in classes]
         probabilities[fold.test] = forest.predict_proba(numbers[fold.test])[:, order]
-    table = cells[["image_id", "identity", "label"]].copy()
-    return table.assign(
-        **{f"prob_{name}": probabilities[:, code] for code, name in enumerate(classes)}
-    )
+    return prediction_frame(cells, probabilities, classes)

@@ -6,7 +6,7 @@ import json
 import pandas as pd
 import pytest
 
-from leukkit import metrics, papers, report, reproduction, results
+from leukkit import feature_folds, metrics, papers, report, reproduction, results
 from leukkit.reproduction import Run
 
 PLAIN = Run("cnmc-2019", "densenet201", "svm", segmentation=False, augmentation=False)
@@ -82,12 +82,12 @@ def test_a_finished_run_is_not_made_again(card, finished, monkeypatch):
     def fail(*arguments):
         raise AssertionError("features were extracted again")
 
-    monkeypatch.setattr(reproduction, "extract", fail)
+    monkeypatch.setattr(feature_folds, "extract", fail)
     reproduction.run(card, "sample", "leak-free", [PLAIN], finished)
 
 
 def test_an_interrupted_run_goes_on_with_the_next_fold(card, finished, tmp_path, monkeypatch):
-    fits, original = [], reproduction.fit
+    fits, original = [], feature_folds.fit
 
     def dies_in_the_second_fold(*arguments):
         fits.append(1)
@@ -95,12 +95,12 @@ def test_an_interrupted_run_goes_on_with_the_next_fold(card, finished, tmp_path,
             raise KeyboardInterrupt
         return original(*arguments)
 
-    monkeypatch.setattr(reproduction, "fit", dies_in_the_second_fold)
+    monkeypatch.setattr(feature_folds, "fit", dies_in_the_second_fold)
     with pytest.raises(KeyboardInterrupt):
         reproduction.run(card, "sample", "leak-free", [AUGMENTED], tmp_path)
     first = results.fold_dir(tmp_path, "farag2025", "sample", "leak-free", AUGMENTED.model, 0)
     written = (first / "fold.json").stat().st_mtime_ns
-    monkeypatch.setattr(reproduction, "fit", original)
+    monkeypatch.setattr(feature_folds, "fit", original)
     reproduction.run(card, "sample", "leak-free", [AUGMENTED], tmp_path)
     assert (first / "fold.json").stat().st_mtime_ns == written
     pd.testing.assert_frame_equal(

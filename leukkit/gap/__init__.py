@@ -13,11 +13,11 @@ import joblib
 
 from leukkit import (
     datasets,
+    feature_folds,
     features,
     locations,
     profiles,
     protocols,
-    reproduction,
     results,
     splits,
 )
@@ -150,7 +150,7 @@ def _make_fold(profile, divided, extracted, repeat, folder, number, configuratio
     results.write_fold(
         folder / f"fold-{number}",
         configuration,
-        reproduction.predictions(fitted, tested, extracted[fold.test], classes),
+        feature_folds.predict(fitted, tested, extracted[fold.test], classes),
         folds=len(divided.folds),
         seed=profile["seed"] + repeat,
         seconds=time.monotonic() - started,

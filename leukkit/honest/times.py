@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from leukkit import (
+    feature_folds,
     features,
     images,
     locations,
@@ -139,14 +140,14 @@ def _fit_again(this, numbers, protocol, base, label):
     divided = reproduction.divide(cells, numbers, this.dataset, protocol, this.augmentation)
     train = divided.folds[0].train
     part = divided.cells.iloc[train]
-    extracted = reproduction.extract(numbers, this, part)
+    extracted = feature_folds.extract(numbers, this, part)
     narrowed = numbers | {
         key: [chosen[name]]
         for key, name in (("c", "C"), ("gamma", "gamma"), ("kernels", "kernel"))
         if name in chosen
     }
     labels = part["label"].to_numpy(dtype=object)
-    return reproduction.fit(this, narrowed, extracted, labels, divided.tuning[0][:1])
+    return feature_folds.fit(this, narrowed, extracted, labels, divided.tuning[0][:1])
 
 
 def _pixels(decoded, size, settings=None):

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from leukkit import locations, pixels, preprocessing, profiles, results
+from leukkit.predictions import prediction_frame
 from leukkit.training import checkpoint, devices, fitting, frozen, network
 from leukkit.training.errors import TrainingError, writing
 from leukkit.training.keeping import keep_network
@@ -244,12 +245,6 @@ def _make_fold(
         )
     checkpoint.remove(folder)
     return folder
-
-
-def prediction_frame(cells, probabilities, classes):
-    """Return the prediction frame (see `leukkit.predictions`) of some images."""
-    table = cells[["image_id", "identity", "label"]].reset_index(drop=True)
-    return table.join(pd.DataFrame(probabilities, columns=[f"prob_{name}" for name in classes]))
 
 
 def _stopped(error, folder, number):
