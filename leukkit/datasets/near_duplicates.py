@@ -209,9 +209,9 @@ def _relations(pairs):
     """Return who the two images of each pair are of."""
 
     def both_are(column):
-        known = pairs[column].notna() & pairs[f"{column}_first"].notna()
-        equal = pairs[column].eq(pairs[f"{column}_first"]).fillna(False)
-        return known.to_numpy(), equal.to_numpy(dtype=bool)
+        one, other = (pairs[name].astype("string") for name in (column, f"{column}_first"))
+        known = one.notna() & other.notna()
+        return known.to_numpy(dtype=bool), one.eq(other).fillna(False).to_numpy(dtype=bool)
 
     _, same_patient = both_are("patient")
     known, same_identity = both_are("identity")

@@ -1,5 +1,6 @@
 """The scores of frozen features with classical classifiers, from predictions in the results."""
 
+import numpy as np
 import pandas as pd
 
 from leukkit import locations, metrics, profiles, reproduction, results
@@ -97,6 +98,6 @@ def _score(predictions, draws):
         frame = metrics.bootstrap(grouped, by="group", draws=draws)
         frame = frame.rename(columns={"point": "value"})[["value", "low", "high"]]
     else:
-        frame = metrics.scores(predictions).to_frame("value").assign(low=None, high=None)
+        frame = metrics.scores(predictions).to_frame("value").assign(low=np.nan, high=np.nan)
     frame = frame.rename_axis("quantity").reset_index()
     return frame.assign(images=len(predictions), groups=over.nunique(), groups_are=name)

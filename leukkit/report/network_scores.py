@@ -141,9 +141,9 @@ def _score(predictions, draws):
                 drawn.loc["recall"] = drawn.loc["sensitivity"]
                 intervals[positive] = drawn[["low", "high"]]
             frame.update(intervals[positive])
-        frame.insert(0, "label", label or pd.NA)
+        frame.insert(0, "label", pd.array([label] * len(frame), dtype="string"))
         frames.append(frame.rename_axis("quantity").reset_index())
-    scored = pd.concat(frames, ignore_index=True).astype({"label": "string"})
+    scored = pd.concat(frames, ignore_index=True)
     counts = {"images": len(predictions), "groups": over.nunique(), "groups_are": name}
     return scored.assign(**counts, epoch=pd.array([pd.NA] * len(scored), dtype="Int64"))
 

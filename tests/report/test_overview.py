@@ -122,7 +122,7 @@ def test_every_score_that_the_papers_printed_of_their_own_is_there_once(tmp_path
     assert not nothing.duplicated(["paper", "table", "what", "quantity"]).any()
     counts = overview.counts(nothing)
     assert counts["printed"].tolist() == [*PRINTED.values(), 436]
-    assert counts[["reproduced", "leak-free"]].sum(axis=None) == 0
+    assert (counts[["reproduced", "leak-free"]] == 0).all(axis=None)
 
 
 def test_counts_and_choices_of_a_paper_are_no_scores(tmp_path):

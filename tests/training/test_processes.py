@@ -132,8 +132,8 @@ def test_a_full_disk_names_the_fold_and_loses_nothing(tmp_path):
         [sys.executable, "-c", limited], capture_output=True, text=True, timeout=300
     )
     assert failed.returncode == 1
-    assert "fold-2" in failed.stderr.splitlines()[-1]
-    assert "space" in failed.stderr.splitlines()[-1]
+    (message,) = [line for line in failed.stderr.splitlines() if "TrainingError: " in line]
+    assert "fold-2" in message and "space" in message
     assert not list(finished.glob("fold-2/*.json"))
     assert not list(finished.glob("fold-2/.*"))  # no half-written file
     assert {path: path.stat().st_mtime_ns for path in before} == before
