@@ -13,11 +13,11 @@ DESCRIPTION = (
 )
 SHARED_ARGUMENTS = {
     "name": {"help": "a data set, e.g. cnmc-2019"},
-    "root": {"help": "the data set's folder, if not LEUKKIT_DATA_DIR/<name>"},
-    "profile": {"default": "sample", "help": "sample (default), paper, or a profile's TOML file"},
-    "data_dir": {"help": "folder that holds the data sets (LEUKKIT_DATA_DIR)"},
-    "results_dir": {"help": "folder of the results (LEUKKIT_RESULTS_DIR)"},
-    "report_dir": {
+    "--root": {"help": "the data set's folder, if not LEUKKIT_DATA_DIR/<name>"},
+    "--profile": {"default": "sample", "help": "sample (default), paper, or a profile's TOML file"},
+    "--data-dir": {"help": "folder that holds the data sets (LEUKKIT_DATA_DIR)"},
+    "--results-dir": {"help": "folder of the results (LEUKKIT_RESULTS_DIR)"},
+    "--report-dir": {
         "type": pathlib.Path,
         "default": pathlib.Path("report"),
         "help": "folder of the report (default: report)",
@@ -60,14 +60,14 @@ def _parser():
     reproduce.add_argument(
         "paper", nargs="?", default="all", help="a paper's key, or all (default)"
     )
-    _add(reproduce, "profile", "data_dir", "results_dir", "report_dir")
+    _add(reproduce, "--profile", "--data-dir", "--results-dir", "--report-dir")
     reproduce.add_argument(
         "--in-place", action="store_true", help="also keep the outputs in notebooks/"
     )
     reproduce.set_defaults(command=commands.reproduce)
 
     report = subparsers.add_parser("report", help="write report/index.html from the results alone")
-    _add(report, "results_dir", "report_dir")
+    _add(report, "--results-dir", "--report-dir")
     report.set_defaults(command=commands.report)
 
     predict = subparsers.add_parser(
@@ -92,23 +92,23 @@ def _parser():
     honest = subparsers.add_parser(
         "honest", help="run the methods of all papers under one leak-free protocol, and rank them"
     )
-    _add(honest, "profile", "data_dir", "results_dir")
+    _add(honest, "--profile", "--data-dir", "--results-dir")
     honest.set_defaults(command=commands.honest)
 
     gap = subparsers.add_parser(
         "gap", help="run one classifier split after split: what each leak is worth"
     )
-    _add(gap, "profile", "data_dir", "results_dir")
+    _add(gap, "--profile", "--data-dir", "--results-dir")
     gap.add_argument("--figure", type=pathlib.Path, metavar="FILE", help="write the figure (AUC)")
     gap.set_defaults(command=commands.gap)
 
     data = subparsers.add_parser("data", help="get and check data sets")
     actions = data.add_subparsers(required=True, metavar="ACTION")
     fetch = actions.add_parser("fetch", help="download a data set, or say how to get it")
-    _add(fetch, "name", "data_dir")
+    _add(fetch, "name", "--data-dir")
     fetch.set_defaults(command=commands.fetch)
     check = actions.add_parser("check", help="print what is wrong with a data set")
-    _add(check, "name", "root", "data_dir")
+    _add(check, "name", "--root", "--data-dir")
     check.add_argument(
         "--near-duplicates", action="store_true", help="also look for images that are nearly alike"
     )
@@ -117,7 +117,7 @@ def _parser():
     )
     check.set_defaults(command=commands.check)
     card = actions.add_parser("card", help="write a data set's card: source, contents, traps, uses")
-    _add(card, "name", "root", "data_dir")
+    _add(card, "name", "--root", "--data-dir")
     card.add_argument(
         "--output", type=pathlib.Path, metavar="FILE", help="write the card to FILE (Markdown)"
     )
@@ -128,8 +128,7 @@ def _parser():
 def _add(command, *names):
     """Add arguments that several commands share."""
     for name in names:
-        flag = name if name == "name" else f"--{name.replace('_', '-')}"
-        command.add_argument(flag, **SHARED_ARGUMENTS[name])
+        command.add_argument(name, **SHARED_ARGUMENTS[name])
 
 
 if __name__ == "__main__":

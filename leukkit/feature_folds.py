@@ -10,13 +10,11 @@ from leukkit.kept_models import feature_models
 from leukkit.predictions import prediction_frame
 
 
-def make_missing(card, profile, protocol, runs, divided, place):
+def make_missing(profile, runs, divided, place):
     """Make the folds that are not finished yet of runs on the same features, several at a time.
 
     Args:
-        card: A `papers.Card`.
         profile: The profile's numbers.
-        protocol: Name of the protocol.
         runs: List of `reproduction.Run` with the same images and backbone.
         divided: The images and folds, a `protocols.Protocol`.
         place: Folder of the results, paper, profile and protocol, as `results.fold_dir` takes them.
@@ -26,11 +24,12 @@ def make_missing(card, profile, protocol, runs, divided, place):
     """
     backbone = profile["backbones"][runs[0].backbone]
     weights = features.weights_id(backbone, profiles.weights(profile), profile["seed"])
+    _, paper, _, protocol = place
+    common = {"paper": paper, "protocol": protocol, "weights": weights}
     missing = []
     for this in runs:
         for number, fold in enumerate(divided.folds):
             folder = results.fold_dir(*place, this.model, number)
-            common = {"paper": card.key, "protocol": protocol, "weights": weights}
             configuration = common | _configuration(profile, this, divided.cells, fold)
             if not results.is_done(folder, configuration):
                 missing.append((this, folder, configuration, number))

@@ -159,5 +159,5 @@ def run(card, profile_name, protocol, runs=None, results_dir=None):
         cells = load_cells(profile, dataset, phases)
         divided = divide(cells, profile, dataset, protocol, augmentation)
         for _, same_features in itertools.groupby(same_images, lambda this: this.backbone):
-            feature_folds.make_missing(card, profile, protocol, list(same_features), divided, place)
+            feature_folds.make_missing(profile, list(same_features), divided, place)
     return [results.fold_dir(*place, this.model, 0).parent for this in runs]

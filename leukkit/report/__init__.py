@@ -1,9 +1,9 @@
 """Published | reproduced | leak-free: the printed numbers beside what came out here."""
 
 from leukkit import profiles, reproduction, results
+from leukkit.predictions import groups
 from leukkit.report import networks
 from leukkit.report.feature_scores import compare, measure
-from leukkit.predictions import groups
 from leukkit.report.sides import SIDES, text_table
 from leukkit.report.tables import (
     SPLITS,

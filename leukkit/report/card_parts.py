@@ -3,10 +3,9 @@
 import pandas as pd
 
 from leukkit import metrics, results
-from leukkit.predictions import check_predictions
+from leukkit.predictions import check_predictions, groups
 from leukkit.report import run_facts
 from leukkit.report.markdown import bullets, escape, table
-from leukkit.predictions import groups
 from leukkit.report.sides import with_interval
 
 LEAKS = {

@@ -6,8 +6,7 @@ import numpy as np
 import pandas as pd
 
 from leukkit import locations, metrics, network_runs, profiles, results
-from leukkit.predictions import check_predictions, class_codes, class_probabilities
-from leukkit.predictions import groups
+from leukkit.predictions import check_predictions, class_codes, class_probabilities, groups
 
 KEYS = network_runs.KEYS
 TABLES = {

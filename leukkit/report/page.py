@@ -15,6 +15,8 @@ from leukkit.report import charts, figures, notebooks, overview, page_rows, page
 from leukkit.writing import replace_when_done
 
 COMPARISON = "comparison.csv"  # the frame of `overview.cells`
+# Further readings of a published protocol: shown beside the first, without a column of their own.
+OTHERS = [side for side in overview.SIDES.values() if side not in report.SIDES.values()]
 LISTING = "files.txt"  # what the last build wrote: the next one removes what it no longer writes
 
 
@@ -69,7 +71,6 @@ def gather(cells, results_dir, figures_dir, pages, draws=2000):
     cards = {key: papers.load(key) for key in papers.KEYS}
     names = {key: name_of(card) for key, card in cards.items()}
     sides = list(report.SIDES.values())
-    others = [name.removesuffix(" status") for name in cells if name.endswith(" status")]
     runs = page_rows.runs(made, names)
     run_ids = {run["run"]: run["id"] for run in runs}
     profiles = list(dict.fromkeys(cells["profile"]))
@@ -82,9 +83,7 @@ def gather(cells, results_dir, figures_dir, pages, draws=2000):
         "setting": page_rows.setting(made),
         "profiles": profiles,
         "notebooks": pages,
-        "rows": page_rows.comparison(
-            cells, run_ids, names, sides, [side for side in others if side not in sides]
-        ),
+        "rows": page_rows.comparison(cells, run_ids, names, sides, OTHERS),
         "papers": [
             _paper(
                 card,
@@ -155,8 +154,8 @@ def _counts(cells, names):
         row["name"] = names.get(row["paper"], "")
         row["others"] = [
             {"name": side, "count": row[side]}
-            for side in overview.SIDES.values()
-            if side not in report.SIDES.values() and row["name"] and pd.notna(row[side])
+            for side in OTHERS
+            if row["name"] and pd.notna(row[side])
         ]
     real = overview.counts(cells[cells["profile"] != "sample"]).to_dict("records")[-1]
     return {

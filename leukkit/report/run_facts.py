@@ -7,8 +7,8 @@ import re
 import pandas as pd
 
 from leukkit import results
-from leukkit.report.names import NAMES, PACKAGES, used
 from leukkit.predictions import groups
+from leukkit.report.names import NAMES, PACKAGES, used
 
 LEAKS = ("patient", "identity", "source_image", "bytes", "original")
 TYPES = {

@@ -239,7 +239,7 @@ def test_identities_are_the_connected_components(pairs):
 def test_persons_that_a_reader_joins_bring_their_linked_patients_along():
     cells = pd.DataFrame({"patient": ["H2", "H4", "H7", "H10", "1", pd.NA]}, dtype="string")
     cells["identity"] = link_identities(cells["patient"], ["a", "a", "b", "c", "d", "e"])
-    before = cells.astype("string").copy()
+    before = cells.astype("string")
     cells.attrs["dataset"] = "cnmc-2019"
     joined = datasets.join_identities(cells, [["H7", "H2"], ["H4", "H10"]])
     assert joined["identity"].fillna("").tolist() == [*["H2+H4+H7+H10"] * 4, "1", ""]

@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 
 from leukkit import classifiers, cli, datasets, metrics, papers, results
-from leukkit.kept_models import classifier_files
 from leukkit.datasets.official import FACTS
+from leukkit.kept_models import classifier_files
 from leukkit.report import data_cards, markdown, result_cards
 
 FOUR = ("benign", "early", "pre", "pro")

@@ -109,7 +109,7 @@ def test_html_of_a_card_is_escaped():
     rendered = page.render(
         {
             "comparison": page.COMPARISON,
-        "version": "1",
+            "version": "1",
             "colors": {},
             "other_profiles": [],
             "counts": {
