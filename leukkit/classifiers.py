@@ -37,7 +37,7 @@ def grid_search_svm(
         gamma: Kernel coefficients.
         kernels: ``"rbf"``, ``"poly"`` (degree 3) or both.
         folds: Number of stratified folds, or a list of (train, test) positions, for example whole
-            identities on one side.
+            subjects on one side.
         scale: Standardize each feature, by the training part of each fold.
         class_weight: As in ``sklearn.svm.SVC``: None, ``"balanced"`` or a dict.
         threads: Fits that run side by side.

@@ -96,7 +96,7 @@ def honest(options):
     measured, methods = honest.measure(options.profile), honest.methods(options.profile)
     pd.set_option("display.max_columns", None, "display.width", None, "display.max_rows", None)
     for protocol, reason in reasons.items():
-        print(f"\n{protocol}: {reason or 'intervals (95%) over persons'}")
+        print(f"\n{protocol}: {reason or 'intervals (95%) over subjects'}")
         if not reason:
             print(honest.leaderboard(measured, protocol, methods).to_string())
     print("\nOther people's results, on their own splits:")
@@ -134,7 +134,7 @@ def check(options):
     problems = datasets.check(cells, near_duplicates=pairs)
     print(
         f"{options.name}: {len(cells)} images, {cells['patient'].nunique()} patients, "
-        f"{cells['identity'].nunique()} identities; {len(problems)} findings"
+        f"{cells['subject'].nunique()} subjects; {len(problems)} findings"
     )
     if len(problems):
         print(problems["kind"].value_counts().to_string())

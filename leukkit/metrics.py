@@ -93,12 +93,12 @@ def scores(predictions, positive=None):
     return pd.Series(values, dtype=float)[list(NAMES)]
 
 
-def bootstrap(predictions, by="identity", draws=2000, seed=0, level=0.95, positive=None):
-    """Give each score an interval by drawing whole identities again, with replacement.
+def bootstrap(predictions, by="subject", draws=2000, seed=0, level=0.95, positive=None):
+    """Give each score an interval by drawing whole subjects again, with replacement.
 
-    The cells of a person are alike, so an interval that draws single cells is too narrow. The
+    The cells of a subject are alike, so an interval that draws single cells is too narrow. The
     intervals (percentiles of the draws) say how the scores of these trained models vary with
-    the persons tested, not how they vary with the persons trained on. Where every draw gives the
+    the subjects tested, not how they vary with the subjects trained on. Where every draw gives the
     same value (no image wrong, or one class predicted), the interval has no width: the images at
     hand cannot tell more, which is no certainty.
 
@@ -113,7 +113,7 @@ def bootstrap(predictions, by="identity", draws=2000, seed=0, level=0.95, positi
     Returns:
         A frame indexed by score with ``point`` (as `scores`), ``low``, ``high``, ``draws`` (those
         in which the score was defined; the others are left out) and ``clusters`` (number of
-        identities).
+        subjects).
 
     Raises:
         ValueError: As `scores`; or ``by`` has missing values or fewer than two different ones.
@@ -147,28 +147,28 @@ def bootstrap(predictions, by="identity", draws=2000, seed=0, level=0.95, positi
 
 
 def patient_vote(predictions):
-    """Let the cells of each identity vote on its class.
+    """Let the cells of each subject vote on its class.
 
     Args:
         predictions: See `leukkit.predictions`.
 
     Returns:
-        A frame of predictions with one row per identity (``image_id`` is the identity, too) and
+        A frame of predictions with one row per subject (``image_id`` is the subject, too) and
         its number of ``cells``. ``prob_<class>`` is the share of the cells whose predicted class
         it is. The mean probability of the cells decides between equal shares: it is mixed in
         with a weight of 1e-9.
 
     Raises:
-        ValueError: As `check_predictions`; or an identity is missing or has two labels.
+        ValueError: As `check_predictions`; or a subject is missing or has two labels.
     """
     classes = check_predictions(predictions)
-    clusters, number = cluster_codes(predictions, "identity")
+    clusters, number = cluster_codes(predictions, "subject")
     labels = predictions.groupby(clusters)["label"].nunique()
     if (labels > 1).any():
-        name = predictions["identity"].iloc[np.argmax(clusters == labels.idxmax())]
+        name = predictions["subject"].iloc[np.argmax(clusters == labels.idxmax())]
         raise ValueError(
-            f"identity {name!r} has cells of {labels.max()} classes: one person cannot be voted "
-            "into one class. Check the labels, or the identities, of this data set"
+            f"subject {name!r} has cells of {labels.max()} classes: one subject cannot be voted "
+            "into one class. Check the labels, or the subjects, of this data set"
         )
     _, predicted = class_codes(predictions, classes)
     votes, means = np.zeros((2, number, len(classes)))
@@ -178,8 +178,8 @@ def patient_vote(predictions):
     means /= means.sum(axis=1, keepdims=True)
     shares = np.minimum(1, (1 - 1e-9) * votes / cells + 1e-9 * means)  # rounding must not pass 1
     first = predictions.iloc[np.unique(clusters, return_index=True)[1]].reset_index(drop=True)
-    frame = first[["identity", "label"]].assign(cells=cells[:, 0].astype(int))
-    frame.insert(0, "image_id", first["identity"])
+    frame = first[["subject", "label"]].assign(cells=cells[:, 0].astype(int))
+    frame.insert(0, "image_id", first["subject"])
     return frame.assign(**{f"prob_{name}": shares[:, code] for code, name in enumerate(classes)})
 
 

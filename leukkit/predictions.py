@@ -1,6 +1,6 @@
 """The frame that every score is computed from.
 
-``predictions`` has one row per test image: ``image_id``, ``identity``, ``label`` and one column
+``predictions`` has one row per test image: ``image_id``, ``subject``, ``label`` and one column
 ``prob_<class>`` per class, in the order of the classes. The predicted class is the one with the
 highest probability (the first of equal ones).
 """
@@ -24,10 +24,10 @@ def check_predictions(predictions):
             first image concerned.
     """
     classes = tuple(name.removeprefix("prob_") for name in predictions if name[:5] == "prob_")
-    lacking = [name for name in ("image_id", "identity", "label") if name not in predictions]
+    lacking = [name for name in ("image_id", "subject", "label") if name not in predictions]
     if lacking or len(classes) < 2:
         raise ValueError(
-            "predictions need the columns image_id, identity, label and prob_<class> for at least "
+            "predictions need the columns image_id, subject, label and prob_<class> for at least "
             f"two classes; found: {', '.join(map(str, predictions.columns))}"
         )
     if len(predictions) == 0:
@@ -55,11 +55,11 @@ def prediction_frame(cells, probabilities, classes):
     """Return the frame of predictions of some images: who they are, and what was said of them.
 
     Args:
-        cells: Frame with ``image_id, identity, label``.
+        cells: Frame with ``image_id, subject, label``.
         probabilities: (images, classes).
         classes: Class names, in the order of the columns.
     """
-    table = cells[["image_id", "identity", "label"]].reset_index(drop=True)
+    table = cells[["image_id", "subject", "label"]].reset_index(drop=True)
     return table.join(pd.DataFrame(probabilities, columns=[f"prob_{name}" for name in classes]))
 
 
@@ -67,16 +67,16 @@ def groups(predictions):
     """Return what intervals are drawn over, and its name.
 
     Args:
-        predictions: Frame with ``image_id`` and ``identity``.
+        predictions: Frame with ``image_id`` and ``subject``.
 
     Returns:
-        A column of group names, and ``"identities"``; ``"block proxies"`` where blocks of neighbors
-        stand in for persons; or ``"original images"`` where no patient is known: then an augmented
+        A column of group names, and ``"subjects"``; ``"block proxies"`` where blocks of neighbors
+        stand in for subjects; or ``"original images"`` where no patient is known: then an augmented
         copy still counts with its original.
     """
-    if predictions["identity"].notna().all():
-        is_proxy = predictions["identity"].str.startswith("proxy:").all()
-        return predictions["identity"], "block proxies" if is_proxy else "identities"
+    if predictions["subject"].notna().all():
+        is_proxy = predictions["subject"].str.startswith("proxy:").all()
+        return predictions["subject"], "block proxies" if is_proxy else "subjects"
     return predictions["image_id"].str.partition("#")[0], "original images"
 
 
@@ -107,8 +107,8 @@ def cluster_codes(predictions, by):
     missing = int(predictions[by].isna().sum())
     if missing:
         raise ValueError(
-            f"{missing} of {len(predictions)} predictions have no {by}. Score known persons only, "
-            "or pass by='image_id', which treats the cells of one person as independent: the "
+            f"{missing} of {len(predictions)} predictions have no {by}. Score known subjects only, "
+            "or pass by='image_id', which treats the cells of one subject as independent: the "
             "intervals are then too narrow"
         )
     codes, names = pd.factorize(predictions[by])

@@ -8,7 +8,7 @@ from leukkit import splits
 SPLIT_KEYS = {
     "holdout": (("test",), ("by", "missing")),
     "stratified": (("folds",), ()),
-    "identity": (("folds",), ("by", "missing", "embargo")),
+    "subject": (("folds",), ("by", "missing", "embargo")),
     "counts": (("test_counts",), ()),
     "official": ((), ()),
 }
@@ -78,8 +78,8 @@ def split(cells, table, seed):
         return splits.holdout(cells, table["test"], **common, **options)
     if kind == "stratified":
         return splits.stratified_kfold(cells, table["folds"], **common)
-    if kind == "identity":
-        return splits.identity_kfold(cells, table["folds"], **common, **options)
+    if kind == "subject":
+        return splits.subject_kfold(cells, table["folds"], **common, **options)
     if kind == "official":
         return [_by_phase(cells, **common)]
     if validation:
@@ -90,9 +90,9 @@ def split(cells, table, seed):
 def _by_phase(cells, validation, seed):
     """Train on the training phase, test on the preliminary one, as the challenge did.
 
-    A person who is in both phases, which an identical file gives away, is tested and not trained
-    on: the training images of that person are in no part of the fold. Validation images are whole
-    persons, a share of what is left of the training phase.
+    A subject who is in both phases, which an identical file gives away, is tested and not trained
+    on: the training images of that subject are in no part of the fold. Validation images are whole
+    subjects, a share of what is left of the training phase.
     """
     phase = cells["split"].astype(object).where(cells["split"].notna(), "training").to_numpy()
     if "preliminary" not in phase:
@@ -100,18 +100,18 @@ def _by_phase(cells, validation, seed):
             f"{cells.attrs.get('dataset', 'these images')}: none of the {len(cells)} images is of "
             "the preliminary phase (column split), so nothing can be tested on it. C-NMC 2019 has "
             "it in C-NMC_test_prelim_phase_data: get that part (leukkit data fetch cnmc-2019), or "
-            'use split = "identity"'
+            'use split = "subject"'
         )
     test = np.flatnonzero(phase == "preliminary")
     train = np.flatnonzero(phase == "training")
-    for column in ("identity", "sha256"):
+    for column in ("subject", "sha256"):
         tested = cells[column].iloc[test].dropna()
         train = train[~cells[column].iloc[train].isin(tested).to_numpy()]
     if not validation:
         return splits.Fold(train, np.array([], dtype=np.int64), test)
     part = cells.iloc[train].reset_index(drop=True)
     part.attrs = cells.attrs
-    inner = splits.holdout(part, test=validation, seed=seed, by="identity")[0]
+    inner = splits.holdout(part, test=validation, seed=seed, by="subject")[0]
     return splits.Fold(train[inner.train], train[inner.test], test)
 
 

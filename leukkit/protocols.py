@@ -49,8 +49,8 @@ def published(cells, counts=None, *, test=0.2, seed=0, tuning_folds=5):
 
 
 def leak_free(cells, counts=None, **options):
-    """Keep whole identities on one side, and augmentation inside training: see `grouped`."""
-    return grouped("leak-free", cells, counts, by="identity", **options)
+    """Keep whole subjects on one side, and augmentation inside training: see `grouped`."""
+    return grouped("leak-free", cells, counts, by="subject", **options)
 
 
 def image_level(cells, counts=None, **options):
@@ -84,7 +84,7 @@ def grouped(name, cells, counts=None, *, by, folds=5, seed=0, tuning_folds=5, mi
     def split(some_cells, number):
         if by is None:
             return splits.stratified_kfold(some_cells, folds=number, seed=seed)
-        return splits.identity_kfold(some_cells, folds=number, seed=seed, by=by, missing=missing)
+        return splits.subject_kfold(some_cells, folds=number, seed=seed, by=by, missing=missing)
 
     outer = split(cells, folds)
     if not counts:
@@ -129,15 +129,15 @@ def divide(cells, table, seed=0, name="", tuning_folds=0):
         table: Dict with these keys, all but ``split`` optional where they do not apply:
 
             * ``split``: ``"holdout"`` (once), ``"stratified"`` (folds of single images),
-              ``"identity"`` (folds of whole groups), ``"counts"`` (once, exactly
+              ``"subject"`` (folds of whole groups), ``"counts"`` (once, exactly
               ``test_counts`` images of each class for the test, single images) or ``"official"``
-              (once: train on the training phase, test on the preliminary phase; persons in both
-              are tested only, and validation is whole persons, a share of the training phase).
+              (once: train on the training phase, test on the preliminary phase; subjects in both
+              are tested only, and validation is whole subjects, a share of the training phase).
             * ``test``: Share of all images for the test (holdout).
             * ``validation``: Share of all images for validation; or ``"test"``: the test part is
               watched during training, too, as some papers do.
             * ``folds``: Number of folds. ``by``, ``missing``, ``embargo``: as in
-              `splits.identity_kfold`; a holdout takes the first two as well.
+              `splits.subject_kfold`; a holdout takes the first two as well.
             * ``augment``: ``"before"`` copies images of the whole set and then splits, so that
               copies of one original fall on both sides. ``"after"`` copies training images only.
             * ``copies``: ``{counts = {...}}`` images per class after augmentation of the whole set
@@ -145,7 +145,7 @@ def divide(cells, table, seed=0, name="", tuning_folds=0):
               class has, or ``{each = 10}`` ten copies of each original.
         seed: Draws the split and the copies.
         name: The protocol's name.
-        tuning_folds: Folds of whole identities within each training part, for a grid search.
+        tuning_folds: Folds of whole subjects within each training part, for a grid search.
             0 for none: networks choose on ``fold.validation``.
 
     Returns:
@@ -178,7 +178,7 @@ def divide(cells, table, seed=0, name="", tuning_folds=0):
     if tuning_folds:
 
         def split(part, number):
-            return splits.identity_kfold(part, folds=number, seed=seed)
+            return splits.subject_kfold(part, folds=number, seed=seed)
 
         tuning = _tuning(originals, outer, split, tuning_folds, *copied)
     return Protocol(name, cells, folds, tuning)

@@ -108,7 +108,7 @@ def divide(cells, profile, dataset, protocol, augmentation):
     common = {"seed": profile["seed"], "tuning_folds": profile["grid_folds"]}
     if protocol == "published":
         return protocols.published(cells, counts, test=profile["test_share"], **common)
-    missing = {"missing": profile["unknown_identity"]} if protocol == "leak-free" else {}
+    missing = {"missing": profile["unknown_subject"]} if protocol == "leak-free" else {}
     make = PROTOCOLS[protocol]
     return make(cells, counts, folds=profile["folds"], **common, **missing)
 

@@ -22,7 +22,7 @@ from leukkit.writing import replace_when_done
 VERSIONED = ("tensorflow", "keras", "numpy", "scikit-learn", "xgboost", "opencv-python-headless")
 
 
-FORMAT = 2  # of fold.json; 1 had neither the number of folds nor commit, hardware and leakage
+FORMAT = 3  # of fold.json; up to 2 the column `subject` was called `identity`
 REQUIRED = ("configuration", "configuration_hash", "folds", "seed", "seconds", "finished")
 OF_ONE_FOLD = ("training", "test", "images", "members")  # where the folds of a run may differ
 
@@ -53,9 +53,7 @@ def digest(value):
 
 def cells_digest(cells, positions):
     """Return the SHA-256 (hex) of what a fold sees of the cells at ``positions``."""
-    columns = [
-        name for name in ("image_id", "label", "sha256", "identity", "copy") if name in cells
-    ]
+    columns = [name for name in ("image_id", "label", "sha256", "subject", "copy") if name in cells]
     rows = cells.iloc[positions][columns].astype("string").fillna("")
     return hashlib.sha256(rows.to_csv(index=False).encode()).hexdigest()
 
@@ -100,7 +98,7 @@ def write_fold(
     Args:
         folder: The fold's folder; made if missing.
         configuration: As in `is_done`.
-        predictions: Frame with ``image_id, identity, label, prob_<class>…`` of the test images.
+        predictions: Frame with ``image_id, subject, label, prob_<class>…`` of the test images.
         folds: Number of folds of the whole run.
         seed: The run's seed.
         seconds: Wall-clock time of the fold.
@@ -180,7 +178,7 @@ def read_fold(folder, name="predictions"):
             outside 0..1; names the file and the image.
     """
     path = pathlib.Path(folder) / f"{name}.csv"
-    text = {"image_id": "string", "identity": "string", "label": "string"}
+    text = {"image_id": "string", "subject": "string", "label": "string"}
     table = pd.read_csv(path, dtype=text)
     if name.endswith("predictions"):
         try:
@@ -213,9 +211,9 @@ def read_record(folder):
     found = record.get("format", 1)
     if found != FORMAT:
         raise ResultsError(
-            f"{path} was written in format {found}, and this version of leukkit reads {FORMAT}. It "
-            "is kept. Choose another results folder (--results-dir or LEUKKIT_RESULTS_DIR), or "
-            "delete this one and run again"
+            f"{path} was written in format {found}, and this version of leukkit reads {FORMAT}, in "
+            "which a subject is no longer called identity. It is kept. Choose another results "
+            "folder (--results-dir or LEUKKIT_RESULTS_DIR), or delete this one and run again"
         )
     if lacking := sorted(set(REQUIRED) - record.keys()):
         raise ResultsError(

@@ -16,7 +16,7 @@ from leukkit.predictions import groups, prediction_frame
 
 SHORTCUTS = ("image border", "mean color", "mask area", "file size")
 ALL = "all of these"
-SPLITS = ("by image", "by identity")
+SPLITS = ("by image", "by subject")
 QUANTITIES = ("auc", "balanced_accuracy")
 BORDER = 1 / 32  # width of the outer ring, of the image's height or width
 RARE = 0.05  # share of images: a shortcut that varies in fewer is said to
@@ -74,15 +74,15 @@ def features(cells, threads=2):
 
 
 def check(cells, folds=5, seed=0, draws=2000, missing="error", seen=None):
-    """Score what each shortcut tells about the class, by image and by identity.
+    """Score what each shortcut tells about the class, by image and by subject.
 
     Args:
         cells: The cells frame, originals only; two classes or more.
         folds: Number of folds; every image is tested once.
         seed: Of the splits and of the random forest.
         draws: Bootstrap draws of the intervals.
-        missing: As in `splits.identity_kfold`: ``"image"`` for data without patients, where the
-            split by identity then only keeps identical files together.
+        missing: As in `splits.subject_kfold`: ``"image"`` for data without patients, where the
+            split by subject then only keeps identical files together.
         seen: The frame of `features`, if it was computed before.
 
     Returns:
@@ -94,12 +94,12 @@ def check(cells, folds=5, seed=0, draws=2000, missing="error", seen=None):
         groups_are``: what the intervals are drawn over.
 
     Raises:
-        ValueError: As the splits, for example identities missing and ``missing="error"``.
+        ValueError: As the splits, for example subjects missing and ``missing="error"``.
     """
     seen = features(cells) if seen is None else seen
     divided = {
         "by image": splits.stratified_kfold(cells, folds, seed=seed),
-        "by identity": splits.identity_kfold(cells, folds, seed=seed, missing=missing),
+        "by subject": splits.subject_kfold(cells, folds, seed=seed, missing=missing),
     }
     sees = {
         "image border": f"outer {BORDER:.1%} of each side",

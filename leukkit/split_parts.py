@@ -71,7 +71,7 @@ def group_codes(cells, by, missing):
         raise ValueError(
             f"{dataset_name(cells)}: {int(absent.sum())} of {len(cells)} images have no {column}, "
             "so they cannot be kept on one side. Split by a column that is known (by=...), leave "
-            "these images out, or pass missing='image' to keep each on its own: the same person "
+            "these images out, or pass missing='image' to keep each on its own: the same subject "
             "may then be on both sides, and no measure of leakage can show it"
         )
     return pd.factorize(names, sort=True)[0]

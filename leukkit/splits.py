@@ -19,10 +19,10 @@ from leukkit.split_parts import (
 __all__ = [
     "Fold",
     "holdout",
-    "identity_kfold",
     "leakage",
     "leakage_shares",
     "stratified_kfold",
+    "subject_kfold",
 ]
 
 
@@ -34,9 +34,9 @@ def holdout(cells, test=0.2, validation=0.0, seed=0, by=None, missing="error"):
         test: Share of all images for the test, between 0 and 1.
         validation: Share of all images for validation, from 0; the rest is for training.
         seed: What the draw depends on.
-        by: None draws single images, as the papers do. ``"identity"``, ``"patient"``,
+        by: None draws single images, as the papers do. ``"subject"``, ``"patient"``,
             ``"source_image"`` or another column keeps the images of one value together.
-        missing: As in `identity_kfold`.
+        missing: As in `subject_kfold`.
 
     Returns:
         A list of one `Fold`.
@@ -88,21 +88,19 @@ def stratified_kfold(cells, folds=7, validation=0.0, seed=0):
     ]
 
 
-def identity_kfold(
-    cells, folds=5, validation=0.0, seed=0, by="identity", missing="error", embargo=0
-):
-    """Split whole identities into folds, with nearly the same share of each class.
+def subject_kfold(cells, folds=5, validation=0.0, seed=0, by="subject", missing="error", embargo=0):
+    """Split whole subjects into folds, with nearly the same share of each class.
 
-    Large identities are placed first; the seed decides between those with equally many images.
-    So two seeds can give the same folds where all identities differ in size.
+    Large subjects are placed first; the seed decides between those with equally many images.
+    So two seeds can give the same folds where all subjects differ in size.
 
     Args:
         cells: The ``cells`` frame.
         folds: Number of folds; every image is tested in exactly one.
-        validation: Share of all images for validation: whole identities of the training side.
+        validation: Share of all images for validation: whole subjects of the training side.
         seed: What the draw depends on.
         by: The column whose values stay together. ``"patient"`` leaks where the same file lies
-            under two patient ids; ``"identity"`` does not.
+            under two patient ids; ``"subject"`` does not.
         missing: ``"error"`` refuses images without a value in ``by``. ``"image"`` keeps each of
             them on its own, except that identical files and augmented copies stay together.
         embargo: Leaves out of training and validation the images of the same ``sequence`` whose
@@ -113,7 +111,7 @@ def identity_kfold(
         A list of `Fold`, one per fold. With an embargo a fold does not hold every image.
 
     Raises:
-        ValueError: Images without label or identity, one class only, fewer identities of a class
+        ValueError: Images without label or subject, one class only, fewer subjects of a class
             than folds, or an embargo without the columns ``sequence`` and ``number``.
     """
     from sklearn.model_selection import StratifiedGroupKFold
@@ -140,13 +138,13 @@ def leakage(cells, folds):
 
     Returns:
         A frame with one row per fold: ``fold``, ``test_images`` and the shares (0 to 1) of test
-        images whose ``patient``, ``identity``, ``source_image``, file (``bytes``, by SHA-256) or
+        images whose ``patient``, ``subject``, ``source_image``, file (``bytes``, by SHA-256) or
         ``original`` (the image itself or an augmented copy of it) is also in training. Images
         where the value is missing do not count; a share is NA where no test image has the value.
         Augmented copies do not count for ``bytes``: they carry the hash of a file that they are
         no longer.
     """
-    keys = {column: _column(cells, column) for column in ("patient", "identity", "source_image")}
+    keys = {column: _column(cells, column) for column in ("patient", "subject", "source_image")}
     keys["bytes"] = _column(cells, "sha256")
     if "copy" in cells:
         keys["bytes"] = keys["bytes"].where(cells["copy"] == 0)

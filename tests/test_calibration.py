@@ -9,7 +9,7 @@ from leukkit import calibration, metrics
 
 def predictions(labels, chances, classes=("healthy", "ALL")):
     names = [f"image-{number}" for number in range(len(labels))]
-    frame = pd.DataFrame({"image_id": names, "identity": names, "label": labels})
+    frame = pd.DataFrame({"image_id": names, "subject": names, "label": labels})
     return frame.assign(
         **{f"prob_{name}": np.array(chances)[:, k] for k, name in enumerate(classes)}
     )

@@ -84,7 +84,7 @@ def test_a_paper_without_a_notebook_says_so(project, capsys):
 def test_data_check_prints_the_findings_of_the_sample(capsys):
     assert cli.main(["data", "check", "sample-cells"]) == 0
     text = capsys.readouterr().out
-    assert "449 images, 24 patients, 21 identities" in text
+    assert "449 images, 24 patients, 21 subjects" in text
     assert "P15+P20" in text
 
 

@@ -16,7 +16,7 @@ def member(*probabilities, images=("a", "b", "c"), labels=LABELS):
     return pd.DataFrame(
         {
             "image_id": list(images),
-            "identity": [f"person of {image}" for image in images],
+            "subject": [f"subject of {image}" for image in images],
             "label": list(labels),
             "prob_healthy": [1 - value for value in probabilities],
             "prob_ALL": list(probabilities),

@@ -206,7 +206,7 @@ def test_another_backend_is_refused(monkeypatch):
 
 def scored(rows):
     frame = pd.DataFrame(rows, columns=["image_id", "label", "prob_healthy"])
-    return frame.assign(identity=frame["image_id"], prob_ALL=1 - frame["prob_healthy"])
+    return frame.assign(subject=frame["image_id"], prob_ALL=1 - frame["prob_healthy"])
 
 
 def test_examples_are_the_surest_right_and_wrong_cells_of_each_class():

@@ -17,20 +17,20 @@ def cells():
 
 
 def write_run(base, protocol, right, repeat=0, copies=()):
-    """Write a run of one fold: four persons with two cells each, of which some are right."""
+    """Write a run of one fold: four subjects with two cells each, of which some are right."""
     rows = []
-    for person in range(4):
-        label = "ALL" if person % 2 else "healthy"
+    for subject in range(4):
+        label = "ALL" if subject % 2 else "healthy"
         for cell in range(2):
-            probability = 0.9 if (person, cell) in right else 0.1
-            names = [f"{person}_{cell}", *(f"{person}_{cell}#1" for _ in range(cell in copies))]
-            rows += [(name, f"P{person}", label, probability) for name in names]
-    table = pd.DataFrame(rows, columns=["image_id", "identity", "label", "right"])
+            probability = 0.9 if (subject, cell) in right else 0.1
+            names = [f"{subject}_{cell}", *(f"{subject}_{cell}#1" for _ in range(cell in copies))]
+            rows += [(name, f"P{subject}", label, probability) for name in names]
+    table = pd.DataFrame(rows, columns=["image_id", "subject", "label", "right"])
     positive = table["right"].where(table["label"] == "ALL", 1 - table["right"])
     table = table.assign(prob_healthy=1 - positive, prob_ALL=positive).drop(columns="right")
     this = {"dataset": "toy", "backbone": "none", "classifier": "none", "repeat": f"r{repeat}"}
     folder = pathlib.Path(base) / "gap" / "toy" / protocol / results.run_name(this) / "fold-0"
-    shares = {"patient": 0.0, "identity": 0.5, "source_image": None, "bytes": 0.0}
+    shares = {"patient": 0.0, "subject": 0.5, "source_image": None, "bytes": 0.0}
     results.write_fold(
         folder,
         {"protocol": protocol, "run": this, "weights": "none"},
@@ -42,24 +42,24 @@ def write_run(base, protocol, right, repeat=0, copies=()):
     )
 
 
-EVERY = {(person, cell) for person in range(4) for cell in range(2)}
+EVERY = {(subject, cell) for subject in range(4) for cell in range(2)}
 
 
 @pytest.fixture
 def toy(tmp_path):
-    """A ladder that falls from 8 of 8 right cells to 6 of 8, always by the same two persons."""
+    """A ladder that falls from 8 of 8 right cells to 6 of 8, always by the same two subjects."""
     for protocol in PROTOCOLS:
-        right = EVERY if "-by-identity" not in protocol else EVERY - {(0, 0), (1, 0)}
+        right = EVERY if "-by-subject" not in protocol else EVERY - {(0, 0), (1, 0)}
         write_run(tmp_path, protocol, right, copies={1} if "before" in protocol else ())
     return tmp_path
 
 
-def test_the_difference_of_two_steps_is_drawn_over_the_same_persons(toy):
+def test_the_difference_of_two_steps_is_drawn_over_the_same_subjects(toy):
     measured = gap.measure("toy", toy, draws=500)
     last = measured[(measured["quantity"] == "accuracy") & (measured["ladder"] == "plain")].iloc[-1]
     assert last["value"] == 6 / 8
     assert last["worth"] == last["total"] == 2 / 8
-    # By hand: in a draw the loss is half the share of the persons 0 and 1 among the four drawn.
+    # By hand: in a draw the loss is half the share of the subjects 0 and 1 among the four drawn.
     times = next(intervals.cluster_draws(4, 500, 0, at_once=500))
     lost = (times[:, 0] + times[:, 1]) / 8
     expected = np.quantile(lost, [0.025, 0.975])
@@ -82,8 +82,8 @@ def test_only_the_first_step_scores_copies(toy):
 
 def test_intervals_are_those_of_a_single_run_when_there_is_one(toy):
     measured = gap.measure("toy", toy, draws=300)
-    row = measured[(measured["protocol"] == "plain-by-identity")].set_index("quantity")
-    folder = toy / "gap" / "toy" / "plain-by-identity" / "toy_none_none_r0"
+    row = measured[(measured["protocol"] == "plain-by-subject")].set_index("quantity")
+    folder = toy / "gap" / "toy" / "plain-by-subject" / "toy_none_none_r0"
     expected = metrics.bootstrap(results.read_table(folder), draws=300)
     assert row.loc["accuracy", ["low", "high"]].tolist() == pytest.approx(
         expected.loc["accuracy", ["low", "high"]].tolist()
@@ -99,12 +99,12 @@ def test_a_score_is_the_mean_over_the_repeats(toy):
     assert (row["lowest"], row["highest"], row["repeats"], row["splits"]) == (0.5, 1.0, 2, 1)
 
 
-def test_steps_of_other_persons_are_not_compared(toy):
+def test_steps_of_other_subjects_are_not_compared(toy):
     folder = toy / "gap" / "toy" / "plain-by-patient" / "toy_none_none_r0" / "fold-0"
     table = pd.read_csv(folder / "predictions.csv")
-    table["identity"] = table["identity"].replace("P0", "someone else")
+    table["subject"] = table["subject"].replace("P0", "someone else")
     table.to_csv(folder / "predictions.csv", index=False)
-    with pytest.raises(results.ResultsError, match="other persons"):
+    with pytest.raises(results.ResultsError, match="other subjects"):
         gap.measure("toy", toy, draws=50)
 
 
@@ -122,8 +122,8 @@ def test_nothing_run_is_an_empty_frame(tmp_path):
 def test_the_table_says_unknown_shares_with_nothing(toy):
     text = gap.steps(gap.measure("toy", toy, draws=50), "accuracy").reset_index()
     assert text["worth"].tolist()[-2:] == ["0.250 (0.000 to 0.500)"] * 2
-    assert text["closed here"].iloc[-2] == "same person, other id"
-    assert set(text["person in training"]) == {"50.0%", ""}
+    assert text["closed here"].iloc[-2] == "same subject, other id"
+    assert set(text["subject in training"]) == {"50.0%", ""}
     assert set(text["source image in training"]) == {""}
 
 
@@ -150,11 +150,11 @@ def test_each_step_closes_the_leak_that_it_names(cells):
     assert shares.loc["copies-before-by-image", "original"] > 0.2
     assert (shares.drop(index="copies-before-by-image")["original"].fillna(0) == 0).all()
     for kind in ("copies-after", "plain"):
-        here = shares.loc[[f"{kind}-by-{by}" for by in ("source-image", "patient", "identity")]]
-        assert (shares.loc[f"{kind}-by-image", ["source_image", "identity"]] > 0.9).all()
+        here = shares.loc[[f"{kind}-by-{by}" for by in ("source-image", "patient", "subject")]]
+        assert (shares.loc[f"{kind}-by-image", ["source_image", "subject"]] > 0.9).all()
         assert (here["source_image"] == 0).all()
         assert here["patient"].gt(0).tolist() == [True, False, False]
-        assert here["identity"].gt(0).tolist() == [True, True, False]
+        assert here["subject"].gt(0).tolist() == [True, True, False]
         assert here["bytes"].gt(0).tolist() == [True, True, False]
 
 
@@ -164,14 +164,14 @@ def test_repeats_draw_other_splits_and_other_copies(cells):
     assert set(first.cells["image_id"]) != set(second.cells["image_id"])
 
 
-def test_persons_that_the_profile_joins_are_one_identity(cells):
-    first, second = cells["patient"][cells["patient"] == cells["identity"]].unique()[:2]
-    joined = gap.load_cells(PROFILE | {"same_person": [[first, second]]})
-    assert joined["identity"].nunique() == cells["identity"].nunique() - 1
+def test_subjects_that_the_profile_joins_are_one_subject(cells):
+    first, second = cells["patient"][cells["patient"] == cells["subject"]].unique()[:2]
+    joined = gap.load_cells(PROFILE | {"same_subject": [[first, second]]})
+    assert joined["subject"].nunique() == cells["subject"].nunique() - 1
     both = joined["patient"].isin([first, second])
-    assert len(set(joined["identity"][both])) == 1
-    (fold, *_) = gap.divide(joined, "plain-by-identity", PROFILE).folds
-    assert not set(joined["identity"].iloc[fold.train]) & set(joined["identity"].iloc[fold.test])
+    assert len(set(joined["subject"][both])) == 1
+    (fold, *_) = gap.divide(joined, "plain-by-subject", PROFILE).folds
+    assert not set(joined["subject"].iloc[fold.train]) & set(joined["subject"].iloc[fold.test])
 
 
 def test_a_run_goes_on_where_it_stopped(tmp_path, monkeypatch, capsys):

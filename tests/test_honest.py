@@ -97,19 +97,19 @@ def test_a_section_with_a_missing_key_is_named(monkeypatch):
 
 def test_the_protocols_of_the_sample_leak_nothing(cache_dir):
     leaks = honest.leakage("sample")
-    assert list(leaks.index) == ["identity", "official"]
-    assert (leaks[["patient", "identity", "source_image", "bytes"]] == 0).all().all()
-    assert leaks["test images"].to_dict() == {"identity": 449, "official": 131}
+    assert list(leaks.index) == ["subject", "official"]
+    assert (leaks[["patient", "subject", "source_image", "bytes"]] == 0).all().all()
+    assert leaks["test images"].to_dict() == {"subject": 449, "official": 131}
     official = honest.divide("sample", "official")
     phase = official.cells["split"]
     (fold,) = official.folds
     assert (phase.iloc[fold.test] == "preliminary").all()
     assert (phase.iloc[np.concatenate([fold.train, fold.validation])] == "training").all()
     parts = honest.parts("sample")
-    assert parts.loc["identity"].xs("test", level="part")["images"].sum() == 449
+    assert parts.loc["subject"].xs("test", level="part")["images"].sum() == 449
     assert parts.loc[("official", 0, "test")].to_dict() == {
         "images": 131,
-        "persons": 10,
+        "subjects": 10,
         "ALL": 73,
         "healthy": 58,
     }
@@ -118,9 +118,9 @@ def test_the_protocols_of_the_sample_leak_nothing(cache_dir):
 def test_images_without_a_preliminary_phase_say_so(cache_dir, monkeypatch):
     plain = {**SAMPLE, "datasets": {"cnmc-2019": "sample-cells"}}
     monkeypatch.setattr(honest, "load", lambda name: plain)
-    assert honest.problem("sample", "identity") == ""
+    assert honest.problem("sample", "subject") == ""
     assert "preliminary phase" in honest.problem("sample", "official")
-    assert list(honest.leakage("sample").index) == ["identity"]
+    assert list(honest.leakage("sample").index) == ["subject"]
     with pytest.raises(honest.NoPhaseError, match="sample-cells: none of the 449 images"):
         honest.run("sample", "official")
 
@@ -135,7 +135,7 @@ bootstrap_draws = 50
 models_kept = []
 networks = {}
 [protocols]
-identity = { split = "identity", folds = 2, validation = 0.15 }
+subject = { split = "subject", folds = 2, validation = 0.15 }
 official = { split = "official", validation = 0.15 }
 [features.farag2025]
 image_size = 32
@@ -157,19 +157,19 @@ runs = [
 def test_a_profile_of_your_own_runs_under_both_protocols(tmp_path, cache_dir):
     profile = tmp_path / "mine.toml"
     profile.write_text(SMALL)
-    for protocol, folds in (("identity", 2), ("official", 1)):
+    for protocol, folds in (("subject", 2), ("official", 1)):
         (folder,) = honest.run(str(profile), protocol, tmp_path)
         assert folder == (tmp_path / "honest" / "mine" / protocol / "cnmc-2019_densenet201_svm")
         records = results.read_records(folder)
         assert len(records) == folds
         for record in records:
-            assert record["leakage"]["identity"] == record["leakage"]["bytes"] == 0
+            assert record["leakage"]["subject"] == record["leakage"]["bytes"] == 0
     timed = honest.time_methods(str(profile), tmp_path)
     assert list(timed["method"]) == ["mobilenet-0.25 + svm"]
     assert (timed["images"] == 32).all() and timed["seconds"].between(0, 5).all()
     measured = honest.measure("mine", tmp_path, draws=50)  # from the results alone
     images = measured.groupby("protocol")["images"].max().to_dict()
-    assert images == {"identity": 449, "official": 131}
+    assert images == {"subject": 449, "official": 131}
     assert honest.leaderboard(measured, "official")["per image"].str.fullmatch(r"0\.\d{3} s").all()
     predictions = honest.read("mine", "official", tmp_path)["farag2025", "mobilenet-0.25 + svm"]
     accuracy = measured.set_index(["protocol", "quantity"]).loc[("official", "accuracy"), "value"]
@@ -182,19 +182,19 @@ def test_a_profile_of_your_own_runs_under_both_protocols(tmp_path, cache_dir):
 def predictions(people=8, cells=5, sureness=0.8, wrong=()):
     """Return predictions of two classes; all cells of the people in ``wrong`` are mistaken."""
     rows = []
-    for person in range(people):
-        label = ("healthy", "ALL")[person % 2]
+    for subject in range(people):
+        label = ("healthy", "ALL")[subject % 2]
         for cell in range(cells):
-            right = person not in wrong and (cell or person)  # one cell of person 0 is mistaken
+            right = subject not in wrong and (cell or subject)  # one cell of subject 0 is mistaken
             sick = sureness if (label == "ALL") == bool(right) else 1 - sureness
             rows.append(
-                {"image_id": f"{person}-{cell}", "identity": f"P{person}", "label": label}
+                {"image_id": f"{subject}-{cell}", "subject": f"P{subject}", "label": label}
                 | {"prob_healthy": 1 - sick, "prob_ALL": sick}
             )
     return pd.DataFrame(rows)
 
 
-def write(folder, run, frame, *, protocol="identity", folds=1, fold=0, **configuration):
+def write(folder, run, frame, *, protocol="subject", folds=1, fold=0, **configuration):
     name = results.run_name(run)
     place = results.fold_dir(folder, "honest", "sample", protocol, name, fold)
     facts = {"run": run, **configuration}
@@ -214,7 +214,7 @@ def results_dir(tmp_path):
     svm = {"dataset": "cnmc-2019", "backbone": "densenet201", "classifier": "svm"}
     write(tmp_path, svm, good, backbone="mobilenet-0.25")
     for fold in range(2):
-        part = good[good["identity"].isin([f"P{4 * fold + n}" for n in range(4)])]
+        part = good[good["subject"].isin([f"P{4 * fold + n}" for n in range(4)])]
         run = network("sultana", "vgg19", "frozen-features")
         write(tmp_path, run, part, folds=2, fold=fold, recipe={"network": "vgg19"})
     member = {"dataset": "cnmc-2019", "model": "xception", "variant": "member"}
@@ -226,7 +226,7 @@ def results_dir(tmp_path):
 
 def test_measured_values_are_those_of_the_kit(results_dir):
     measured = honest.measure("sample", results_dir, draws=200)
-    here = measured[(measured["method"] == "resnet18") & (measured["protocol"] == "identity")]
+    here = measured[(measured["method"] == "resnet18") & (measured["protocol"] == "subject")]
     here = here.set_index("quantity")
     frame = predictions(wrong=(1, 2))
     drawn = metrics.bootstrap(frame, draws=200)
@@ -236,7 +236,7 @@ def test_measured_values_are_those_of_the_kit(results_dir):
     assert here.loc["patient_vote", "value"] == 6 / 8
     error = calibration.expected_calibration_error(frame)
     assert here.loc["calibration_error", "value"] == pytest.approx(error)
-    assert (here["images"] == 40).all() and (here["identities"] == 8).all()
+    assert (here["images"] == 40).all() and (here["subjects"] == 8).all()
 
 
 def test_methods_are_named_by_what_was_used_and_members_are_none(results_dir):
@@ -248,18 +248,18 @@ def test_methods_are_named_by_what_was_used_and_members_are_none(results_dir):
         ("sultana", "dex"),
     }
     folds = measured.set_index(["method", "protocol"])["folds"]
-    assert set(folds["vgg19 (frozen-features)", "identity"]) == {2}
+    assert set(folds["vgg19 (frozen-features)", "subject"]) == {2}
 
 
 def test_nothing_run_is_an_empty_frame(tmp_path):
     measured = honest.measure("sample", tmp_path)
     assert len(measured) == 0
-    table = honest.leaderboard(measured, "identity", honest.methods("sample"))
+    table = honest.leaderboard(measured, "subject", honest.methods("sample"))
     assert set(table["weighted F1"]) == {"not run", "not in this profile"}
 
 
 def test_the_interval_of_the_vote_is_clopper_and_pearsons():
-    # 26 of 28: Prellberg & Kramer's persons. Limits from the beta distribution.
+    # 26 of 28: Prellberg & Kramer's subjects. Limits from the beta distribution.
     from scipy.stats import beta
 
     frame = predictions(people=28, wrong=(1, 2))
@@ -269,25 +269,25 @@ def test_the_interval_of_the_vote_is_clopper_and_pearsons():
     assert high == pytest.approx(beta.ppf(0.975, 27, 2))
 
 
-def test_a_person_all_of_whose_cells_are_sure_has_a_vote_of_at_most_one():
+def test_a_subject_all_of_whose_cells_are_sure_has_a_vote_of_at_most_one():
     """Rounding must not make the share of the cells' votes more than 1."""
     votes = metrics.patient_vote(predictions(people=40, cells=3, sureness=1.0))
     assert votes[["prob_healthy", "prob_ALL"]].to_numpy().max() <= 1
     assert metrics.scores(votes)["accuracy"] == 1
 
 
-def test_the_interval_of_the_calibration_error_is_that_of_drawn_persons():
+def test_the_interval_of_the_calibration_error_is_that_of_drawn_subjects():
     """The weighted sums give what scoring the drawn cells one draw at a time gives."""
     generator = np.random.default_rng(1)
     frame = predictions(people=6, cells=4)
     sick = generator.uniform(size=len(frame))
     frame = frame.assign(prob_ALL=sick, prob_healthy=1 - sick)
-    people = frame["identity"].unique()
+    people = frame["subject"].unique()
     drawn = np.random.default_rng(0).integers(0, len(people), (300, len(people)))
     errors = []
     for picks in drawn:
         parts = [
-            frame[frame["identity"] == people[pick]].assign(fold=turn)
+            frame[frame["subject"] == people[pick]].assign(fold=turn)
             for turn, pick in enumerate(picks)
         ]
         errors.append(calibration.expected_calibration_error(pd.concat(parts)))
@@ -299,11 +299,11 @@ def test_the_interval_of_the_calibration_error_is_that_of_drawn_persons():
 
 def test_the_leaderboard_ranks_by_weighted_f1_and_lists_the_rest(results_dir):
     measured = honest.measure("sample", results_dir, draws=20)
-    table = honest.leaderboard(measured, "identity", honest.methods("sample"))
+    table = honest.leaderboard(measured, "subject", honest.methods("sample"))
     ranked = table[table.index != ""]
     assert list(ranked.index) == ["1", "1", "3", "3"]
     assert set(ranked["method"][:2]) == {"mobilenet-0.25 + svm", "vgg19 (frozen-features)"}
-    assert ranked["persons right"].iloc[-1].startswith("6 of 8 (")
+    assert ranked["subjects right"].iloc[-1].startswith("6 of 8 (")
     assert set(ranked["tested on"]) == {"40 of 8"}
     assert set(table[table.index == ""]["weighted F1"]) == {"not run", "not in this profile"}
     official = honest.leaderboard(measured, "official")
@@ -311,13 +311,13 @@ def test_the_leaderboard_ranks_by_weighted_f1_and_lists_the_rest(results_dir):
 
 
 def test_seconds_are_shown_once_they_are_measured(results_dir):
-    before = honest.leaderboard(honest.measure("sample", results_dir, draws=20), "identity")
+    before = honest.leaderboard(honest.measure("sample", results_dir, draws=20), "subject")
     assert "per image" not in before
     timed = pd.DataFrame(
         [{"paper": "patel2025", "method": "resnet18", "seconds": 0.01234, "images": 32}]
     )
     timed.to_csv(scores.seconds_file("sample", results_dir), index=False)
-    after = honest.leaderboard(honest.measure("sample", results_dir, draws=20), "identity")
+    after = honest.leaderboard(honest.measure("sample", results_dir, draws=20), "subject")
     assert after.set_index("method")["per image"].to_dict() == {
         "resnet18": "0.012 s",
         "dex": "",
@@ -333,7 +333,7 @@ def test_other_peoples_results_are_labelled_as_theirs(results_dir):
     assert set(others["quantity"]) <= set(honest.QUANTITIES)
     measured = honest.measure("sample", results_dir, draws=20)
     assert set(measured["method"]).isdisjoint(others["who"])
-    axes = plots.leaderboard(measured, "identity", references=others, title="made up")
+    axes = plots.leaderboard(measured, "subject", references=others, title="made up")
     words = " ".join(text.get_text().replace("\n", " ") for text in axes.texts)
     assert "Other people's results" in words
     assert "0.925, official: training phase, tested on the preliminary phase" in words

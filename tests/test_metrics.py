@@ -8,12 +8,12 @@ from hypothesis import strategies as st
 from leukkit import intervals, metrics
 
 
-def frame(labels, probabilities, classes, identities=None):
+def frame(labels, probabilities, classes, subjects=None):
     """Return predictions; ``probabilities`` (images, classes)."""
     names = [f"image-{number}" for number in range(len(labels))]
     data = {
         "image_id": names,
-        "identity": names if identities is None else identities,
+        "subject": names if subjects is None else subjects,
         "label": labels,
     }
     probabilities = np.asarray(probabilities, dtype=float)
@@ -21,11 +21,11 @@ def frame(labels, probabilities, classes, identities=None):
     return pd.DataFrame(data)
 
 
-def binary(labels, positives, identities=None):
+def binary(labels, positives, subjects=None):
     """Return predictions of healthy and ALL from the probability of ALL."""
     positives = np.asarray(positives, dtype=float)
     names = np.where(np.asarray(labels, dtype=bool), "ALL", "healthy")
-    return frame(names, np.c_[1 - positives, positives], ["healthy", "ALL"], identities)
+    return frame(names, np.c_[1 - positives, positives], ["healthy", "ALL"], subjects)
 
 
 @st.composite
@@ -41,10 +41,10 @@ def predictions_of(draw, classes):
         )
     )
     weights = np.array(weights, dtype=float)
-    identities = draw(
+    subjects = draw(
         st.lists(st.sampled_from("pqrstuv"), min_size=len(labels), max_size=len(labels))
     )
-    return frame(labels, weights / weights.sum(axis=1, keepdims=True), classes, identities)
+    return frame(labels, weights / weights.sum(axis=1, keepdims=True), classes, subjects)
 
 
 def predicted(predictions):
@@ -174,18 +174,18 @@ def test_weighted_auc_equals_scikit_learns(predictions, seed):
 def test_bootstrap_equals_drawing_the_rows_one_by_one(classes):
     generator = np.random.default_rng(1)
     labels = generator.choice(classes, 120)
-    identities = [f"{label}{generator.integers(4)}" for label in labels]
+    subjects = [f"{label}{generator.integers(4)}" for label in labels]
     chances = generator.dirichlet(np.ones(len(classes)), 120).round(2)
     chances[:, -1] = 1 - chances[:, :-1].sum(axis=1)
-    predictions = frame(labels, np.clip(chances, 0, 1), classes, identities)
-    names = list(dict.fromkeys(identities))
+    predictions = frame(labels, np.clip(chances, 0, 1), classes, subjects)
+    names = list(dict.fromkeys(subjects))
     found = metrics.bootstrap(predictions, draws=60, seed=5)
     scored = []
     for times in np.concatenate(list(intervals.cluster_draws(len(names), 60, 5, at_once=7))):
         assert times.sum() == len(names)
         drawn = pd.concat(
             [
-                predictions[predictions["identity"] == name]
+                predictions[predictions["subject"] == name]
                 for name, count in zip(names, times, strict=True)
                 for _ in range(count)
             ]
@@ -211,7 +211,7 @@ def test_bootstrap_depends_on_the_seed_only():
 
 
 def test_draws_without_one_class_are_left_out_and_counted():
-    # Three persons: a draw of three holds no healthy one with probability (2/3)^3 = 8/27 ...
+    # Three subjects: a draw of three holds no healthy one with probability (2/3)^3 = 8/27 ...
     predictions = binary([1, 1, 1, 1, 0, 0], [0.9, 0.4, 0.8, 0.3, 0.2, 0.6], list("aabbcc"))
     found = metrics.bootstrap(predictions, draws=4000)
     # ... and no ALL patient with 1/27.
@@ -221,9 +221,9 @@ def test_draws_without_one_class_are_left_out_and_counted():
     assert found["low"].notna().all()
 
 
-def test_intervals_over_identities_cover_the_truth_and_over_images_do_not():
+def test_intervals_over_subjects_cover_the_truth_and_over_images_do_not():
     generator = np.random.default_rng(11)
-    covered = {"identity": 0, "image_id": 0}
+    covered = {"subject": 0, "image_id": 0}
     repeats = 80
     for _ in range(repeats):
         skill = np.repeat(generator.beta(4, 1, 30), 20)  # mean 0.8: the true accuracy
@@ -235,17 +235,17 @@ def test_intervals_over_identities_cover_the_truth_and_over_images_do_not():
         for by in covered:
             row = metrics.bootstrap(predictions, by=by, draws=200).loc["accuracy"]
             covered[by] += row["low"] <= 0.8 <= row["high"]
-    assert covered["identity"] / repeats > 0.86
+    assert covered["subject"] / repeats > 0.86
     assert covered["image_id"] / repeats < 0.7
 
 
-def test_bootstrap_refuses_unknown_or_single_identities():
+def test_bootstrap_refuses_unknown_or_single_subjects():
     predictions = binary([1, 0, 1], [0.9, 0.1, 0.4], ["a", None, "b"])
-    with pytest.raises(ValueError, match=r"1 of 3 predictions have no identity.*by='image_id'"):
+    with pytest.raises(ValueError, match=r"1 of 3 predictions have no subject.*by='image_id'"):
         metrics.bootstrap(predictions)
     assert metrics.bootstrap(predictions, by="image_id", draws=50)["clusters"].eq(3).all()
-    with pytest.raises(ValueError, match="all 3 predictions have the same identity"):
-        metrics.bootstrap(predictions.assign(identity="a"))
+    with pytest.raises(ValueError, match="all 3 predictions have the same subject"):
+        metrics.bootstrap(predictions.assign(subject="a"))
     with pytest.raises(ValueError, match="by='person' is no column"):
         metrics.bootstrap(predictions, by="person")
 
@@ -256,7 +256,7 @@ def test_patients_vote_with_shares_and_equal_shares_are_decided_by_the_mean():
         [0.9, 0.6, 0.2, 0.7, 0.4, 0.51, 0.2, 0.3],
         ["p", "p", "p", "q", "q", "h", "h", "g"],
     )
-    votes = metrics.patient_vote(predictions).set_index("identity")
+    votes = metrics.patient_vote(predictions).set_index("subject")
     assert votes["cells"].to_dict() == {"p": 3, "q": 2, "h": 2, "g": 1}
     assert votes["prob_ALL"].round(6).to_dict() == {"p": 0.666667, "q": 0.5, "h": 0.5, "g": 0.0}
     assert votes.loc["q", "prob_ALL"] > 0.5  # mean 0.55
@@ -264,10 +264,10 @@ def test_patients_vote_with_shares_and_equal_shares_are_decided_by_the_mean():
     assert metrics.scores(votes.reset_index())["accuracy"] == 1.0
 
 
-def test_a_person_of_two_classes_or_of_no_name_cannot_vote():
-    with pytest.raises(ValueError, match="identity 'p' has cells of 2 classes"):
+def test_a_subject_of_two_classes_or_of_no_name_cannot_vote():
+    with pytest.raises(ValueError, match="subject 'p' has cells of 2 classes"):
         metrics.patient_vote(binary([1, 0, 1], [0.9, 0.1, 0.8], ["p", "p", "q"]))
-    with pytest.raises(ValueError, match="1 of 2 predictions have no identity"):
+    with pytest.raises(ValueError, match="1 of 2 predictions have no subject"):
         metrics.patient_vote(binary([1, 0], [0.9, 0.1], ["p", None]))
 
 
@@ -275,7 +275,7 @@ def test_predictions_that_cannot_be_scored_are_refused():
     good = binary([1, 0, 1], [0.9, 0.1, 0.4])
     assert metrics.check_predictions(good) == ("healthy", "ALL")
     cases = {
-        "need the columns .* found: image_id, label": good.drop(columns="identity"),
+        "need the columns .* found: image_id, label": good.drop(columns="subject"),
         "at least two classes": good.drop(columns="prob_ALL"),
         "no rows": good[:0],
         r"'image-0' has a label that is none of healthy, ALL \(1 of 3 rows\)": good.assign(

@@ -39,7 +39,7 @@ def predictions(sureness, images, turned=False):
         label, said = classes[number % 4], classes[max(number, 1) % 4]
         rest = (1 - sureness) / 4
         rows.append(
-            {"image_id": f"image-{number}", "identity": f"person-{number}", "label": label}
+            {"image_id": f"image-{number}", "subject": f"subject-{number}", "label": label}
             | {f"prob_{name}": rest + sureness * (name == said) for name in classes}
         )
     return pd.DataFrame(rows[::-1] if turned else rows)
@@ -174,7 +174,7 @@ def test_runs_of_other_protocols_are_passed_over(small, profile, tmp_path):
 def test_leakage_is_measured_under_each_protocol(profile):
     shares = network_runs.leakage(profile, "all-2021")
     assert list(shares.index) == ["published", "leak-free"]
-    assert shares.loc["published", "identity"] > 0.9  # of 148 images of 25 persons, three in ten
-    assert (shares.loc["leak-free", ["patient", "identity", "source_image", "original"]] == 0).all()
+    assert shares.loc["published", "subject"] > 0.9  # of 148 images of 25 subjects, three in ten
+    assert (shares.loc["leak-free", ["patient", "subject", "source_image", "original"]] == 0).all()
     assert shares.loc["leak-free", "test images"] == 148  # each image is tested once
     assert shares.loc["published", "original"] == 0  # split first, then augmented

@@ -7,25 +7,25 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from leukkit import protocols, reproduction, splits
-from leukkit.datasets.cells import link_identities
+from leukkit.datasets.cells import link_subjects
 from leukkit.protocol_tables import NoPhaseError
 
 STRING = pd.StringDtype("python")
-SHARES = ["patient", "identity", "source_image", "bytes"]
+SHARES = ["patient", "subject", "source_image", "bytes"]
 TABLE = {"split": "official", "validation": 0.2}
 
 
 def make_cells(training=8, preliminary=4, cells=3, shared=()):
-    """Return cells of both phases; ``shared`` pairs a training with a preliminary person's file."""
+    """Return cells of both phases; ``shared`` pairs training and preliminary subjects."""
     rows = []
     for phase, people in (("training", training), ("preliminary", preliminary)):
-        for person in range(people):
+        for subject in range(people):
             for cell in range(cells):
-                name = f"{phase[0]}{person}"
+                name = f"{phase[0]}{subject}"
                 rows.append(
                     {
                         "image_id": f"{name}-{cell}",
-                        "label": ("healthy", "ALL")[person % 2],
+                        "label": ("healthy", "ALL")[subject % 2],
                         "patient": name,
                         "source_image": f"{name}/{cell // 2}",
                         "split": phase,
@@ -36,7 +36,7 @@ def make_cells(training=8, preliminary=4, cells=3, shared=()):
     for trained, tested in shared:
         both = frame["image_id"].isin([f"t{trained}-0", f"p{tested}-0"])
         frame.loc[both, "sha256"] = f"shared {trained} {tested}"
-    frame["identity"] = pd.Series(link_identities(frame["patient"], frame["sha256"]), dtype=STRING)
+    frame["subject"] = pd.Series(link_subjects(frame["patient"], frame["sha256"]), dtype=STRING)
     frame.attrs = {"dataset": "made up", "classes": ("healthy", "ALL")}
     return frame
 
@@ -45,14 +45,14 @@ def parts(cells, fold):
     return [set(cells["image_id"].iloc[part]) for part in fold]
 
 
-def test_phases_are_kept_apart_and_validation_is_whole_persons_of_the_training_phase():
+def test_phases_are_kept_apart_and_validation_is_whole_subjects_of_the_training_phase():
     cells = make_cells()
     (fold,) = protocols.divide(cells, TABLE).folds
     train, validation, test = parts(cells, fold)
     assert test == set(cells["image_id"][cells["split"] == "preliminary"])
     assert train | validation == set(cells["image_id"][cells["split"] == "training"])
     assert not train & validation
-    people = [set(cells["identity"].iloc[part]) for part in fold]
+    people = [set(cells["subject"].iloc[part]) for part in fold]
     assert not people[0] & people[1]
     for part in fold:
         assert set(cells["label"].iloc[part]) == {"healthy", "ALL"}
@@ -64,8 +64,8 @@ def test_without_a_share_nothing_is_set_aside():
     assert len(fold.validation) == 0 and len(fold.train) == 24 and len(fold.test) == 12
 
 
-def test_a_person_in_both_phases_is_tested_and_not_trained_on():
-    # t2 and p0 share a file: they are one person, whose other training cells must go, too.
+def test_a_subject_in_both_phases_is_tested_and_not_trained_on():
+    # t2 and p0 share a file: they are one subject, whose other training cells must go, too.
     cells = make_cells(shared=[(2, 0)])
     (fold,) = protocols.divide(cells, TABLE).folds
     train, validation, test = parts(cells, fold)
@@ -74,9 +74,9 @@ def test_a_person_in_both_phases_is_tested_and_not_trained_on():
     assert (splits.leakage(cells, [fold])[SHARES].iloc[0] == 0).all()
 
 
-def test_an_identical_file_of_an_unknown_person_is_not_trained_on():
+def test_an_identical_file_of_an_unknown_subject_is_not_trained_on():
     cells = make_cells(shared=[(2, 0)])
-    cells[["patient", "identity"]] = pd.NA
+    cells[["patient", "subject"]] = pd.NA
     (fold,) = protocols.divide(cells, {"split": "official"}).folds
     assert "t2-0" not in parts(cells, fold)[0]
     assert splits.leakage(cells, [fold])["bytes"].iloc[0] == 0
@@ -96,9 +96,9 @@ def test_nothing_leaks_whoever_is_in_both_phases(training, preliminary, cells, s
     (fold,) = protocols.divide(frame, TABLE, seed).folds
     assert (splits.leakage(frame, [fold])[SHARES].iloc[0] == 0).all()
     assert (frame["split"].iloc[fold.test] == "preliminary").all()
-    tested = set(frame["identity"].iloc[fold.test])
+    tested = set(frame["subject"].iloc[fold.test])
     left_out = set(range(len(frame))) - set(np.concatenate(fold))
-    assert set(frame["identity"].iloc[sorted(left_out)]) <= tested
+    assert set(frame["subject"].iloc[sorted(left_out)]) <= tested
     rows = list(range(len(frame)))
     order.shuffle(rows)
     turned = frame.iloc[rows].reset_index(drop=True)
@@ -130,7 +130,7 @@ def test_copies_are_of_training_images_and_counted_on_the_training_phase():
 
 
 @pytest.mark.parametrize("copies", [None, {"each": 2}])
-def test_a_grid_search_divides_whole_persons_of_the_training_part(copies):
+def test_a_grid_search_divides_whole_subjects_of_the_training_part(copies):
     cells = make_cells(shared=[(2, 0)])
     table = {"split": "official"}
     if copies:
@@ -140,7 +140,7 @@ def test_a_grid_search_divides_whole_persons_of_the_training_part(copies):
     (tuning,) = divided.tuning
     assert len(tuning) == 3
     for fit, score in tuning:
-        assert not set(training["identity"][fit]) & set(training["identity"][score])
+        assert not set(training["subject"][fit]) & set(training["subject"][score])
         if copies:
             assert (training["copy"][score] == 0).all() and (training["copy"][fit] > 0).any()
 

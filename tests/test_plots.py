@@ -28,7 +28,7 @@ def predictions(classes=("healthy", "ALL"), count=150, seed=0):
     chances[np.arange(count), labels] += 0.5
     chances /= chances.sum(axis=1, keepdims=True)
     names = [f"image-{number}" for number in range(count)]
-    frame = pd.DataFrame({"image_id": names, "identity": names, "label": np.array(classes)[labels]})
+    frame = pd.DataFrame({"image_id": names, "subject": names, "label": np.array(classes)[labels]})
     return frame.assign(**{f"prob_{name}": chances[:, k] for k, name in enumerate(classes)})
 
 
@@ -392,7 +392,7 @@ def test_bars_draws_each_value_with_its_interval_and_no_missing_one():
 def test_split_comparison_puts_score_and_leak_of_a_split_on_one_row():
     frame = pd.DataFrame(
         {
-            "split": ["images", "identities"],
+            "split": ["images", "subjects"],
             "score": [0.907, 0.819],
             "low": [0.87, 0.74],
             "high": [0.94, 0.88],

@@ -310,7 +310,7 @@ def test_folders_that_keep_no_model_say_where_one_is(network_run, tmp_path):
 
 
 def test_an_ensemble_names_its_members(tmp_path):
-    table = tiny.cells(8)[["image_id", "identity", "label"]].assign(prob_healthy=0.5, prob_ALL=0.5)
+    table = tiny.cells(8)[["image_id", "subject", "label"]].assign(prob_healthy=0.5, prob_ALL=0.5)
     run = {"dataset": "all-2021", "model": "dex", "variant": "ensemble"}
     selected = {"densenet121": 0.5, "xception": 0.5}
     configuration = {"run": run, "members": ["a", "b"]}

@@ -11,7 +11,7 @@ STRING = pd.StringDtype("python")
 
 @pytest.fixture
 def cells():
-    """12 identities of 6 cells each; identity h0+h1 is two patients that share one file."""
+    """12 subjects of 6 cells each; subject h0+h1 is two patients that share one file."""
     rows = []
     for label, patient, cell in itertools.product(["healthy", "ALL"], range(7), range(6)):
         name = f"{label[0]}{patient}"
@@ -22,7 +22,7 @@ def cells():
                 "patient": name,
                 "source_image": f"{name}/{cell // 2}",
                 "sha256": "shared" if name in ("h0", "h1") and cell == 0 else f"{name}{cell}",
-                "identity": "h0+h1" if name in ("h0", "h1") else name,
+                "subject": "h0+h1" if name in ("h0", "h1") else name,
             }
         )
     frame = pd.DataFrame(rows).astype(STRING)
@@ -39,13 +39,13 @@ def test_the_published_protocol_reaches_the_counts_and_leaks_copies(cells):
     assert len(protocol.folds) == 1 and len(protocol.folds[0].test) == 40
     leak = splits.leakage(protocol.cells, protocol.folds).iloc[0]
     assert leak["original"] > 0.5  # 200 images of 84 originals: most have a copy on the other side
-    assert leak["identity"] == 1.0
+    assert leak["subject"] == 1.0
 
 
 def test_leak_free_shares_nothing_and_tests_each_original_once(cells):
     protocol = protocols.leak_free(cells, COUNTS, folds=3, tuning_folds=2, seed=3)
     leaks = splits.leakage(protocol.cells, protocol.folds)
-    assert (leaks[["patient", "identity", "source_image", "bytes", "original"]] == 0).all().all()
+    assert (leaks[["patient", "subject", "source_image", "bytes", "original"]] == 0).all().all()
     tested = np.concatenate([fold.test for fold in protocol.folds])
     assert sorted(protocol.cells["image_id"].iloc[tested]) == sorted(cells["image_id"])
 
@@ -66,13 +66,13 @@ def test_a_copy_is_the_same_image_in_every_fold(cells):
 
 
 @pytest.mark.parametrize("counts", [None, COUNTS])
-def test_tuning_keeps_identities_whole_and_scores_originals(cells, counts):
+def test_tuning_keeps_subjects_whole_and_scores_originals(cells, counts):
     protocol = protocols.leak_free(cells, counts, folds=3, tuning_folds=2)
     for fold, tuning in zip(protocol.folds, protocol.tuning, strict=True):
         training = protocol.cells.iloc[fold.train].reset_index(drop=True)
         scored = []
         for fit, score in tuning:
-            assert not set(training["identity"][fit]) & set(training["identity"][score])
+            assert not set(training["subject"][fit]) & set(training["subject"][score])
             if counts:
                 assert (training["copy"][score] == 0).all()
                 assert (training["copy"][fit] > 0).any()
@@ -87,12 +87,12 @@ def test_patients_that_share_a_file_leak_under_the_patient_split(cells):
         protocol = protocols.patient_level(cells, folds=7, tuning_folds=2, seed=seed)
         table = splits.leakage(protocol.cells, protocol.folds)
         assert (table["patient"] == 0).all()
-        leaks.append(table["identity"].max())
+        leaks.append(table["subject"].max())
     assert max(leaks) > 0
 
 
-def test_unknown_identities_are_refused_unless_asked_for(cells):
-    unknown = cells.assign(identity=pd.array([pd.NA] * len(cells), dtype=STRING))
+def test_unknown_subjects_are_refused_unless_asked_for(cells):
+    unknown = cells.assign(subject=pd.array([pd.NA] * len(cells), dtype=STRING))
     unknown.attrs = cells.attrs
     with pytest.raises(ValueError, match="missing='image'"):
         protocols.leak_free(unknown)
@@ -108,7 +108,7 @@ def test_the_same_seed_gives_the_same_protocol(cells):
             np.testing.assert_array_equal(a, b)
 
 
-SHARED = ["patient", "identity", "source_image", "bytes", "original"]
+SHARED = ["patient", "subject", "source_image", "bytes", "original"]
 
 
 def test_a_table_of_counts_augments_first_and_scores_exactly_so_many(cells):
@@ -183,8 +183,8 @@ def test_balancing_copies_the_smaller_class_up_to_the_larger(cells):
     assert len(fold.validation) == 0
 
 
-def test_identity_tables_share_nothing_and_use_what_the_functions_of_the_kit_use(cells):
-    table = {"split": "identity", "folds": 3, "augment": "after", "copies": {"counts": COUNTS}}
+def test_subject_tables_share_nothing_and_use_what_the_functions_of_the_kit_use(cells):
+    table = {"split": "subject", "folds": 3, "augment": "after", "copies": {"counts": COUNTS}}
     divided = protocols.divide(cells, {**table, "validation": 0.15}, seed=3)
     leaks = splits.leakage(divided.cells, divided.folds)
     assert (leaks[SHARED] == 0).all(axis=None)
@@ -207,7 +207,7 @@ def test_without_copies_the_cells_stay_as_they_are(cells):
 def test_an_embargo_and_other_columns_are_passed_on(cells):
     ordered = cells.assign(sequence=cells["label"], number=range(len(cells)))
     ordered.attrs = cells.attrs
-    table = {"split": "identity", "folds": 3, "by": "source_image", "embargo": 2}
+    table = {"split": "subject", "folds": 3, "by": "source_image", "embargo": 2}
     for fold in protocols.divide(ordered, table).folds:
         numbers = ordered["number"].to_numpy()
         near = np.abs(numbers[fold.train][:, None] - numbers[fold.test]) <= 2
@@ -218,7 +218,7 @@ def test_an_embargo_and_other_columns_are_passed_on(cells):
 @pytest.mark.parametrize(
     ("table", "message"),
     [
-        ({}, "split is None; expected one of holdout, stratified, identity, counts"),
+        ({}, "split is None; expected one of holdout, stratified, subject, counts"),
         ({"split": "random"}, "split is 'random'"),
         ({"split": "holdout"}, "also needs test"),
         ({"split": "stratified", "folds": 3, "by": "patient"}, "does not use by"),

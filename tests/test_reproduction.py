@@ -72,10 +72,10 @@ def test_the_published_protocol_tests_a_fifth_of_the_augmented_images(finished):
     assert predictions["image_id"].str.contains("#").any()
 
 
-def test_seeing_the_same_persons_raises_the_score(finished):
+def test_seeing_the_same_subjects_raises_the_score(finished):
     by_image = metrics.scores(read(finished, "image-level", AUGMENTED))["auc"]
-    by_identity = metrics.scores(read(finished, "leak-free", AUGMENTED))["auc"]
-    assert by_image > by_identity > 0.5
+    by_subject = metrics.scores(read(finished, "leak-free", AUGMENTED))["auc"]
+    assert by_image > by_subject > 0.5
 
 
 def test_a_finished_run_is_not_made_again(card, finished, monkeypatch):
@@ -152,16 +152,16 @@ def test_the_chosen_hyperparameters_stand_beside_the_printed_ones(card, finished
 def test_leakage_falls_from_split_to_split(card):
     profile = card.profile("sample")
     table = reproduction.leakage(profile, "cnmc-2019", ["published", "patient", "leak-free"], True)
-    assert table.loc["published", "identity"] == 1
+    assert table.loc["published", "subject"] == 1
     assert table.loc["published", "original"] > 0
-    assert 0 < table.loc["patient", "identity"] < 1
+    assert 0 < table.loc["patient", "subject"] < 1
     assert table.loc["patient", "patient"] == 0
     assert (table.loc["leak-free"].drop("test images") == 0).all()
 
 
 def test_scores_without_patients_are_drawn_over_original_images():
     predictions = pd.DataFrame(
-        {"image_id": ["a", "a#1", "b"], "identity": pd.array([pd.NA] * 3, dtype="string")}
+        {"image_id": ["a", "a#1", "b"], "subject": pd.array([pd.NA] * 3, dtype="string")}
     )
     over, name = report.groups(predictions)
     assert over.tolist() == ["a", "a", "b"] and name == "original images"

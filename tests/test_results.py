@@ -14,7 +14,7 @@ def folder(tmp_path):
 PREDICTIONS = pd.DataFrame(
     {
         "image_id": ["001", "002"],
-        "identity": ["20+21", pd.NA],
+        "subject": ["20+21", pd.NA],
         "label": ["ALL", "healthy"],
         "prob_healthy": [0.25, 0.5],
         "prob_ALL": [0.75, 0.5],
@@ -51,7 +51,7 @@ def test_predictions_come_back_as_written_with_ids_as_text(folder):
     table = results.read_table(folder.parent)
     assert table["fold"].tolist() == [number for number in range(11) for _ in range(2)]
     assert table["image_id"].tolist() == ["001", "002"] * 11
-    assert table["identity"].isna().tolist() == [False, True] * 11
+    assert table["subject"].isna().tolist() == [False, True] * 11
     assert table["prob_ALL"].tolist() == [0.75, 0.5] * 11
 
 
@@ -188,7 +188,7 @@ def test_fold_json_says_seed_seconds_and_versions(folder):
 
 def test_the_digest_of_cells_sees_labels_and_order():
     cells = pd.DataFrame(
-        {"image_id": ["a", "b"], "label": ["x", "y"], "sha256": ["1", "2"], "identity": ["p", "q"]}
+        {"image_id": ["a", "b"], "label": ["x", "y"], "sha256": ["1", "2"], "subject": ["p", "q"]}
     )
     base = results.cells_digest(cells, [0, 1])
     assert base == results.cells_digest(cells.copy(), [0, 1])

@@ -30,15 +30,15 @@ def write_images(folder, classes=2, carries="border", patients=6, each=8, known=
                 name = f"{label}_{patient}_{number}"
                 path = folder / f"{name}.png"
                 cv2.imwrite(str(path), pixels)
-                person = f"{label}-{patient}" if known else pd.NA
-                rows.append((name, str(path), label, person, hashlib.sha256(pixels).hexdigest()))
-    cells = pd.DataFrame(rows, columns=["image_id", "path", "label", "identity", "sha256"])
-    cells = cells.assign(patient=cells["identity"]).astype("string")
+                subject = f"{label}-{patient}" if known else pd.NA
+                rows.append((name, str(path), label, subject, hashlib.sha256(pixels).hexdigest()))
+    cells = pd.DataFrame(rows, columns=["image_id", "path", "label", "subject", "sha256"])
+    cells = cells.assign(patient=cells["subject"]).astype("string")
     cells.attrs = {"classes": CLASSES[classes], "dataset": "noise"}
     return cells
 
 
-def scores(checked, split="by identity"):
+def scores(checked, split="by subject"):
     return checked[checked["split"] == split].set_index("shortcut")
 
 
@@ -107,11 +107,11 @@ def test_data_without_patients_need_a_word(tmp_path):
     assert set(checked["groups"]) == {len(cells)}
 
 
-def test_persons_are_told_by_their_color_in_the_sample():
-    """Each drawn person has a stain: by image the color tells who it is, by identity it cannot."""
+def test_subjects_are_told_by_their_color_in_the_sample():
+    """Each drawn subject has a stain: by image the color tells who it is, by subject it cannot."""
     cells = datasets.load("sample-cells")
     checked = shortcuts.check(cells, folds=3, draws=200)
-    by_image, by_identity = scores(checked, "by image"), scores(checked)
-    assert by_image.loc["mean color", "auc"] - by_identity.loc["mean color", "auc"] > 0.1
-    assert by_identity.loc["image border", "constant"]
-    assert set(checked["groups_are"]) == {"identities"}
+    by_image, by_subject = scores(checked, "by image"), scores(checked)
+    assert by_image.loc["mean color", "auc"] - by_subject.loc["mean color", "auc"] > 0.1
+    assert by_subject.loc["image border", "constant"]
+    assert set(checked["groups_are"]) == {"subjects"}

@@ -1,6 +1,6 @@
 """The data sets, each as the same frame of cells: `load` one, `check` it, `fetch` it."""
 
-from leukkit.datasets.cells import DamagedImagesError, DatasetError, join_identities
+from leukkit.datasets.cells import DamagedImagesError, DatasetError, join_subjects
 from leukkit.datasets.checks import check
 from leukkit.datasets.fetch import FetchError, fetch
 from leukkit.datasets.loading import FINDERS, load_published
@@ -17,7 +17,7 @@ __all__ = [
     "FetchError",
     "check",
     "fetch",
-    "join_identities",
+    "join_subjects",
     "load",
     "load_phases",
     "overview",
@@ -30,7 +30,7 @@ def load(name, root=None, damaged="error"):
     Args:
         name: One of `NAMES`. The samples are drawn by the kit on first use; the others are read.
             ``sample-phases`` is ``sample-cells`` as the training phase, and a preliminary phase of
-            other persons (column ``split``).
+            other subjects (column ``split``).
         root: Folder of the data set, or any folder above it. None means
             ``LEUKKIT_DATA_DIR/<name>``; the samples need none.
         damaged: ``"error"`` refuses damaged images, ``"drop"`` leaves them out with a warning,
@@ -38,7 +38,7 @@ def load(name, root=None, damaged="error"):
 
     Returns:
         A frame with the columns ``image_id, path, label, patient, source_image, split, fold,
-        sha256, identity``, and ``crop, mask, sequence, number`` where the data set has them;
+        sha256, subject``, and ``crop, mask, sequence, number`` where the data set has them;
         missing values are ``pandas.NA``. ``attrs``: ``dataset, root, classes, dropped``.
 
     Raises:

@@ -5,7 +5,7 @@ taken and with the nucleus alone. Where both are there, ``Original`` is loaded; 
 lies in, ``Segmented`` loads that.
 
 The names say no patient. Neighboring numbers look alike, because they come from the same smear:
-blocks of consecutive numbers serve as ``identity``, named ``proxy:pro-3``. They are a proxy, no
+blocks of consecutive numbers serve as ``subject``, named ``proxy:pro-3``. They are a proxy, no
 more: a patient may lie in two blocks, and a block may hold two patients. ``sequence`` and
 ``number`` let a split leave out the images next to a border.
 """
@@ -66,7 +66,7 @@ def records(files, root):
                 "label": label,
                 "sequence": label,
                 "number": number,
-                "identity": f"proxy:{label}-{(number - 1) // IMAGES_PER_BLOCK + 1}",
+                "subject": f"proxy:{label}-{(number - 1) // IMAGES_PER_BLOCK + 1}",
             }
         )
     return described

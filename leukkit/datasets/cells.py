@@ -1,8 +1,8 @@
 """The ``cells`` frame: one row per image, the same columns for every data set.
 
 ``sha256`` is the hash of the decoded pixels, not of the file's bytes: the same image as BMP and as
-PNG has one hash (see `leukkit.datasets.files.pixel_hash`). ``identity`` joins the patients that
-share such a hash: two patients with the very same cell are taken to be one person.
+PNG has one hash (see `leukkit.datasets.files.pixel_hash`). ``subject`` joins the patients that
+share such a hash: two patients with the very same cell are taken to be one subject.
 """
 
 import itertools
@@ -24,7 +24,7 @@ COLUMNS = {
     "split": TEXT,
     "fold": "Int64",
     "sha256": TEXT,
-    "identity": TEXT,
+    "subject": TEXT,
 }
 OPTIONAL_COLUMNS = {"crop": "Int64", "mask": TEXT, "sequence": TEXT, "number": "Int64"}
 DAMAGED = ("error", "drop", "keep")
@@ -44,7 +44,7 @@ def build(records, dataset, root, classes, damaged="error"):
 
     Args:
         records: One dictionary per image, with the columns of the frame from ``image_id`` to
-            ``fold`` and any of the optional ``identity, crop, mask, sequence, number``; a missing
+            ``fold`` and any of the optional ``subject, crop, mask, sequence, number``; a missing
             key is a missing value. ``side``, not a column, is the height and width in pixels that
             the image must have.
         dataset: Name of the data set.
@@ -95,8 +95,8 @@ def build(records, dataset, root, classes, damaged="error"):
     if damaged == "keep":
         cells["damage"] = damage
 
-    linked = pd.Series(link_identities(cells["patient"], cells["sha256"]), index=cells.index)
-    cells["identity"] = cells["identity"].fillna(linked.astype(TEXT))
+    linked = pd.Series(link_subjects(cells["patient"], cells["sha256"]), index=cells.index)
+    cells["subject"] = cells["subject"].fillna(linked.astype(TEXT))
     cells.attrs = {
         "dataset": dataset,
         "root": str(root),
@@ -106,7 +106,7 @@ def build(records, dataset, root, classes, damaged="error"):
     return cells
 
 
-def link_identities(patients, hashes):
+def link_subjects(patients, hashes):
     """Join patients that share an image: union-find over equal hashes.
 
     Args:
@@ -114,7 +114,7 @@ def link_identities(patients, hashes):
         hashes: Hash of each image; missing where unknown.
 
     Returns:
-        List with the identity of each image: the names of its linked patients in natural order,
+        List with the subject of each image: the names of its linked patients in natural order,
         joined with ``+`` (``"57"``, ``"51+75+78"``), or ``pandas.NA`` where the patient is missing.
     """
     frame = pd.DataFrame({"patient": list(patients), "sha256": list(hashes)})
@@ -136,34 +136,34 @@ def link_identities(patients, hashes):
     return [names.get(patient, pd.NA) for patient in frame["patient"]]
 
 
-def join_identities(cells, persons):
-    """Join patients whom a reader takes for one person, on other evidence than identical images.
+def join_subjects(cells, subjects):
+    """Join patients whom a reader takes for one subject, on other evidence than identical images.
 
     The kit joins on nothing but identical images: a near-duplicate is no proof (see
     `leukkit.datasets.near_duplicates`). This is for whoever has looked at the pairs.
 
     Args:
         cells: The ``cells`` frame.
-        persons: Lists of patients, e.g. ``[["H2", "H7"]]``. All that is linked to one of them
+        subjects: Lists of patients, e.g. ``[["H2", "H7"]]``. All that is linked to one of them
             already comes along.
 
     Returns:
-        A copy of the frame with other identities, named as in `link_identities`.
+        A copy of the frame with other subjects, named as in `link_subjects`.
 
     Raises:
         DatasetError: A patient is not in the data set.
     """
     joined = cells.copy()
-    for patients in persons:
+    for patients in subjects:
         if unknown := sorted(set(patients) - set(cells["patient"].dropna())):
             raise DatasetError(
                 f"{cells.attrs['dataset']} has no patient {', '.join(unknown)}: {patients} cannot "
-                "be joined into one person"
+                "be joined into one subject"
             )
-        linked = joined["identity"][joined["patient"].isin(patients)].unique()
-        members = joined["identity"].isin(linked)
+        linked = joined["subject"][joined["patient"].isin(patients)].unique()
+        members = joined["subject"].isin(linked)
         names = sorted(joined["patient"][members].unique(), key=natural_order)
-        joined.loc[members, "identity"] = "+".join(names)
+        joined.loc[members, "subject"] = "+".join(names)
     return joined
 
 

@@ -29,12 +29,12 @@ def check(cells, near_duplicates=False):
         - ``damaged``: cannot be decoded in full, or of another size than the official one;
         - ``duplicate``: same pixels as an earlier image, one row per further copy;
         - ``label-conflict``: same pixels as an earlier image of another class;
-        - ``identity-merge``: patients who share images and so count as one identity;
+        - ``subject-merge``: patients who share images and so count as one subject;
         - ``count``: another number of images or patients than published;
         - ``unexpected-file``: a file that does not belong to the data set. Not read by anything;
           a folder of only such files is one row;
         - ``near-duplicate``: nearly the same picture as an earlier image; only where asked for.
-          Pairs of two identities first. They are reported and never joined into an identity.
+          Pairs of two subjects first. They are reported and never joined into a subject.
 
         Counts and unexpected files are not known for the built-in samples.
     """
@@ -42,7 +42,7 @@ def check(cells, near_duplicates=False):
     problems = [
         *_damaged(cells),
         *_duplicates(copies),
-        *_identity_merges(cells, copies),
+        *_subject_merges(cells, copies),
         *_counts(cells),
         *_unexpected_files(cells),
         *_near_duplicates(cells, near_duplicates),
@@ -92,14 +92,14 @@ def _differ(value, other):
     return pd.notna(value) and pd.notna(other) and value != other
 
 
-def _identity_merges(cells, copies):
+def _subject_merges(cells, copies):
     pairs = copies.dropna(subset=["patient", "patient_first"])
     pairs = pairs[pairs["patient"] != pairs["patient_first"]]
     shared = collections.Counter(
         frozenset(pair) for pair in zip(pairs["patient_first"], pairs["patient"], strict=True)
     )
-    known = cells.dropna(subset=["identity", "patient"])
-    for identity, patients in known.groupby("identity")["patient"].unique().items():
+    known = cells.dropna(subset=["subject", "patient"])
+    for subject, patients in known.groupby("subject")["patient"].unique().items():
         if len(patients) > 1:
             links = ", ".join(
                 f"{' = '.join(sorted(pair, key=natural_order))} ({count})"
@@ -107,10 +107,10 @@ def _identity_merges(cells, copies):
                 if pair <= set(patients)
             )
             yield Problem(
-                "identity-merge",
+                "subject-merge",
                 pd.NA,
                 f"patients {', '.join(sorted(patients, key=natural_order))} count as one "
-                f"identity, {identity}; identical images: {links}",
+                f"subject, {subject}; identical images: {links}",
             )
 
 

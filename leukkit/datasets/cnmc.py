@@ -7,7 +7,7 @@ BMP or re-encoded as PNG; a file is known by the folders right above it and by i
 - preliminary: ``C-NMC_test_prelim_phase_data/1.bmp``, patient and label in a CSV file;
 - final: ``C-NMC_test_final_phase_data/1.bmp``, patient and label withheld, 600x600 pixels.
 
-A patient number with H in front is a healthy subject, and another person than the bare number.
+A patient number with H in front is a healthy subject, and another subject than the bare number.
 """
 
 import itertools

@@ -44,7 +44,7 @@ def draw_traits(random, immaturity, radius):
     Args:
         random: ``numpy.random.RandomState``.
         immaturity: 0 = typical mature lymphocyte, 1 = typical lymphoblast; may lie outside.
-        radius: Usual cell radius of the person, in pixels.
+        radius: Usual cell radius of the subject, in pixels.
 
     Returns:
         The ``Traits``.

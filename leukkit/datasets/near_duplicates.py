@@ -5,7 +5,7 @@ gray image are above their median) finds candidates; the second image is tried i
 orientations. Cells on black are round blobs whose low frequencies are alike, so each candidate is
 then confirmed by the correlation of the pixels, without those that are black in both.
 
-What is found is reported and never joined into an identity: likeness is a matter of degree, and a
+What is found is reported and never joined into a subject: likeness is a matter of degree, and a
 wrong link would move a score as a missing one does. Look at the pairs.
 """
 
@@ -26,10 +26,10 @@ TURNS = (0, 90, 180, 270)  # degrees, counterclockwise
 BLOCK = 512  # images compared with all others at once
 
 SAME_PATIENT = "same patient"
-SAME_IDENTITY = "two patients of one identity"
-ACROSS = "two identities"
-UNKNOWN = "persons not known"
-RELATIONS = (ACROSS, SAME_IDENTITY, SAME_PATIENT, UNKNOWN)
+SAME_SUBJECT = "two patients of one subject"
+ACROSS = "two subjects"
+UNKNOWN = "subjects not known"
+RELATIONS = (ACROSS, SAME_SUBJECT, SAME_PATIENT, UNKNOWN)
 
 
 def find(cells, distance=DISTANCE, correlation=CORRELATION):
@@ -45,7 +45,7 @@ def find(cells, distance=DISTANCE, correlation=CORRELATION):
         correlation: Smallest correlation of a confirmed pair, -1 to 1.
 
     Returns:
-        Frame, one row per pair, those of two identities first: ``image_id, patient, identity,
+        Frame, one row per pair, those of two subjects first: ``image_id, patient, subject,
         label, fold`` of the later image in ``cells`` and the same names with ``_first`` of the
         earlier; ``relation`` (one of `RELATIONS`), ``distance`` (bits), ``correlation``, and
         ``turned`` (degrees) and ``mirrored``: what the first was turned by and whether it was then
@@ -69,7 +69,7 @@ def find(cells, distance=DISTANCE, correlation=CORRELATION):
         ]
     )
     confirmed = np.flatnonzero(alike >= correlation)
-    columns = ["image_id", "patient", "identity", "label", "fold"]
+    columns = ["image_id", "patient", "subject", "label", "fold"]
     later = distinct[columns].iloc[second[confirmed]].reset_index(drop=True)
     earlier = distinct[columns].iloc[first[confirmed]].reset_index(drop=True)
     pairs = pd.concat([later, earlier.add_suffix("_first")], axis=1)
@@ -104,7 +104,7 @@ def count(pairs):
             "patients": ", ".join(
                 f"{name} ({number})" for name, number in names.value_counts().head(8).items()
             )
-            if relation in (ACROSS, SAME_IDENTITY)
+            if relation in (ACROSS, SAME_SUBJECT)
             else "",
         }
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("relation")
@@ -131,7 +131,7 @@ def add_altered_copies(cells, folder):
             at half the size and stored as JPEG.
 
     Returns:
-        ``cells`` with the three copies behind, of patient and identity ``X``.
+        ``cells`` with the three copies behind, of patient and subject ``X``.
     """
     names = ["darker.png", "mirrored-and-turned.png", "half-the-size.jpg"]
     originals = cells.drop_duplicates("sha256").iloc[[10, 150, 300]]
@@ -142,7 +142,7 @@ def add_altered_copies(cells, folder):
     paths = [str(pathlib.Path(folder) / name) for name in names]
     for path, picture in zip(paths, pixels, strict=True):
         cv2.imwrite(path, picture)
-    copies = originals.assign(image_id=names, path=paths, sha256=names, patient="X", identity="X")
+    copies = originals.assign(image_id=names, path=paths, sha256=names, patient="X", subject="X")
     return pd.concat([cells, copies], ignore_index=True)
 
 
@@ -214,10 +214,10 @@ def _relations(pairs):
         return known.to_numpy(dtype=bool), one.eq(other).fillna(False).to_numpy(dtype=bool)
 
     _, same_patient = both_are("patient")
-    known, same_identity = both_are("identity")
+    known, same_subject = both_are("subject")
     relations = np.select(
-        [same_patient, known & same_identity, known],
-        [SAME_PATIENT, SAME_IDENTITY, ACROSS],
+        [same_patient, known & same_subject, known],
+        [SAME_PATIENT, SAME_SUBJECT, ACROSS],
         UNKNOWN,
     )
     return relations.astype(object)

@@ -1,15 +1,15 @@
 """The built-in sample: small data sets drawn from one seed, with the traps of the real ones.
 
 What they share with real collections: class shows in nucleus-to-cytoplasm ratio, outline and
-chromatin, but the distributions overlap; every person has a stain and a cell size of its own, so
-that a split by image rewards knowing the person; persons have unequal numbers of images, several
-from one source image. In ``sample-cells`` two persons go by several patient names, which only a few
+chromatin, but the distributions overlap; every subject has a stain and a cell size of its own, so
+that a split by image rewards knowing the subject; subjects have unequal numbers of images, several
+from one source image. In ``sample-cells`` two subjects have several patient names, which only a few
 identical images give away, and the official folds cut right through them, as in C-NMC 2019.
 ``sample-phases`` is ``sample-cells`` as the training phase of a challenge, and a preliminary phase
-of other persons.
+of other subjects.
 
 Random numbers come from ``numpy.random.RandomState``, whose streams NumPy has frozen (NEP 19);
-those of ``default_rng`` may change between versions. Every person, source image and picture has a
+those of ``default_rng`` may change between versions. Every subject, source image and picture has a
 stream of its own, so that no pixel depends on the order of drawing.
 """
 
@@ -25,8 +25,8 @@ from leukkit import locations
 from leukkit.datasets import cells, scenes, stains
 from leukkit.progress import progress
 
-# Scores under an identity split vary a lot from seed to seed, as with any 24 persons. This seed was
-# taken from the first six because its scores fall from image to patient to identity split, which is
+# Scores under a subject split vary a lot from seed to seed, as with any 24 subjects. This seed was
+# taken from the first six because its scores fall from image to patient to subject split, which is
 # what happens on average and what the sample is there to show.
 SEED = 3
 VERSION = 2  # part of the folder's name: raise it whenever a pixel changes
@@ -43,9 +43,9 @@ class Plan(NamedTuple):
         patients: {class: images of each patient}; skewed, as patient 51 of C-NMC has 757 of the
             7,272 ALL cells.
         immaturity: {class: mean immaturity}, see ``drawing.draw_traits``.
-        spread_of_stains: Of the persons, in the unit of ``stains.stain_at``.
-        same_person: {patient: (the first patient name of that person, identical images)}.
-        preliminary: {class: images of each patient} of the preliminary phase: persons who are not
+        spread_of_stains: Of the subjects, in the unit of ``stains.stain_at``.
+        same_subject: {patient: (the first patient name of that subject, identical images)}.
+        preliminary: {class: images of each patient} of the preliminary phase: subjects who are not
             in ``patients``, numbered after them.
     """
 
@@ -56,7 +56,7 @@ class Plan(NamedTuple):
     patients: dict
     immaturity: dict
     spread_of_stains: float
-    same_person: dict
+    same_subject: dict
     preliminary: dict = MappingProxyType({})
 
 
@@ -72,7 +72,7 @@ PLANS = {
         },
         immaturity={"healthy": 0.15, "ALL": 0.85},
         spread_of_stains=0.8,
-        same_person={"P05": ("P02", 2), "P09": ("P02", 2), "P20": ("P15", 4)},
+        same_subject={"P05": ("P02", 2), "P09": ("P02", 2), "P20": ("P15", 4)},
     ),
     "sample-idb": Plan(
         number=2,
@@ -85,7 +85,7 @@ PLANS = {
         },
         immaturity={"healthy": 0.15, "ALL": 0.85},
         spread_of_stains=0.6,
-        same_person={},
+        same_subject={},
     ),
     "sample-smears": Plan(
         number=3,
@@ -100,17 +100,17 @@ PLANS = {
         },
         immaturity={"benign": -0.15, "early": 0.28, "pre": 0.72, "pro": 1.15},
         spread_of_stains=0.5,
-        same_person={},
+        same_subject={},
     ),
 }
-# The same number, so the same streams and pixels; the other persons have streams of their own.
+# The same number, so the same streams and pixels; the other subjects have streams of their own.
 PLANS["sample-phases"] = PLANS["sample-cells"]._replace(
     preliminary={"healthy": (16, 9, 12, 7, 14), "ALL": (22, 10, 18, 8, 15)}
 )
 
-SPREAD_OF_PERSONS = 0.12  # of mean immaturity, around that of the class
-SPREAD_OF_CELLS = 0.2  # of immaturity, around that of the person
-SPREAD_OF_SOURCES = 0.3  # of the stain around that of the person, which has 1
+SPREAD_OF_SUBJECTS = 0.12  # of mean immaturity, around that of the class
+SPREAD_OF_CELLS = 0.2  # of immaturity, around that of the subject
+SPREAD_OF_SOURCES = 0.3  # of the stain around that of the subject, which has 1
 
 
 def load(name, damaged="error"):
@@ -176,7 +176,7 @@ class Picture(NamedTuple):
     label: str
     patient: str
     source: int
-    streams: tuple  # (person, source image, image)
+    streams: tuple  # (subject, source image, image)
     phase: str = "training"
 
 
@@ -192,11 +192,11 @@ def list_pictures(name):
     pictures = []
     for number, (phase, label, count) in enumerate(patients, start=1):
         patient = f"P{number:02}"
-        first_name, identical = plan.same_person.get(patient, (patient, 0))
-        person = int(first_name[1:])
+        first_name, identical = plan.same_subject.get(patient, (patient, 0))
+        subject = int(first_name[1:])
         for i in range(count):
             source = i // plan.images_per_source + 1
-            # The same person's other names have pictures of their own, but for the first few.
+            # The same subject's other names have pictures of their own, but for the first few.
             own = 0 if i < identical or patient == first_name else 100 * number
             pictures.append(
                 Picture(
@@ -204,7 +204,7 @@ def list_pictures(name):
                     label=label,
                     patient=patient,
                     source=source,
-                    streams=(person, own + source, own + i),
+                    streams=(subject, own + source, own + i),
                     phase=phase,
                 )
             )
@@ -223,17 +223,17 @@ def draw(name, picture):
         true masks.
     """
     plan = PLANS[name]
-    person, source, image = picture.streams
-    random = np.random.RandomState([SEED, plan.number, person])
+    subject, source, image = picture.streams
+    random = np.random.RandomState([SEED, plan.number, subject])
     position = random.standard_normal(len(stains.STAIN_AXES))
     radius = plan.radius * (1.0 + 0.1 * np.clip(random.standard_normal(), -2.0, 2.0))
-    mean = plan.immaturity[picture.label] + SPREAD_OF_PERSONS * random.standard_normal()
+    mean = plan.immaturity[picture.label] + SPREAD_OF_SUBJECTS * random.standard_normal()
 
-    random = np.random.RandomState([SEED, plan.number, person, source])
+    random = np.random.RandomState([SEED, plan.number, subject, source])
     position += SPREAD_OF_SOURCES * random.standard_normal(position.size)
     stain = stains.stain_at(plan.spread_of_stains * position)
 
-    random = np.random.RandomState([SEED, plan.number, person, source, image])
+    random = np.random.RandomState([SEED, plan.number, subject, source, image])
     if name == "sample-smears":
         cell_count = random.randint(2, 6) + round(2 * max(0, mean))  # blasts crowd
         immaturities = mean + SPREAD_OF_CELLS * random.standard_normal(cell_count)

@@ -16,7 +16,7 @@ def single_cell(random, stain, immaturity, radius, size=112):
         random: ``numpy.random.RandomState``.
         stain: The ``Stain``.
         immaturity: See ``drawing.draw_traits``.
-        radius: Usual cell radius of the person, in pixels; below 0.4 * size.
+        radius: Usual cell radius of the subject, in pixels; below 0.4 * size.
         size: Side of the picture in pixels.
 
     Returns:
@@ -39,7 +39,7 @@ def cell_among_red_cells(random, stain, immaturity, radius, size=257):
         random: ``numpy.random.RandomState``.
         stain: The ``Stain``.
         immaturity: See ``drawing.draw_traits``.
-        radius: Usual white cell radius of the person, in pixels.
+        radius: Usual white cell radius of the subject, in pixels.
         size: Side of the picture in pixels.
 
     Returns:
@@ -63,7 +63,7 @@ def smear(random, stain, immaturities, radius, size=224):
         random: ``numpy.random.RandomState``.
         stain: The ``Stain``.
         immaturities: One value per white cell, see ``drawing.draw_traits``.
-        radius: Usual white cell radius of the person, in pixels.
+        radius: Usual white cell radius of the subject, in pixels.
         size: Side of the picture in pixels.
 
     Returns:

@@ -2,7 +2,7 @@
 
 A picture is painted as optical density, one value per color, and developed at the end by the
 Beer-Lambert law, light * exp(-density). So overlapping things darken each other as they do on
-glass, and a person's stain is a handful of numbers that touch every cell of that person.
+glass, and a subject's stain is a handful of numbers that touch every cell of that subject.
 
 Everything is float64 NumPy and rounded once, at the end. The last bits of ``exp`` or of a matrix
 product differ between machines by about 1e-13 of a gray level, which rounding removes; image
@@ -33,10 +33,10 @@ class Stain(NamedTuple):
 
 
 def stain_at(position):
-    """Return the stain at a point of the space that persons and pictures are scattered in.
+    """Return the stain at a point of the space that subjects and pictures are scattered in.
 
     Args:
-        position: Six numbers, one per name of ``STAIN_AXES``; standard normal over persons.
+        position: Six numbers, one per name of ``STAIN_AXES``; standard normal over subjects.
             Cut to -2..2, so that every nucleus stays purple (8-bit LAB a above 141) and every
             red cell and cytoplasm pale (below it) in nearly all pictures.
 

@@ -3,7 +3,7 @@
 A ladder begins where papers stand and closes one leak with each step down. The images, the features
 and the classifier stay the same, so that the difference of two neighboring steps is what the leak
 between them was worth. Each split is drawn several times (`repeats`), and a score is the mean over
-them; its interval is over identities, drawn alike for all steps, so that differences have intervals
+them; its interval is over subjects, drawn alike for all steps, so that differences have intervals
 of their own. Everything that is shown is computed from ``results/gap/``.
 """
 
@@ -51,9 +51,9 @@ def divide(cells, protocol, profile, repeat=0):
 
 
 def load_cells(profile):
-    """Load the training phase of a profile's data set, with the persons that it joins."""
+    """Load the training phase of a profile's data set, with the subjects that it joins."""
     cells = datasets.load_phases(profile["dataset"])
-    return datasets.join_identities(cells, profile["same_person"])
+    return datasets.join_subjects(cells, profile["same_subject"])
 
 
 def leakage(profile):

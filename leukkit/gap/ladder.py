@@ -33,11 +33,11 @@ STEPS = (
     Step("augmented", "copies-after-by-image", "by image, then copies", "copies of one cell"),
     Step("augmented", "copies-after-by-source-image", "by source image", "same source image"),
     Step("augmented", "copies-after-by-patient", "by patient id", "same patient id"),
-    Step("augmented", "copies-after-by-identity", "by identity", "same person, other id"),
+    Step("augmented", "copies-after-by-subject", "by subject", "same subject, other id"),
     Step("plain", "plain-by-image", "by image", ""),
     Step("plain", "plain-by-source-image", "by source image", "same source image"),
     Step("plain", "plain-by-patient", "by patient id", "same patient id"),
-    Step("plain", "plain-by-identity", "by identity", "same person, other id"),
+    Step("plain", "plain-by-subject", "by subject", "same subject, other id"),
 )
 
 
@@ -59,13 +59,13 @@ def table_of(protocol, profile):
 
     Args:
         protocol: ``<copies>-by-<group>``: ``copies-before``, ``copies-after`` or ``plain``, and
-            ``image``, ``source-image``, ``patient`` or ``identity``.
+            ``image``, ``source-image``, ``patient`` or ``subject``.
         profile: The profile's numbers.
     """
     copies, _, group = protocol.partition("-by-")
     table = {"split": "stratified", "folds": profile["folds"]}
     if group != "image":
-        table |= {"split": "identity", "by": group.replace("-", "_")}
+        table |= {"split": "subject", "by": group.replace("-", "_")}
     if copies != "plain":
         augment = copies.removeprefix("copies-")
         table |= {"augment": augment, "copies": {"counts": profile["counts"]}}

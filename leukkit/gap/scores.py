@@ -9,7 +9,7 @@ from leukkit.predictions import class_codes, class_probabilities, positive_code
 
 QUANTITIES = ("accuracy", "weighted_f1", "balanced_accuracy", "auc")
 LEAKS = {
-    "identity": "person",
+    "subject": "subject",
     "source_image": "source image",
     "bytes": "file",
     "original": "own copy",
@@ -27,15 +27,15 @@ def measure(profile_name, results_dir=None, draws=2000, seed=0):
 
     Returns:
         Frame, one row per step and quantity, empty if nothing was run: the fields of `Step`,
-        ``quantity, value, low, high`` (mean over the repeats, 0..1, 95% interval over identities);
+        ``quantity, value, low, high`` (mean over the repeats, 0..1, 95% interval over subjects);
         ``worth, worth low, worth high``: the step before minus this one, in the same draws (NaN for
         the first step); ``total, total low, total high``: the ladder's first step minus this one;
         ``lowest, highest`` over the repeats, ``repeats``, how many different ``splits`` they have,
-        ``images``, ``identities``, the ``dataset, backbone, weights`` that were used, and the
+        ``images``, ``subjects``, the ``dataset, backbone, weights`` that were used, and the
         shares (0..1) of `splits.leakage`.
 
     Raises:
-        results.ResultsError: A run is incomplete or mixed; steps tested other persons.
+        results.ResultsError: A run is incomplete or mixed; steps tested other subjects.
     """
     base = results_dir or locations.results_dir()
     found = results.find(base, PAPER, profiles.label(profile_name))
@@ -50,19 +50,19 @@ def measure(profile_name, results_dir=None, draws=2000, seed=0):
         tables = [results.read_table(folder) for folder in runs["folder"]]
         if not step.copies_tested:
             tables = [table[~table["image_id"].str.contains("#")] for table in tables]
-        points, drawn, persons = _score(tables, draws, seed)
+        points, drawn, subjects = _score(tables, draws, seed)
         if before is None or rows[-1]["ladder"] != step.ladder:
-            before, first = None, (points, drawn, persons)
-        elif persons != first[2]:
+            before, first = None, (points, drawn, subjects)
+        elif subjects != first[2]:
             raise results.ResultsError(
-                f"the steps of {base}/{PAPER}/{profiles.label(profile_name)} tested other persons; "
-                "their runs are of two data sets. Move one of them away"
+                f"the steps of {base}/{PAPER}/{profiles.label(profile_name)} tested other "
+                "subjects; their runs are of two data sets. Move one of them away"
             )
         facts = {
             "repeats": len(runs),
             "splits": len({_split_of(table) for table in tables}),
             "images": len(tables[0]),
-            "identities": len(persons),
+            "subjects": len(subjects),
             **_recorded(runs["folder"]),
         }
         for name in QUANTITIES:
@@ -128,34 +128,34 @@ def _score(tables, draws, seed):
     """Score the repeats of one step.
 
     Returns:
-        The scores of the repeats by name, float64 (repeats,); their mean in each draw of persons,
-        float64 (draws,); and the persons, in the order of the draws' clusters.
+        The scores of the repeats by name, float64 (repeats,); their mean in each draw of subjects,
+        float64 (draws,); and the subjects, in the order of the draws' clusters.
     """
-    persons = tuple(sorted(tables[0]["identity"].unique()))
+    subjects = tuple(sorted(tables[0]["subject"].unique()))
     points, drawn = [], []
     for table in tables:
         points.append(metrics.scores(table))
-        drawn.append(_drawn(table, persons, draws, seed))
+        drawn.append(_drawn(table, subjects, draws, seed))
     return (
         {name: np.array([scores[name] for scores in points]) for name in QUANTITIES},
         {name: np.mean([scores[name] for scores in drawn], axis=0) for name in QUANTITIES},
-        persons,
+        subjects,
     )
 
 
-def _drawn(table, persons, draws, seed):
-    """Return the scores of a run's predictions in each draw of the persons, alike for all runs."""
-    if table["identity"].isna().any() or set(table["identity"]) != set(persons):
+def _drawn(table, subjects, draws, seed):
+    """Return the scores of a run's predictions in each draw of the subjects, alike for all runs."""
+    if table["subject"].isna().any() or set(table["subject"]) != set(subjects):
         raise results.ResultsError(
-            "two repeats of one step tested other persons; their runs are of two data sets. Move "
+            "two repeats of one step tested other subjects; their runs are of two data sets. Move "
             "one of them away"
         )
     classes = [name.removeprefix("prob_") for name in table if name.startswith("prob_")]
     return intervals.bootstrap_scores(
         class_codes(table, classes),
         class_probabilities(table, classes),
-        pd.Index(persons).get_indexer(table["identity"].astype(object)),
-        len(persons),
+        pd.Index(subjects).get_indexer(table["subject"].astype(object)),
+        len(subjects),
         draws,
         seed,
         positive_code(classes, None),

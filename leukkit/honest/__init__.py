@@ -1,7 +1,7 @@
 """The honest benchmark: one protocol for the methods of all five papers, on C-NMC 2019.
 
 Each paper split by image. Here all methods are trained and tested on the same images, under two
-protocols without that leak: ``identity``, folds of whole persons of the training phase; and
+protocols without that leak: ``subject``, folds of whole subjects of the training phase; and
 ``official``, trained on the training phase and tested on the preliminary phase, as in the challenge
 that the images come from. What a method is, its profile says (``profiles.toml``); nothing is chosen
 on the images that are scored.
@@ -33,7 +33,7 @@ __all__ = [
     "time_methods",
 ]
 
-PROTOCOLS = ("identity", "official")
+PROTOCOLS = ("subject", "official")
 
 
 def methods(profile_name):
@@ -77,7 +77,7 @@ def parts(profile_name):
     """Count what each protocol that can be run trains, validates and tests on.
 
     Returns:
-        Frame indexed by protocol, fold and part: ``images``, ``persons``, and images per class.
+        Frame indexed by protocol, fold and part: ``images``, ``subjects``, and images per class.
     """
     import pandas as pd
 
@@ -88,7 +88,7 @@ def parts(profile_name):
             for part, positions in fold._asdict().items():
                 cells = divided.cells.iloc[positions]
                 row = {"protocol": name, "fold": number, "part": part, "images": len(cells)}
-                row["persons"] = cells["identity"].nunique()
+                row["subjects"] = cells["subject"].nunique()
                 rows.append(row | cells["label"].value_counts().sort_index().to_dict())
     return pd.DataFrame(rows).set_index(["protocol", "fold", "part"])
 

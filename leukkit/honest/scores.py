@@ -15,7 +15,7 @@ QUANTITIES = {
     "auc": "AUC",
     "balanced_accuracy": "balanced accuracy",
     "accuracy": "accuracy",
-    "patient_vote": "persons right",
+    "patient_vote": "subjects right",
     "calibration_error": "calibration error",
     "seconds_per_image": "per image",
 }
@@ -28,7 +28,7 @@ COLUMNS = (
     "low",
     "high",
     "images",
-    "identities",
+    "subjects",
     "folds",
     "weights",
 )
@@ -46,11 +46,11 @@ def measure(profile, results_dir=None, draws=2000):
 
     Returns:
         Frame, one row per number: ``paper, method, protocol``; ``quantity`` (of `QUANTITIES`) and
-        its ``value`` with a 95% interval over identities (``low``, ``high``); ``images`` and
-        ``identities`` tested, all ``folds`` together; ``weights`` that the network began with.
-        ``patient_vote`` is the share of persons whose cells vote for the right class, its interval
+        its ``value`` with a 95% interval over subjects (``low``, ``high``); ``images`` and
+        ``subjects`` tested, all ``folds`` together; ``weights`` that the network began with.
+        ``patient_vote`` is the share of subjects whose cells vote for the right class, its interval
         that of Clopper and Pearson; the other intervals are bootstraps. That of the
-        ``calibration_error`` leans upward: drawing persons again makes the bins more unequal, so
+        ``calibration_error`` leans upward: drawing subjects again makes the bins more unequal, so
         it can even leave out a very small value. ``seconds_per_image`` has neither protocol nor
         interval, and is there once `honest.time_methods` has measured it.
 
@@ -74,7 +74,7 @@ def measure(profile, results_dir=None, draws=2000):
         seconds = pd.read_csv(times).rename(columns={"seconds": "value"}).drop(columns="images")
         rows += [row | {"quantity": "seconds_per_image"} for row in seconds.to_dict("records")]
     frame = pd.DataFrame(rows, columns=COLUMNS)
-    return frame.astype(dict.fromkeys(("images", "identities", "folds"), "Int64"))
+    return frame.astype(dict.fromkeys(("images", "subjects", "folds"), "Int64"))
 
 
 def read(profile, protocol, results_dir=None):
@@ -96,7 +96,7 @@ def score(predictions, draws=2000, seed=0):
         seed: What the draws depend on.
 
     Returns:
-        Frame with ``quantity, value, low, high, images, identities``, in the order of `QUANTITIES`.
+        Frame with ``quantity, value, low, high, images, subjects``, in the order of `QUANTITIES`.
 
     Raises:
         ValueError: As `metrics.bootstrap` and `metrics.patient_vote`.
@@ -114,13 +114,13 @@ def score(predictions, draws=2000, seed=0):
     )
     frame = pd.DataFrame.from_dict(rows, orient="index", columns=["value", "low", "high"])
     frame = frame.rename_axis("quantity").reset_index()
-    return frame.assign(images=len(predictions), identities=predictions["identity"].nunique())
+    return frame.assign(images=len(predictions), subjects=predictions["subject"].nunique())
 
 
 def patients_right(predictions):
-    """Return the share of persons whose cells vote for the right class, and its 95% interval.
+    """Return the share of subjects whose cells vote for the right class, and its 95% interval.
 
-    Persons are independent, so the interval is the exact one for a share (Clopper and Pearson): a
+    Subjects are independent, so the interval is the exact one for a share (Clopper and Pearson): a
     bootstrap would give none at all where everybody is right.
     """
     from scipy.stats import binomtest
@@ -137,14 +137,14 @@ def leaderboard(measured, protocol, methods=None):
 
     Args:
         measured: The frame of `measure`.
-        protocol: ``"identity"`` or ``"official"``.
+        protocol: ``"subject"`` or ``"official"``.
         methods: The frame of `catalog.methods`: those that are not in the profile or were
             not run follow below, and say so. None for none.
 
     Returns:
         Frame of text indexed by ``rank``, best weighted F1 first (equal to three digits: the same
-        rank): ``method``, ``paper``, a column per quantity with its interval (persons right are
-        counted: 26 of 28), and ``tested on``: images of how many persons.
+        rank): ``method``, ``paper``, a column per quantity with its interval (subjects right are
+        counted: 26 of 28), and ``tested on``: images of how many subjects.
     """
     here = measured[measured["protocol"] == protocol]
     seconds = measured[measured["quantity"] == "seconds_per_image"]
@@ -159,7 +159,7 @@ def leaderboard(measured, protocol, methods=None):
             elif key in seconds.index:
                 texts[name] = f"{seconds[key]:.3f} s"
         first = values.iloc[0]
-        rows.append(texts | {"tested on": f"{first['images']} of {first['identities']}"})
+        rows.append(texts | {"tested on": f"{first['images']} of {first['subjects']}"})
     table = pd.DataFrame(rows, columns=None if rows else ["method", "paper", "score"])
     table["rank"] = table["score"].astype(float).round(3).rank(ascending=False, method="min")
     table = table.sort_values(["rank", "paper", "method"]).drop(columns="score")
@@ -218,7 +218,7 @@ def _others(methods, table):
 def _text(quantity, row):
     value, low, high = row["value"], row["low"], row["high"]
     if quantity == "patient_vote":
-        count = row["identities"]
+        count = row["subjects"]
         return f"{round(value * count)} of {count} ({low:.2f} to {high:.2f})"
     if pd.isna(value):
         return "undefined"
@@ -226,15 +226,15 @@ def _text(quantity, row):
 
 
 def _calibration_interval(predictions, draws, seed, level=0.95):
-    """Return the percentiles of the expected calibration error over drawn identities.
+    """Return the percentiles of the expected calibration error over drawn subjects.
 
-    A draw counts each identity some number of times; within a bin the distance of confidence and
+    A draw counts each subject some number of times; within a bin the distance of confidence and
     accuracy, weighted by its images, is then the sum of (right - confidence) over the drawn images.
     """
     classes = check_predictions(predictions)
     actual, predicted = class_codes(predictions, classes)
     confidence = class_probabilities(predictions, classes).max(axis=1)
-    clusters, number = cluster_codes(predictions, "identity")
+    clusters, number = cluster_codes(predictions, "subject")
     bins = np.digitize(confidence, np.arange(BINS + 1) / BINS, right=True) - 1
     surplus = np.zeros((number, BINS))
     np.add.at(surplus, (clusters, bins), (actual == predicted) - confidence)

@@ -62,5 +62,5 @@ def _scores(fitted, rows, labels, part, fit, held, classes):
         return "the first tuning fold does not hold every class"
     again = clone(getattr(fitted, "best_estimator_", fitted)).fit(rows[fit], labels[fit])
     scores = classifiers.class_scores(again, rows[held], classes)
-    table = part[["image_id", "identity", "label"]].iloc[held].reset_index(drop=True)
+    table = part[["image_id", "subject", "label"]].iloc[held].reset_index(drop=True)
     return table.join(pd.DataFrame(scores, columns=[f"prob_{name}" for name in classes]))

@@ -36,7 +36,7 @@ def gap_ladder(measured, quantity="auc", title="What each leak is worth", ax=Non
     size = (8.8, 1.6 + 0.42 * (places[-1] + 1))
     left, right = colors.panels(ax, 1, 2, *size, sharey=True, width_ratios=(1, 1))[0]
     for place, row in zip(places, rows.to_dict("records"), strict=True):
-        color = colors.class_color("reproduced" if row["identity"] > 0 else "leak-free")
+        color = colors.class_color("reproduced" if row["subject"] > 0 else "leak-free")
         _dot(left, row, "value", "", place, color, "o")
         text = f"{row['value']:.3f} [{row['low']:.3f}, {row['high']:.3f}]"
         _write(left, text, row["value"], place)
@@ -68,8 +68,8 @@ def gap_ladder(measured, quantity="auc", title="What each leak is worth", ax=Non
     first = rows.iloc[0]
     left.figure.supxlabel(
         f"Dots: mean of {first['repeats']} draws of the split. Brackets and lines: 95% intervals "
-        f"over {first['identities']} persons, differences in the same draws.\n"
-        "Purple: cells of a test person are also in training; green: none. Gray "
+        f"over {first['subjects']} subjects, differences in the same draws.\n"
+        "Purple: cells of a test subject are also in training; green: none. Gray "
         "differences: the interval holds 0.",
         fontsize=8.5,
     )

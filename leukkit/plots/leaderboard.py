@@ -11,7 +11,7 @@ NAMES = {
     "auc": "area under the ROC curve",
     "balanced_accuracy": "balanced accuracy",
     "accuracy": "accuracy",
-    "patient_vote": "share of persons right, by the vote of their cells",
+    "patient_vote": "share of subjects right, by the vote of their cells",
     "calibration_error": "expected calibration error (0 is calibrated)",
 }
 SMALLER_IS_BETTER = ("calibration_error",)
@@ -23,7 +23,7 @@ def leaderboard(measured, protocol, quantity="weighted_f1", references=None, tit
 
     Args:
         measured: The frame of `leukkit.honest.measure`.
-        protocol: ``"identity"`` or ``"official"``.
+        protocol: ``"subject"`` or ``"official"``.
         quantity: A score of the frame.
         references: The frame of `leukkit.honest.references`; those of the same quantity are drawn
             as dashed lines, each with a row of its own that names the split it was made on.
@@ -58,7 +58,7 @@ def leaderboard(measured, protocol, quantity="weighted_f1", references=None, tit
     if others:
         bottom = _draw_others(ax, others, places, names)
     ax.set(yticks=places, yticklabels=names, ylim=(bottom, -0.7), title=title)
-    ax.set_xlabel(f"{NAMES[quantity]}; lines: 95% intervals over persons")
+    ax.set_xlabel(f"{NAMES[quantity]}; lines: 95% intervals over subjects")
     ax.margins(x=0.02)
     ax.grid(axis="x", alpha=0.3)
     ax.set_axisbelow(True)
@@ -76,7 +76,7 @@ def _dot(ax, row, place):
     ax.errorbar(value, place, xerr=widths, marker="o", color=color, linewidth=2, markersize=6)
     text = f"{value:.3f}"
     if row["quantity"] == "patient_vote":
-        text = f"{round(value * row['identities'])} of {row['identities']}"
+        text = f"{round(value * row['subjects'])} of {row['subjects']}"
     ax.annotate(text, (value, place), (0, 5), textcoords="offset points", ha="center", fontsize=8)
 
 

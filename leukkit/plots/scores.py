@@ -65,7 +65,7 @@ def split_comparison(frame, quantity="AUC", ax=None):
 
     Args:
         frame: One row per split: ``split`` (its name), ``score``, ``low``, ``high`` and
-            ``leaked``, the share of test images whose identity is also in training; all 0 to 1.
+            ``leaked``, the share of test images whose subject is also in training; all 0 to 1.
         quantity: What the score is, for the axis.
         ax: Array of two Axes that share their y axis.
 
@@ -108,7 +108,7 @@ def split_comparison(frame, quantity="AUC", ax=None):
         )
     left.set(yticks=rows, yticklabels=frame["split"], ylim=(len(frame) - 0.5, -0.6))
     left.set_xlabel(f"{quantity}, 95% interval")
-    right.set(xlim=(0, 100), xlabel="test cells of a person\nalso in training (%)")
+    right.set(xlim=(0, 100), xlabel="test cells of a subject\nalso in training (%)")
     left.margins(x=0.25)
     for panel in (left, right):
         panel.grid(axis="x", alpha=0.3)

@@ -10,7 +10,7 @@ from leukkit.report.sides import with_interval
 
 LEAKS = {
     "patient": "patient",
-    "identity": "person (identity)",
+    "subject": "subject (subject)",
     "source_image": "source image",
     "bytes": "exact file",
     "original": "original, or an augmented copy of it",
@@ -142,7 +142,7 @@ def limits(record, records, scored):
             "what is scored."
         )
     if scored.attrs["groups_are"] == "block proxies":
-        yield "Patients are not known: blocks of neighboring images stand in for persons."
+        yield "Patients are not known: blocks of neighboring images stand in for subjects."
     if scored.attrs["groups_are"] == "original images":
         yield "Patients are not known: the intervals take all originals for independent."
     yield (
@@ -150,22 +150,22 @@ def limits(record, records, scored):
         "scanners were not tested."
     )
     yield (
-        "The intervals say how the scores vary with the persons tested. They do not cover another "
-        "training: other persons to learn from, another seed."
+        "The intervals say how the scores vary with the subjects tested. They do not cover another "
+        "training: other subjects to learn from, another seed."
     )
 
 
 def _leaks(leaks):
     found = [name for name, share in leaks.items() if pd.notna(share) and share > 0]
     unknown = [LEAKS[name] for name, share in leaks.items() if pd.isna(share)]
-    if "identity" in found:
+    if "subject" in found:
         yield (
-            f"**The test leaks:** {leaks['identity']:.1%} of the test images are of persons who "
-            "are in training too. The scores do not tell how the model does on other persons."
+            f"**The test leaks:** {leaks['subject']:.1%} of the test images are of subjects who "
+            "are in training too. The scores do not tell how the model does on other subjects."
         )
     elif found:
         named = ", ".join(f"{LEAKS[name]} {leaks[name]:.1%}" for name in found)
-        yield f"**The test leaks**, though not in persons as far as known: {named}."
+        yield f"**The test leaks**, though not in subjects as far as known: {named}."
     else:
         yield "None of the leaks that could be looked for was found."
     if unknown:

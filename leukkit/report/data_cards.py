@@ -81,7 +81,7 @@ def images_per_patient(cells):
     Returns:
         A Series of counts, empty where neither is known; ``name``: ``patient`` or ``block proxy``.
     """
-    for column, name in (("patient", "patient"), ("identity", "block proxy")):
+    for column, name in (("patient", "patient"), ("subject", "block proxy")):
         if cells[column].notna().any():
             return cells[column].value_counts().rename(name)
     return pd.Series(dtype="int64", name="patient")
@@ -133,7 +133,7 @@ def _counted(cells):
         facts["without a label"] = f"{unlabeled:,}"
     is_proxy = per_patient.name == "block proxy"
     facts["patients"] = "not known" if is_proxy else _number(cells["patient"])
-    facts["block proxies" if is_proxy else "identities"] = _number(cells["identity"])
+    facts["block proxies" if is_proxy else "subjects"] = _number(cells["subject"])
     if len(per_patient):
         median, largest, name = per_patient.median(), per_patient.max(), per_patient.idxmax()
         facts[f"images per {per_patient.name}"] = f"median {median:g}, largest {largest:,} ({name})"

@@ -56,7 +56,7 @@ def score_run(run, draws):
     Returns:
         Frame with the keys of the run, ``protocol, part, quantity, value, low, high, images,
         groups, groups_are, folder``. Values are fractions. The folds' predictions are pooled.
-        Intervals (95%) are over identities; where no patient is known, over original images, and
+        Intervals (95%) are over subjects; where no patient is known, over original images, and
         ``groups_are`` says so. Training scores carry no interval.
 
     Raises:

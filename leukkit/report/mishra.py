@@ -113,25 +113,25 @@ def number_blocks(cells, images_per_block):
 
     Args:
         cells: The `cells` frame; images that belong together have neighboring ids.
-        images_per_block: As many as a person has on average.
+        images_per_block: As many as a subject has on average.
 
     Returns:
         A copy with ``sequence`` (the class), ``number`` (from 1 within the class) and, as
-        ``identity``, the block ``proxy:<class>-<n>``. Cells that have an order already are
-        returned as they are: their identity is the block.
+        ``subject``, the block ``proxy:<class>-<n>``. Cells that have an order already are
+        returned as they are: their subject is the block.
     """
     if "number" in cells:
         return cells
     number = cells.groupby("label", observed=True)["image_id"].rank(method="first").astype(int)
     block = ((number - 1) // images_per_block + 1).astype(str)
     label = cells["label"].astype(str)
-    blocks = cells.assign(sequence=label, number=number, identity="proxy:" + label + "-" + block)
+    blocks = cells.assign(sequence=label, number=number, subject="proxy:" + label + "-" + block)
     blocks.attrs = dict(cells.attrs)
     return blocks
 
 
 def compare_proxies(cells, images_per_block, embargo, folds=5, seed=0):
-    """Measure what a split by blocks of neighbors leaks, where the persons are known.
+    """Measure what a split by blocks of neighbors leaks, where the subjects are known.
 
     Args:
         cells: The `cells` frame, originals only.
@@ -142,24 +142,24 @@ def compare_proxies(cells, images_per_block, embargo, folds=5, seed=0):
 
     Returns:
         Frame, one row per split (by single image, by block, by block with the embargo, and by
-        person where persons are known): ``person``, ``source image`` and ``block``, the shares
+        subject where subjects are known): ``subject``, ``source image`` and ``block``, the shares
         (0..1) of test images with another one of that in training, and ``training images``, the
         mean over the folds.
     """
     blocks = number_blocks(cells, images_per_block)
     divided = {
         "single images": splits.stratified_kfold(blocks, folds, seed=seed),
-        "blocks": splits.identity_kfold(blocks, folds, seed=seed),
-        f"blocks, {embargo} to either side left out": splits.identity_kfold(
+        "blocks": splits.subject_kfold(blocks, folds, seed=seed),
+        f"blocks, {embargo} to either side left out": splits.subject_kfold(
             blocks, folds, seed=seed, embargo=embargo
         ),
     }
     if cells["patient"].notna().all():
-        divided["persons"] = splits.identity_kfold(cells, folds, seed=seed)
+        divided["subjects"] = splits.subject_kfold(cells, folds, seed=seed)
     shares = splits.leakage_shares(
         {name: protocols.Protocol(name, blocks, parts, []) for name, parts in divided.items()}
     )
-    named = {"patient": "person", "source_image": "source image", "identity": "block"}
+    named = {"patient": "subject", "source_image": "source image", "subject": "block"}
     training = {name: np.mean([len(f.train) for f in parts]) for name, parts in divided.items()}
     shares = shares.rename(columns=named)[list(named.values())]
     return shares.rename_axis("split by").assign(**{"training images": pd.Series(training)})

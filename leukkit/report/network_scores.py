@@ -86,7 +86,7 @@ def score_run(run, draws):
           (images), ``loss`` (mean negative log likelihood) and ``epochs`` (trained, at most).
         * ``value``: scores are fractions, over the pooled predictions of all folds; ``low, high``:
           95% interval of scores of the test and validation parts, drawn over ``groups``
-          (``groups_are``: identities, their block proxies, or original images).
+          (``groups_are``: subjects, their block proxies, or original images).
         * ``mean, sd``: over the folds, each scored by itself; NaN where there is one.
         * ``folds, images, groups``: how many; ``weights``: what the training began with;
           ``folder``: where the run lies.

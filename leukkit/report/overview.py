@@ -54,7 +54,7 @@ def cells(results_dir=None, draws=2000):
           the print; NaN where not run, or not defined by the predictions (status ``run``). Training
           scores and those of single epochs have no interval;
         * ``<side> images, groups`` (number of what the interval is over) and ``groups are``
-          (``identities``, ``block proxies``, ``original images``), of the part that was scored; NA
+          (``subjects``, ``block proxies``, ``original images``), of the part that was scored; NA
           for a single epoch, which comes from the training history;
         * ``<side> folds, minutes, finished`` (date, UTC), of the whole run; ``data`` and
           ``network``: what the profile used, which need not be what the paper names; ``versions,
@@ -86,8 +86,8 @@ def runs(results_dir=None):
         ``minutes`` (of all folds), ``finished`` (date of the last fold, UTC), ``versions``,
         ``hardware``, ``commit``, ``data`` (set), ``network``, ``weights`` (texts; different values
         of the folds are joined by " / "; NA where not recorded); ``images`` tested, their
-        ``identities`` (number of ``groups are``: identities, block proxies or original images);
-        and the shares (0..1) of test images whose ``patient, identity, source_image, bytes`` or
+        ``subjects`` (number of ``groups are``: subjects, block proxies or original images);
+        and the shares (0..1) of test images whose ``patient, subject, source_image, bytes`` or
         ``original`` is in training too, over all folds, NA where unknown.
     """
     return _listed(pathlib.Path(results_dir or locations.results_dir()))[1]

@@ -6,7 +6,7 @@ from leukkit.report.sides import UNITS, with_interval
 
 QUANTITIES = {"f1": "F1", "auc": "AUC"}  # others are words
 SIGNS = {"percent": " %"}  # written behind a printed number; other units speak for themselves
-LEAKS = ("identity", "source_image", "bytes", "original")
+LEAKS = ("subject", "source_image", "bytes", "original")
 
 
 def said(profile):
@@ -63,7 +63,7 @@ def runs(frame, names):
         row["id"] = f"run-{number}"
         row["problem"] = _text(run["problem"])
         if not row["problem"]:
-            row["groups"] = f"{run['identities']:,} {run['groups are']}"
+            row["groups"] = f"{run['subjects']:,} {run['groups are']}"
             row["images"] = f"{run['images']:,}"
             row["minutes"] = f"{run['minutes']:.2f}"
             row["leaks"] = [_share(run[name]) for name in LEAKS]

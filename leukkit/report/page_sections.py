@@ -9,7 +9,7 @@ NOTEBOOK = "07_honest_benchmark"
 ABOUT = {
     "honest": {
         "title": "Honest benchmark",
-        "about": "One protocol for the methods of all five papers: whole persons on one side of "
+        "about": "One protocol for the methods of all five papers: whole subjects on one side of "
         "the split, the same images, the same scores.",
         "command": "leukkit reproduce runs notebook 07, which makes it",
     },

@@ -194,12 +194,12 @@ def score_folds(predictions):
 
     Returns:
         Frame, one row per fold (from 1), then ``mean``, ``standard deviation`` and ``pooled``:
-        ``images``, ``persons``, and the five scores of Table 2 in percent. Not defined is NaN.
+        ``images``, ``subjects``, and the five scores of Table 2 in percent. Not defined is NaN.
     """
     wanted = ["accuracy", "sensitivity", "specificity", "precision", "f1"]
 
     def row(part):
-        counts = {"images": len(part), "persons": part["identity"].nunique()}
+        counts = {"images": len(part), "subjects": part["subject"].nunique()}
         return counts | (100 * metrics.scores(part)[wanted]).to_dict()
 
     folds = pd.DataFrame({fold + 1: row(part) for fold, part in predictions.groupby("fold")}).T
@@ -208,7 +208,7 @@ def score_folds(predictions):
     ).T
     pooled = pd.DataFrame({"pooled": row(predictions)}).T
     whole = pd.concat([folds, summary, pooled]).rename_axis("fold")
-    return whole.astype({"images": "Int64", "persons": "Int64"})
+    return whole.astype({"images": "Int64", "subjects": "Int64"})
 
 
 def _images(card, quantity, **keys):

@@ -168,7 +168,7 @@ def printable(text):
 
 
 def _readable(frame):
-    """Return the columns that a person looks at, rounded."""
+    """Return the columns that a subject looks at, rounded."""
     table = frame[["image", "predicted"]].fillna("")
     for name in frame:
         if name.startswith("prob_"):
@@ -199,9 +199,9 @@ def _leak(predictor):
     if not (predictor.folder / "fold.json").is_file():
         return ""
     leakage = results.read_record(predictor.folder)["leakage"] or {}
-    if not leakage.get("identity"):
+    if not leakage.get("subject"):
         return ""
     return (
-        f", in whose test {leakage['identity']:.0%} of the images are of persons also in "
-        "training: its scores, and the temperature, promise too much for other persons"
+        f", in whose test {leakage['subject']:.0%} of the images are of subjects also in "
+        "training: its scores, and the temperature, promise too much for other subjects"
     )

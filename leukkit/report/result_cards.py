@@ -19,7 +19,7 @@ CARD = "CARD.md"
 USE = """\
 For research on how classifiers of leukemia images are evaluated: to look at, to test on other \
 images, to compare protocols. **Not for clinical use:** not for diagnosis, triage or any other \
-decision about a person."""
+decision about a subject."""
 
 
 def write(results_dir=None, draws=2000):

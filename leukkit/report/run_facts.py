@@ -10,7 +10,7 @@ from leukkit import results
 from leukkit.predictions import groups
 from leukkit.report.names import NAMES, PACKAGES, used
 
-LEAKS = ("patient", "identity", "source_image", "bytes", "original")
+LEAKS = ("patient", "subject", "source_image", "bytes", "original")
 TYPES = {
     "paper": "string",
     "profile": "string",
@@ -28,7 +28,7 @@ TYPES = {
     "network": "string",
     "weights": "string",
     "images": "Int64",
-    "identities": "Int64",
+    "subjects": "Int64",
     "groups are": "string",
     **dict.fromkeys(LEAKS, "Float64"),
 }
@@ -162,7 +162,7 @@ def _facts(folder):
         **data_and_network(folder, records),
         "weights": joined(weights_text(record) for record in records),
         "images": len(predictions),
-        "identities": over.nunique(),
+        "subjects": over.nunique(),
         "groups are": name,
         **pool_leakage(records),
     }

@@ -7,7 +7,7 @@ import pandas as pd
 
 from leukkit import augmentation, images, locations, profiles, results, segmentation
 
-SPLITS = {"image-level": "by image", "patient": "by patient id", "leak-free": "by identity"}
+SPLITS = {"image-level": "by image", "patient": "by patient id", "leak-free": "by subject"}
 
 
 def stand_ins(profile):
@@ -141,13 +141,13 @@ def compare_splits(measured, leaks, this, quantity="auc"):
 
     Returns:
         Frame, one row per protocol in the order of ``leaks``: ``split, score, low, high, leaked``
-        (the share of test images whose identity is also in training).
+        (the share of test images whose subject is also in training).
     """
     rows = measured[(measured["part"] == "test") & (measured["quantity"] == quantity)]
     for key, value in this._asdict().items():
         rows = rows[rows[key] == value]
     rows = rows.set_index("protocol").loc[leaks.index, ["value", "low", "high"]]
-    rows = rows.rename(columns={"value": "score"}).assign(leaked=leaks["identity"])
+    rows = rows.rename(columns={"value": "score"}).assign(leaked=leaks["subject"])
     rows.insert(0, "split", [SPLITS[name] for name in rows.index])
     return rows
 
@@ -162,7 +162,7 @@ def split_table(measured, leaks, quantities=("accuracy", "weighted_f1", "auc")):
 
     Returns:
         Frame of text, indexed by classifier and split: each score with its 95% interval, and the
-        shares of test images whose person, source image or exact file is also in training.
+        shares of test images whose subject, source image or exact file is also in training.
     """
     rows = measured[(measured["part"] == "test") & measured["protocol"].isin(leaks.index)]
     rows = rows[rows["quantity"].isin(quantities)]
@@ -171,7 +171,7 @@ def split_table(measured, leaks, quantities=("accuracy", "weighted_f1", "auc")):
     table = table.unstack()[list(quantities)]
     order = [(name, split) for name in table.index.levels[0] for split in leaks.index]
     table = table.reindex(order)
-    for column in ("identity", "source_image", "bytes"):
+    for column in ("subject", "source_image", "bytes"):
         shares = [leaks.loc[split, column] for _, split in order]
         table[f"{column} leaked"] = ["?" if pd.isna(share) else f"{share:.1%}" for share in shares]
     return table.rename(index=SPLITS, level="protocol").rename_axis(["classifier", "split"])

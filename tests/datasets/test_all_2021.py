@@ -46,7 +46,7 @@ def test_blocks_of_numbers_stand_in_for_patients(tmp_path):
     pro = cells[cells["label"] == "pro"]
     assert pro["number"].tolist() == [1, 2, 37, 38]
     assert pro["sequence"].tolist() == ["pro"] * 4
-    assert pro["identity"].tolist() == ["proxy:pro-1"] * 3 + ["proxy:pro-2"]
+    assert pro["subject"].tolist() == ["proxy:pro-1"] * 3 + ["proxy:pro-2"]
 
 
 def test_there_are_about_as_many_blocks_as_patients():
@@ -65,10 +65,10 @@ def test_identical_images_do_not_merge_blocks(tmp_path):
     cells = datasets.load("all-2021", tmp_path).set_index("image_id")
     one, other = cells.loc["WBC-Malignant-Pro-001"], cells.loc["WBC-Malignant-Pro-038"]
     assert one["sha256"] == other["sha256"]
-    assert (one["identity"], other["identity"]) == ("proxy:pro-1", "proxy:pro-2")
+    assert (one["subject"], other["subject"]) == ("proxy:pro-1", "proxy:pro-2")
     problems = datasets.check(cells.reset_index())
     assert (problems["kind"] == "duplicate").sum() == 1
-    assert "identity-merge" not in set(problems["kind"])
+    assert "subject-merge" not in set(problems["kind"])
 
 
 def test_converted_copies_are_refused(tmp_path):

@@ -23,7 +23,7 @@ def test_labels_are_read_from_the_names(tmp_path):
 
 def test_unknown_patients_stay_unknown(tmp_path):
     cells = datasets.load("all-idb2", write_all_idb2(tmp_path))
-    for column in ("patient", "source_image", "split", "fold", "identity"):
+    for column in ("patient", "source_image", "split", "fold", "subject"):
         assert cells[column].isna().all()
 
 

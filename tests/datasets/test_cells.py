@@ -13,7 +13,7 @@ from scipy.sparse.csgraph import connected_components
 
 from leukkit import datasets
 from leukkit.datasets import files
-from leukkit.datasets.cells import DamagedImagesError, DatasetError, build, link_identities
+from leukkit.datasets.cells import DamagedImagesError, DatasetError, build, link_subjects
 from tests.datasets.trees import draw, write
 
 pytestmark = pytest.mark.usefixtures("own_cache")
@@ -51,10 +51,10 @@ def test_frame_has_the_documented_columns_and_types(tmp_path):
         "split": text,
         "fold": "Int64",
         "sha256": text,
-        "identity": text,
+        "subject": text,
         "crop": "Int64",
     }
-    assert cells.loc[0, ["patient", "source_image", "split", "identity"]].isna().all()
+    assert cells.loc[0, ["patient", "source_image", "split", "subject"]].isna().all()
     assert cells.attrs == {
         "dataset": "some-set",
         "root": str(tmp_path),
@@ -164,7 +164,7 @@ def test_damaged_images_are_kept_with_the_reason(tmp_path):
     assert cells["damage"].isna().tolist() == [True, True, True, False]
     assert cells["damage"][3] == "empty file"
     assert cells["sha256"].isna().tolist() == [False, False, False, True]
-    assert cells["identity"].tolist() == ["0", "1", "2", "3"]
+    assert cells["subject"].tolist() == ["0", "1", "2", "3"]
 
 
 def test_wrong_size_is_damage_where_a_size_is_required(tmp_path):
@@ -207,10 +207,10 @@ def test_unusable_cache_says_which_file_to_delete(tmp_path, monkeypatch):
         files.examine([write(tmp_path / "a.png", 1, 20)])
 
 
-def test_linked_patients_become_one_identity_named_in_natural_order():
+def test_linked_patients_become_one_subject_named_in_natural_order():
     patients = ["H10", "H3", "51", "78", "51", "75", "57", pd.NA]
     hashes = ["a", "a", "b", "b", "c", "c", "d", "d"]
-    assert link_identities(patients, hashes) == [
+    assert link_subjects(patients, hashes) == [
         "H3+H10",
         "H3+H10",
         *["51+75+78"] * 4,
@@ -220,33 +220,33 @@ def test_linked_patients_become_one_identity_named_in_natural_order():
 
 
 def test_missing_hashes_link_nobody():
-    assert link_identities(["1", "2"], [pd.NA, pd.NA]) == ["1", "2"]
+    assert link_subjects(["1", "2"], [pd.NA, pd.NA]) == ["1", "2"]
 
 
 @given(st.lists(st.tuples(st.integers(0, 12), st.integers(0, 12)), min_size=1, max_size=40))
-def test_identities_are_the_connected_components(pairs):
+def test_subjects_are_the_connected_components(pairs):
     patients = [f"{patient}" for patient, _ in pairs]
-    identities = link_identities(patients, [f"hash {image}" for _, image in pairs])
+    subjects = link_subjects(patients, [f"hash {image}" for _, image in pairs])
     rows = [patient for patient, _ in pairs]
     columns = [13 + image for _, image in pairs]
     graph = coo_matrix((np.ones(len(pairs)), (rows, columns)), shape=(26, 26))
     component = connected_components(graph, directed=False)[1][rows]
     for one in range(len(pairs)):
         for other in range(len(pairs)):
-            assert (identities[one] == identities[other]) == (component[one] == component[other])
+            assert (subjects[one] == subjects[other]) == (component[one] == component[other])
 
 
-def test_persons_that_a_reader_joins_bring_their_linked_patients_along():
+def test_subjects_that_a_reader_joins_bring_their_linked_patients_along():
     cells = pd.DataFrame({"patient": ["H2", "H4", "H7", "H10", "1", pd.NA]}, dtype="string")
-    cells["identity"] = link_identities(cells["patient"], ["a", "a", "b", "c", "d", "e"])
+    cells["subject"] = link_subjects(cells["patient"], ["a", "a", "b", "c", "d", "e"])
     before = cells.astype("string")
     cells.attrs["dataset"] = "cnmc-2019"
-    joined = datasets.join_identities(cells, [["H7", "H2"], ["H4", "H10"]])
-    assert joined["identity"].fillna("").tolist() == [*["H2+H4+H7+H10"] * 4, "1", ""]
+    joined = datasets.join_subjects(cells, [["H7", "H2"], ["H4", "H10"]])
+    assert joined["subject"].fillna("").tolist() == [*["H2+H4+H7+H10"] * 4, "1", ""]
     assert joined.attrs == cells.attrs
-    assert datasets.join_identities(cells, []).astype("string").equals(before)
+    assert datasets.join_subjects(cells, []).astype("string").equals(before)
     with pytest.raises(DatasetError, match=r"cnmc-2019 has no patient H9: \['H2', 'H9'\]"):
-        datasets.join_identities(cells, [["H2", "H9"]])
+        datasets.join_subjects(cells, [["H2", "H9"]])
 
 
 def test_paths_are_absolute(tmp_path, monkeypatch):

@@ -36,10 +36,10 @@ def test_three_equal_images_are_two_duplicates(tmp_path):
 
 
 def test_linked_patients_are_named_with_their_links(tmp_path):
-    merges = of_kind(problems_of(write_cnmc(tmp_path)), "identity-merge")
+    merges = of_kind(problems_of(write_cnmc(tmp_path)), "subject-merge")
     assert set(merges["detail"]) == {
-        "patients 51, 78 count as one identity, 51+78; identical images: 51 = 78 (1)",
-        "patients H3, H10 count as one identity, H3+H10; identical images: H3 = H10 (1)",
+        "patients 51, 78 count as one subject, 51+78; identical images: 51 = 78 (1)",
+        "patients H3, H10 count as one subject, H3+H10; identical images: H3 = H10 (1)",
     }
     assert merges["image_id"].isna().all()
 
@@ -128,7 +128,7 @@ def test_a_sample_has_no_official_counts(tmp_path):
         for number, path in enumerate(paths)
     ]
     built = cells.build(records, "sample-cells", tmp_path, ("healthy", "ALL"))
-    assert datasets.check(built)["kind"].tolist() == ["duplicate", "identity-merge"]
+    assert datasets.check(built)["kind"].tolist() == ["duplicate", "subject-merge"]
 
 
 def test_official_counts_add_up():

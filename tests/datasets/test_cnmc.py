@@ -54,7 +54,7 @@ def publisher(own_cache, tmp_path_factory):
 
 def test_every_phase_is_read(publisher):
     expected = [
-        # image_id, label, patient, source_image, split, fold, identity
+        # image_id, label, patient, source_image, split, fold, subject
         ("UID_51_1_1_all", "ALL", "51", "51_1", "training", 0, "51+78"),
         ("UID_51_1_2_all", "ALL", "51", "51_1", "training", 0, "51+78"),
         ("UID_H10_1_1_hem", "healthy", "H10", "H10_1", "training", 0, "H3+H10"),
@@ -68,7 +68,7 @@ def test_every_phase_is_read(publisher):
         ("final-2", None, None, None, "final", None, None),
         ("final-10", None, None, None, "final", None, None),
     ]
-    columns = ["image_id", "label", "patient", "source_image", "split", "fold", "identity"]
+    columns = ["image_id", "label", "patient", "source_image", "split", "fold", "subject"]
     expected = pd.DataFrame(expected, columns=columns).astype(publisher.dtypes[columns])
     pd.testing.assert_frame_equal(publisher[columns], expected)
     assert publisher.attrs["classes"] == ("healthy", "ALL")
@@ -240,10 +240,10 @@ def test_real_cells_and_patients(real_cells):
     assert set(real_cells["fold"]) == {0, 1, 2}
 
 
-def test_real_identities(real_cells):
-    linked = real_cells[real_cells["identity"] != real_cells["patient"]]
-    assert set(linked["identity"]) == {"20+21", "51+75+78", "H2+H4+H5+H6", "H3+H10"}
-    assert real_cells["identity"].nunique() == 32 + 19 - 1 - 2 - 3 - 1
+def test_real_subjects(real_cells):
+    linked = real_cells[real_cells["subject"] != real_cells["patient"]]
+    assert set(linked["subject"]) == {"20+21", "51+75+78", "H2+H4+H5+H6", "H3+H10"}
+    assert real_cells["subject"].nunique() == 32 + 19 - 1 - 2 - 3 - 1
 
 
 def test_real_duplicates_and_merges(real_cells):
@@ -251,7 +251,7 @@ def test_real_duplicates_and_merges(real_cells):
     assert (problems["kind"] == "duplicate").sum() == 104
     duplicates = problems["detail"][problems["kind"] == "duplicate"]
     assert duplicates.str.contains("; patients ").sum() == 99
-    merges = problems["detail"][problems["kind"] == "identity-merge"]
+    merges = problems["detail"][problems["kind"] == "subject-merge"]
     stated = ["20 = 21 (71)", "51 = 78 (11)", "51 = 75 (10)", "H2 = H4 (3)", "H2 = H5 (2)"]
     for link in [*stated, "H2 = H6 (1)", "H3 = H10 (1)"]:
         assert merges.str.contains(link, regex=False).sum() == 1

@@ -46,7 +46,7 @@ def with_copies(cells, folder, change, every=12):
         path=[str(folder / f"{name}.png") for name in chosen["image_id"]],
         sha256=[f"{number:064}" for number in range(len(chosen))],
         patient=[f"X{number}" for number in range(len(chosen))],
-        identity=[f"X{number}" for number in range(len(chosen))],
+        subject=[f"X{number}" for number in range(len(chosen))],
     )
     for path, target in zip(chosen["path"], copies["path"], strict=True):
         cv2.imwrite(target, np.ascontiguousarray(change(images.read(path)[..., ::-1])))
@@ -60,7 +60,7 @@ def test_changed_copies_are_found_and_nothing_else(samples, tmp_path, name, chan
     pairs = near_duplicates.find(cells)
     assert set(pairs["image_id"]) == {f"copy-of-{first}" for first in pairs["image_id_first"]}
     assert len(pairs) == number
-    assert (pairs["relation"] == "two identities").all()
+    assert (pairs["relation"] == "two subjects").all()
 
 
 @pytest.mark.parametrize("name", SAMPLES)
@@ -98,27 +98,27 @@ def test_candidates_are_those_of_comparing_every_pair():
     assert [orientation.tolist(), bits.tolist()] == [[2, 5], [0, 7]]
 
 
-def test_pairs_are_told_apart_by_person_and_official_fold(samples, tmp_path):
+def test_pairs_are_told_apart_by_subject_and_official_fold(samples, tmp_path):
     cells, _ = with_copies(samples["sample-cells"].iloc[:40], tmp_path, COPIES["darker"])
     copy = cells["image_id"].str.startswith("copy-of-")
     first = near_duplicates.find(cells).set_index("image_id")["image_id_first"]
     names = cells.loc[copy, "image_id"].tolist()
     original = cells.set_index("image_id").loc[first[names[0]]]
-    cells.loc[cells["image_id"] == names[0], ["patient", "identity"]] = [
+    cells.loc[cells["image_id"] == names[0], ["patient", "subject"]] = [
         original["patient"],
-        original["identity"],
+        original["subject"],
     ]
-    cells.loc[cells["image_id"] == names[1], "identity"] = cells.set_index("image_id").loc[
-        first[names[1]], "identity"
+    cells.loc[cells["image_id"] == names[1], "subject"] = cells.set_index("image_id").loc[
+        first[names[1]], "subject"
     ]
-    cells.loc[cells["image_id"] == names[2], ["patient", "identity"]] = pd.NA
+    cells.loc[cells["image_id"] == names[2], ["patient", "subject"]] = pd.NA
     cells.loc[cells["image_id"] == names[3], "fold"] = 7
     counted = near_duplicates.count(near_duplicates.find(cells))
     assert counted["pairs"].to_dict() == {
-        "two identities": len(names) - 3,
-        "two patients of one identity": 1,
+        "two subjects": len(names) - 3,
+        "two patients of one subject": 1,
         "same patient": 1,
-        "persons not known": 1,
+        "subjects not known": 1,
     }
     assert counted["in two official folds"].sum() == 1
 
@@ -132,7 +132,7 @@ def test_check_lists_them_only_when_asked(samples, tmp_path):
     assert len(near) == number
     detail = near["detail"].iloc[0]
     assert "of 256 bits differ, correlation" in detail
-    assert "turned by 90°; two identities; patients P" in detail
+    assert "turned by 90°; two subjects; patients P" in detail
     pairs = near_duplicates.find(cells)
     assert datasets.check(cells, near_duplicates=pairs).equals(problems)
 
@@ -141,10 +141,10 @@ def test_the_command_says_that_it_looked(capsys):
     assert cli.main(["data", "check", "sample-idb"]) == 0
     assert "near-duplicates" not in capsys.readouterr().out
     assert cli.main(["data", "check", "sample-idb", "--near-duplicates"]) == 0
-    assert "two identities" in capsys.readouterr().out
+    assert "two subjects" in capsys.readouterr().out
 
 
-def test_identities_stay_as_they_are(samples, tmp_path):
+def test_subjects_stay_as_they_are(samples, tmp_path):
     cells, _ = with_copies(samples["sample-cells"].iloc[::8], tmp_path, COPIES["darker"])
     before = cells.copy()
     near_duplicates.find(cells)
@@ -165,9 +165,9 @@ def test_the_figure_shows_the_pairs_side_by_side(samples, tmp_path):
         image_pairs(cells, pairs.head(0))
 
 
-def test_real_cells_hold_persons_that_identical_files_do_not_link(real_cells_folder):
+def test_real_cells_hold_subjects_that_identical_files_do_not_link(real_cells_folder):
     pairs = near_duplicates.find(datasets.load("cnmc-2019", real_cells_folder))
-    across = pairs[pairs["relation"] == "two identities"]
+    across = pairs[pairs["relation"] == "two subjects"]
     links = (across["patient_first"] + " = " + across["patient"]).value_counts()
     assert links["H7 = H2"] == 11
     assert set(across["label"]) <= {"healthy", "ALL"}

@@ -59,7 +59,7 @@ def test_every_set_has_classes_patients_and_pictures(name, frames, pictures):
     assert set(cells["label"]) == set(classes)
     assert (len(classes) == 4) == (name == "sample-smears")
     assert cells["patient"].nunique() == 24
-    assert cells["identity"].nunique() >= 20
+    assert cells["subject"].nunique() >= 20
     assert cells.groupby("patient")["label"].nunique().max() == 1
     assert cells.groupby("patient").size().nunique() > 3  # unequal numbers
     assert cells.groupby("source_image").size().max() > 1
@@ -76,34 +76,34 @@ def test_sizes_of_the_sets(frames):
     }
 
 
-def test_the_phases_are_the_cells_and_other_persons(cache_dir, frames):
+def test_the_phases_are_the_cells_and_other_subjects(cache_dir, frames):
     cells, phases = frames["sample-cells"], sample.load("sample-phases")
     training = phases[phases["split"] == "training"]
-    same = ["image_id", "label", "patient", "source_image", "fold", "sha256", "identity"]
+    same = ["image_id", "label", "patient", "source_image", "fold", "sha256", "subject"]
     pd.testing.assert_frame_equal(training[same], cells[same], check_dtype=False)
     preliminary = phases[phases["split"] == "preliminary"]
     assert len(training) + len(preliminary) == len(phases) == 580
     assert preliminary["label"].value_counts().to_dict() == {"ALL": 73, "healthy": 58}
-    assert preliminary.groupby("label")["identity"].nunique().to_dict() == {"ALL": 5, "healthy": 5}
+    assert preliminary.groupby("label")["subject"].nunique().to_dict() == {"ALL": 5, "healthy": 5}
     assert preliminary["fold"].isna().all()
-    for column in ("patient", "identity", "source_image", "sha256"):
+    for column in ("patient", "subject", "source_image", "sha256"):
         assert not set(preliminary[column]) & set(training[column])
     assert preliminary["sha256"].is_unique
     assert phases.attrs["classes"] == cells.attrs["classes"]
     assert cells["split"].isna().all()  # the sample has no phases of its own
 
 
-def test_other_persons_have_other_stains_than_those_of_training(cache_dir):
-    """Their streams are their own: no person of the preliminary phase repeats one of training."""
+def test_other_subjects_have_other_stains_than_those_of_training(cache_dir):
+    """Their streams are their own: no subject of the preliminary phase repeats one of training."""
     pictures = sample.list_pictures("sample-phases")
     people = {phase: {p.streams[0] for p in pictures if p.phase == phase} for phase in PHASES}
     assert not people["training"] & people["preliminary"]
     assert pictures[:449] == sample.list_pictures("sample-cells")
 
 
-def test_two_persons_go_by_several_names(frames):
+def test_two_subjects_go_by_several_names(frames):
     cells = frames["sample-cells"]
-    linked = {identity for identity in cells["identity"] if "+" in identity}
+    linked = {subject for subject in cells["subject"] if "+" in subject}
     assert linked == {"P02+P05+P09", "P15+P20"}
     copies = cells[cells["sha256"].duplicated(keep=False)]
     assert cells["sha256"].duplicated().sum() == 8
@@ -115,11 +115,11 @@ def test_two_persons_go_by_several_names(frames):
         assert frames[name]["sha256"].is_unique
 
 
-def test_official_folds_hold_whole_patients_but_cut_through_persons(frames):
+def test_official_folds_hold_whole_patients_but_cut_through_subjects(frames):
     cells = frames["sample-cells"]
     assert set(cells["fold"]) == {0, 1, 2}
     assert cells.groupby("patient")["fold"].nunique().max() == 1
-    assert set(cells[cells.groupby("identity")["fold"].transform("nunique") > 1]["identity"]) == {
+    assert set(cells[cells.groupby("subject")["fold"].transform("nunique") > 1]["subject"]) == {
         "P02+P05+P09",
         "P15+P20",
     }
@@ -179,7 +179,7 @@ def look_at(picture):
 def test_a_split_by_image_flatters_and_nobody_is_perfect(name, largest_class, frames, pictures):
     cells = frames[name]
     features = np.array([look_at(picture) for picture in pictures[name]])
-    labels, identities = (cells[column].to_numpy(str) for column in ("label", "identity"))
+    labels, subjects = (cells[column].to_numpy(str) for column in ("label", "subject"))
     model = make_pipeline(StandardScaler(), SVC(C=10, gamma=0.01, class_weight="balanced"))
 
     def accuracy(splitter, groups):
@@ -191,9 +191,9 @@ def test_a_split_by_image_flatters_and_nobody_is_perfect(name, largest_class, fr
         return np.mean(scores)
 
     by_image = accuracy(StratifiedKFold, None)
-    by_identity = accuracy(StratifiedGroupKFold, identities)
-    assert by_image >= by_identity + 0.05
-    assert by_identity >= largest_class + 0.05
+    by_subject = accuracy(StratifiedGroupKFold, subjects)
+    assert by_image >= by_subject + 0.05
+    assert by_subject >= largest_class + 0.05
     assert by_image < 0.99
 
 
@@ -201,7 +201,7 @@ def test_a_split_by_image_flatters_and_nobody_is_perfect(name, largest_class, fr
 def tiny_set(monkeypatch, tmp_path):
     monkeypatch.setenv("LEUKKIT_CACHE_DIR", str(tmp_path))
     plan = sample.PLANS["sample-cells"]
-    few = plan._replace(patients={"healthy": (2,), "ALL": (2,)}, same_person={})
+    few = plan._replace(patients={"healthy": (2,), "ALL": (2,)}, same_subject={})
     monkeypatch.setitem(sample.PLANS, "sample-cells", few)
     return tmp_path / "samples"
 

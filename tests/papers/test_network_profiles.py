@@ -43,7 +43,7 @@ def test_every_protocol_can_be_divided(planned):
     for table in profile["protocols"].values():
         protocol_tables.check(table)
     leak_free = profile["protocols"]["leak-free"]
-    assert leak_free["split"] == "identity"
+    assert leak_free["split"] == "subject"
     assert leak_free["validation"] != "test"
     assert leak_free.get("augment") != "before"
 
@@ -118,7 +118,7 @@ def whole_data_set(counts):
             "image_id": f"{label}-{number:04d}",
             "label": label,
             "patient": pd.NA,
-            "identity": f"proxy:{label}-{number // 37}",
+            "subject": f"proxy:{label}-{number // 37}",
             "sha256": f"{label}{number}",
             "sequence": label,
         }
@@ -172,7 +172,7 @@ def test_leak_free_folds_of_smears_keep_away_from_their_neighbors():
     profile = papers.load("mishra").profile("paper")
     protocol = protocols.divide(whole_data_set(ALL_2021), profile["protocols"]["leak-free"])
     shares = splits.leakage_shares({"leak-free": protocol}).iloc[0]
-    assert (shares["identity"], shares["original"], shares["bytes"]) == (0, 0, 0)
+    assert (shares["subject"], shares["original"], shares["bytes"]) == (0, 0, 0)
     number = protocol.cells["number"].to_numpy(int)
     label = protocol.cells["label"].to_numpy(object)
     for fold in protocol.folds:

@@ -28,7 +28,7 @@ def make(base):
 
 
 def predictions(seed):
-    """Return 60 predictions of 12 persons, right four times of five."""
+    """Return 60 predictions of 12 subjects, right four times of five."""
     random = np.random.RandomState(seed)
     label = np.arange(60) % 2
     sure = random.uniform(0.5, 1, 60)
@@ -37,7 +37,7 @@ def predictions(seed):
     return pd.DataFrame(
         {
             "image_id": [f"{number:03}.png" for number in range(60)],
-            "identity": [f"P{number % 12}" for number in range(60)],
+            "subject": [f"P{number % 12}" for number in range(60)],
             "label": np.take(CLASSES, label),
             "prob_healthy": 1 - probability,
             "prob_ALL": probability,
@@ -50,7 +50,7 @@ def write(base, paper, profile, protocol, model, fold, run, leak, table=None, fo
     table = predictions(fold) if table is None else table
     history = {"epoch": [1, 2], "loss": [0.7, 0.5], "validation_loss": [0.7, 0.6]}
     history |= {"accuracy": [0.6, 0.8], "validation_accuracy": [0.5, 0.7]}
-    shares = dict.fromkeys(("patient", "identity", "source_image"), leak)
+    shares = dict.fromkeys(("patient", "subject", "source_image"), leak)
     results.write_fold(
         results.fold_dir(base, paper, profile, protocol, model, fold),
         {"paper": paper, "protocol": protocol, "weights": "none", "run": run, "seed": 0},

@@ -19,10 +19,10 @@ NASTY = "<img src=x onerror=alert(1)>|`*_[a](b)_*`"
 
 
 def predictions(outcomes, classes=("healthy", "ALL"), first=0):
-    """Return one image per (label, predicted class); two images are of one person."""
+    """Return one image per (label, predicted class); two images are of one subject."""
     rows = []
     for number, (label, predicted) in enumerate(outcomes, start=first):
-        row = {"image_id": f"image-{number}", "identity": f"person-{number // 2}", "label": label}
+        row = {"image_id": f"image-{number}", "subject": f"subject-{number // 2}", "label": label}
         rest = 0.1 / (len(classes) - 1)
         rows.append(row | {f"prob_{name}": 0.9 if name == predicted else rest for name in classes})
     return pd.DataFrame(rows)
@@ -39,7 +39,7 @@ RECIPE = {
     "augmentation": {"rotation": 20},
     "patience": 0,
 }
-LEAKS = {"patient": 0.0, "identity": 0.0, "source_image": 0.0, "bytes": 0.0, "original": None}
+LEAKS = {"patient": 0.0, "subject": 0.0, "source_image": 0.0, "bytes": 0.0, "original": None}
 PLACE = ("patel2025", "sample", "leak-free", "cnmc-2019_vgg19")
 
 
@@ -104,7 +104,7 @@ def test_a_card_stands_beside_each_kept_model_with_the_scores_of_run_and_fold(tw
         row(text, "precision")[1:][0].startswith("0.750") and row(text, "precision")[2] == "1.000"
     )
     assert "10 test images in 2 folds" in text and "4 by this one" in text
-    assert "positive class is ALL" in text and "5 identities" in text
+    assert "positive class is ALL" in text and "5 subjects" in text
 
 
 def test_a_card_says_what_it_was_trained_on_and_how(two_folds):
@@ -145,16 +145,16 @@ def test_limits_are_those_of_this_run(tmp_path, two_folds):
     text = (two_folds.joinpath(*PLACE) / "fold-0" / "CARD.md").read_text()
     assert "drawn images" in text and "None of the leaks that could be looked for" in text
     assert "Not known, and so not excluded" in text and "augmented copy" in text
-    assert row(text, "person (identity)")[1:] == ["0.0%", "0.0%"]
+    assert row(text, "subject (subject)")[1:] == ["0.0%", "0.0%"]
     assert row(text, "original, or an augmented copy of it")[1:] == ["not known", "not known"]
 
     leaky = ("patel2025", "sample", "published", "cnmc-2019_vgg19")
     same = {"train": "a", "validation": "c", "test": "c"}
-    leaks = {**LEAKS, "identity": 0.5}
+    leaks = {**LEAKS, "subject": 0.5}
     write(tmp_path, FIRST, place=leaky, leaks=leaks, dataset="cnmc-2019", images=same)
     result_cards.write(tmp_path, draws=10)
     text = (tmp_path.joinpath(*leaky) / "fold-0" / "CARD.md").read_text()
-    assert "**The test leaks:** 50.0% of the test images are of persons" in text
+    assert "**The test leaks:** 50.0% of the test images are of subjects" in text
     assert "validation images are the test images" in text
     assert "drawn" not in text.replace("drawn, seed 7", "")
     assert "Tested on cnmc-2019 alone" in text
@@ -172,8 +172,8 @@ def test_of_more_than_two_classes_the_sensitivity_of_each_is_shown(tmp_path):
 
 
 def test_without_patients_a_card_says_so(tmp_path):
-    unknown = {**LEAKS, "patient": None, "identity": None}
-    folder = write(tmp_path, FIRST.assign(identity=pd.NA), leaks=unknown)
+    unknown = {**LEAKS, "patient": None, "subject": None}
+    folder = write(tmp_path, FIRST.assign(subject=pd.NA), leaks=unknown)
     result_cards.write(tmp_path, draws=50)
     text = (folder / "CARD.md").read_text()
     assert "Intervals are over 4 original images" in text
@@ -264,19 +264,19 @@ def test_the_card_of_the_sample_counts_what_is_there():
         "- **images:** 449",
         "- **of the class ALL:** 276",
         "- **patients:** 24",
-        "- **identities:** 21",
+        "- **subjects:** 21",
         f"- **images per patient:** median {np.median(counts):g}, largest {counts.max()} (P15)",
         "- **duplicates:** 8",
-        "- **findings:** duplicate 8, identity-merge 2",
+        "- **findings:** duplicate 8, subject-merge 2",
     ):
         assert line in text
     for trap in ("P02 = P05 = P09", "P15 = P20"):  # what the card says beforehand is what is found
-        assert trap in text and trap.replace(" = ", "+") in set(cells["identity"])
+        assert trap in text and trap.replace(" = ", "+") in set(cells["subject"])
 
 
-def test_a_sample_of_two_phases_has_other_persons_in_the_second():
+def test_a_sample_of_two_phases_has_other_subjects_in_the_second():
     cells = datasets.load("sample-phases")
-    people = cells.groupby("split")["identity"].unique()
+    people = cells.groupby("split")["subject"].unique()
     assert not set(people["training"]) & set(people["preliminary"])
     assert len(people["preliminary"]) == 10 and "ten other" in data_cards.data_card("sample-phases")
 
@@ -284,12 +284,12 @@ def test_a_sample_of_two_phases_has_other_persons_in_the_second():
 def test_without_patients_the_card_says_that_they_are_not_known():
     cells = datasets.load("sample-idb")
     attrs = {**cells.attrs}
-    cells[["patient", "identity"]] = pd.NA
+    cells[["patient", "subject"]] = pd.NA
     cells.attrs = attrs
     text = data_cards.data_card("sample-idb", cells)
-    assert "- **patients:** not known" in text and "- **identities:** not known" in text
+    assert "- **patients:** not known" in text and "- **subjects:** not known" in text
     assert "images per patient" not in text
-    cells["identity"] = pd.array(["proxy:a-1"] * 100 + ["proxy:a-2"] * 12, dtype="string")
+    cells["subject"] = pd.array(["proxy:a-1"] * 100 + ["proxy:a-2"] * 12, dtype="string")
     text = data_cards.data_card("sample-idb", cells)
     assert "- **block proxies:** 2" in text and "- **patients:** not known" in text
     assert "images per block proxy:** median 56, largest 100 (proxy:a-1)" in text
@@ -356,5 +356,5 @@ def test_the_traps_of_cnmc_are_found_in_real_cells():
     trap = data_cards.read_facts("cnmc-2019")["traps"][0]["says"]
     for link in ("20 = 21 (71", "51 = 78 (11", "51 = 75 (10", "H2 = H4 (3", "H2 = H6 (1"):
         assert link in detail and link in trap
-    for identity in ("20+21", "51+75+78", "H2+H4+H5+H6", "H3+H10"):
-        assert identity in set(cells["identity"]) and identity in trap
+    for subject in ("20+21", "51+75+78", "H2+H4+H5+H6", "H3+H10"):
+        assert subject in set(cells["subject"]) and subject in trap

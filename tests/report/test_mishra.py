@@ -55,7 +55,7 @@ def metrics_of(matrix):
     names = ("benign", "early", "pre", "pro")
     pairs = [(names[i], names[j]) for i in range(4) for j in range(4) for _ in range(matrix[i, j])]
     frame = pd.DataFrame(pairs, columns=["label", "predicted"])
-    frame["image_id"] = frame["identity"] = frame.index.astype(str)
+    frame["image_id"] = frame["subject"] = frame.index.astype(str)
     for name in names:
         frame[f"prob_{name}"] = (frame["predicted"] == name).astype(float)
     values = {}
@@ -66,19 +66,19 @@ def metrics_of(matrix):
     return values
 
 
-def smears(per_person):
-    """Return cells of four persons of each class, two images per source image."""
+def smears(per_subject):
+    """Return cells of four subjects of each class, two images per source image."""
     rows = [
         {
-            "image_id": f"{label}-{person}-{number:02d}",
+            "image_id": f"{label}-{subject}-{number:02d}",
             "label": label,
-            "patient": f"{label}-{person}",
-            "identity": f"{label}-{person}",
-            "source_image": f"{label}-{person}-{number // 2}",
-            "sha256": f"{label}{person}{number}",
+            "patient": f"{label}-{subject}",
+            "subject": f"{label}-{subject}",
+            "source_image": f"{label}-{subject}-{number // 2}",
+            "sha256": f"{label}{subject}{number}",
         }
         for label in ("benign", "pro")
-        for person, count in enumerate(per_person)
+        for subject, count in enumerate(per_subject)
         for number in range(count)
     ]
     cells = pd.DataFrame(rows).astype("string")
@@ -86,25 +86,25 @@ def smears(per_person):
     return cells
 
 
-def test_blocks_that_fit_the_persons_leak_none_of_them_and_others_do():
+def test_blocks_that_fit_the_subjects_leak_none_of_them_and_others_do():
     fitting = mishra.compare_proxies(smears([6, 6, 6, 6]), 6, embargo=1, folds=4)
-    assert fitting.loc["single images", "person"] == 1
-    assert fitting.loc[["blocks", "persons"], "person"].eq(0).all()
+    assert fitting.loc["single images", "subject"] == 1
+    assert fitting.loc[["blocks", "subjects"], "subject"].eq(0).all()
     unequal = mishra.compare_proxies(smears([4, 8, 3, 9]), 6, embargo=1, folds=4)
-    assert unequal.loc["blocks", "block"] == unequal.loc["persons", "person"] == 0
-    assert unequal.loc["blocks", "person"] > 0
+    assert unequal.loc["blocks", "block"] == unequal.loc["subjects", "subject"] == 0
+    assert unequal.loc["blocks", "subject"] > 0
     kept_away = unequal.loc["blocks, 1 to either side left out"]
-    assert kept_away["person"] <= unequal.loc["blocks", "person"]
+    assert kept_away["subject"] <= unequal.loc["blocks", "subject"]
     assert kept_away["training images"] < unequal.loc["blocks", "training images"]
 
 
-def test_an_order_that_is_there_is_kept_and_no_person_is_invented():
+def test_an_order_that_is_there_is_kept_and_no_subject_is_invented():
     cells = mishra.number_blocks(smears([6, 6, 6, 6]), 6).assign(patient=pd.NA)
     assert mishra.number_blocks(cells, 3) is cells
-    assert cells["identity"].nunique() == 8
+    assert cells["subject"].nunique() == 8
     compared = mishra.compare_proxies(cells, 3, embargo=2, folds=4)
-    assert "persons" not in compared.index
-    assert compared["person"].isna().all()
+    assert "subjects" not in compared.index
+    assert compared["subject"].isna().all()
 
 
 def test_parameters_are_counted_by_part(card):
@@ -127,7 +127,7 @@ def test_explained_cells_are_those_of_the_fold_and_named(card, tmp_path):
     planned = network_runs.plan(card, profile)[0]
     (fold,) = network_runs.divide(profile, planned.dataset, "published").folds
     cells = network_runs.divide(profile, planned.dataset, "published").cells.iloc[fold.test]
-    predicted = cells[["image_id", "identity", "label"]].reset_index(drop=True)
+    predicted = cells[["image_id", "subject", "label"]].reset_index(drop=True)
     for name in ("benign", "early", "pre", "pro"):
         predicted[f"prob_{name}"] = np.where(name == "pre", 0.7, 0.1)
     folder = results.fold_dir(tmp_path, "mishra", "sample", "published", planned.folder, 0)
@@ -154,10 +154,10 @@ def test_stand_ins_name_the_weights_before_anything_is_run(card):
 
 
 @pytest.mark.parametrize(
-    ("identities", "expected"),
-    [(["P01", "P02"], "identities"), (["proxy:pro-1", "proxy:pro-2"], "block proxies")],
+    ("subjects", "expected"),
+    [(["P01", "P02"], "subjects"), (["proxy:pro-1", "proxy:pro-2"], "block proxies")],
 )
-def test_intervals_over_proxies_are_called_so(identities, expected):
-    predicted = pd.DataFrame({"image_id": ["a", "b"], "identity": identities}, dtype="string")
+def test_intervals_over_proxies_are_called_so(subjects, expected):
+    predicted = pd.DataFrame({"image_id": ["a", "b"], "subject": subjects}, dtype="string")
     over, name = report.groups(predicted)
-    assert (over.tolist(), name) == (identities, expected)
+    assert (over.tolist(), name) == (subjects, expected)

@@ -17,7 +17,7 @@ def predictions(outcomes, classes=TWO, share=0.9):
     """Return one image per (label, predicted class); the predicted class gets ``share``."""
     rows = []
     for number, (label, predicted) in enumerate(outcomes):
-        row = {"image_id": f"image-{number}", "identity": f"person-{number // 2}", "label": label}
+        row = {"image_id": f"image-{number}", "subject": f"subject-{number // 2}", "label": label}
         rest = (1 - share) / (len(classes) - 1)
         rows.append(
             row | {f"prob_{name}": share if name == predicted else rest for name in classes}
@@ -119,12 +119,12 @@ def test_each_class_counts_as_positive_once(patel):
     assert (overall[["value", "low", "high"]] == of_all[["value", "low", "high"]]).all()
 
 
-def test_intervals_are_those_of_the_bootstrap_over_identities(patel):
+def test_intervals_are_those_of_the_bootstrap_over_subjects(patel):
     both = pd.concat([FIRST.assign(fold=0), SECOND.assign(fold=1)])
     expected = metrics.bootstrap(both, draws=200, positive="healthy").loc["precision"]
     found = cell(patel, part="test", protocol="published", label="healthy", quantity="precision")
     assert (found["low"], found["high"]) == (expected["low"], expected["high"])
-    assert (found["groups"], found["groups_are"]) == (3, "identities")
+    assert (found["groups"], found["groups_are"]) == (3, "subjects")
     training = patel[patel["part"] == "training"]
     assert len(training) and training[["low", "high"]].isna().all(axis=None)
 
@@ -252,7 +252,7 @@ def test_a_number_measured_twice_is_refused(patel):
 
 
 def test_without_patients_intervals_are_over_original_images(write):
-    copies = FIRST.assign(identity=pd.NA, image_id=["a", "a#1", "b", "c"])
+    copies = FIRST.assign(subject=pd.NA, image_id=["a", "a#1", "b", "c"])
     folder = write("patel2025", "published", "vgg19", copies)
     measured = networks.measure(papers.load("patel2025"), "sample", folder, draws=50)
     assert set(measured["groups_are"].dropna()) == {"original images"}
@@ -314,7 +314,7 @@ def test_printing_names_stand_ins_weights_and_leaks(write, capsys):
     assert "sample-cells" in text and "weights: drawn, seed 0" in text
     assert "Table 2 (percent; 95% intervals)" in text and "98.87" in text
     assert "6 of 21 printed cells were run again" in text
-    assert "identity" in text and "weights: not run" in text
+    assert "subject" in text and "weights: not run" in text
 
 
 def test_nothing_run_yet_says_so(tmp_path, capsys):

@@ -23,12 +23,12 @@ PRINTED = {
 }
 
 
-def predictions(outcomes, first_person=0):
-    """Return one image per (label, predicted class); two images are of one person."""
+def predictions(outcomes, first_subject=0):
+    """Return one image per (label, predicted class); two images are of one subject."""
     rows = [
         {
-            "image_id": f"image-{first_person}-{number}",
-            "identity": f"person-{first_person + number // 2}",
+            "image_id": f"image-{first_subject}-{number}",
+            "subject": f"subject-{first_subject + number // 2}",
             "label": label,
             "prob_healthy": 0.9 if predicted == "healthy" else 0.1,
             "prob_ALL": 0.1 if predicted == "healthy" else 0.9,
@@ -66,7 +66,7 @@ def change(folder, **values):
 def fill(base):
     """Write results of two papers, of the honest benchmark, and one run that lacks a fold."""
     vgg = {"dataset": "cnmc-2019", "model": "vgg19", "variant": ""}
-    leaks = {"patient": 1.0, "identity": 1.0, "source_image": None, "bytes": 0.5, "original": None}
+    leaks = {"patient": 1.0, "subject": 1.0, "source_image": None, "bytes": 0.5, "original": None}
     for fold, tested in enumerate((FIRST, SECOND)):
         folder = write(
             base,
@@ -142,14 +142,14 @@ def test_values_stand_in_the_unit_of_the_print_beside_where_they_came_from(cells
     assert accuracy["reproduced run"] == "patel2025/sample/published/cnmc-2019_vgg19"
     about = ["images", "groups", "groups are", "folds", "minutes", "finished"]
     found = accuracy[[f"reproduced {name}" for name in about]].tolist()
-    assert found == [10, 5, "identities", 2, 1.0, "2026-11-22"]  # 21 November 23:30 in UTC-2
+    assert found == [10, 5, "subjects", 2, 1.0, "2026-11-22"]  # 21 November 23:30 in UTC-2
     precision = cell(
         cells, paper="patel2025", table="Table 2", what="VGG-19, test", quantity="precision"
     )
     assert precision["reproduced"] == pytest.approx(75)
 
 
-def test_intervals_are_those_of_the_bootstrap_over_identities(cells):
+def test_intervals_are_those_of_the_bootstrap_over_subjects(cells):
     both = pd.concat([FIRST.assign(fold=0), SECOND.assign(fold=1)])
     expected = 100 * metrics.bootstrap(both, draws=200).loc["accuracy"]
     accuracy = cell(cells, paper="patel2025", table="Table 3")
@@ -208,7 +208,7 @@ def test_an_unusable_run_is_listed_and_its_cells_say_what_is_wrong_with_it(kept,
     runs = overview.runs(kept)
     broken = cell(runs, run="patel2025/sample/leak-free/cnmc-2019_vgg19")
     assert broken["problem"].startswith(problem) and broken["folds"] == 1
-    assert broken[["minutes", "finished", "images", "identity"]].isna().all()
+    assert broken[["minutes", "finished", "images", "subject"]].isna().all()
     assert runs["problem"].notna().sum() == 1
 
 
@@ -232,7 +232,7 @@ def test_damaged_predictions_count_as_not_run(filled, damage, problem):
 
 
 def test_a_run_that_cannot_be_scored_does_not_stop_the_others(filled):
-    alone = FIRST.assign(identity="person-1")
+    alone = FIRST.assign(subject="subject-1")
     place = ("farag2025", "mine", "leak-free", SVM.model)
     write(filled, place, SVM._asdict(), alone, tables={"training_predictions": FIRST})
     frame = overview.cells(filled, draws=10)
@@ -302,12 +302,12 @@ def test_runs_tell_when_where_and_from_what(kept):
     assert published["hardware"] == "Abacus, 2 cores, 24 GiB / Abacus, 3 cores, 24 GiB"
     assert (published["commit"], published["minutes"]) == ("abc", 1.0)
     assert "TensorFlow" in published["versions"] and " / " not in published["versions"]
-    assert (published["images"], published["identities"]) == (10, 5)
+    assert (published["images"], published["subjects"]) == (10, 5)
     assert published["bytes"] == pytest.approx(0.5 * 4 / 10)  # of 4 and 6 images
-    assert published["identity"] == 1 and pd.isna(published["source_image"])
+    assert published["subject"] == 1 and pd.isna(published["source_image"])
     assert published["weights"] == "ImageNet"
     svm = cell(runs, paper="farag2025")
-    assert svm["weights"] == "drawn, seed 3" and pd.isna(svm["identity"])
+    assert svm["weights"] == "drawn, seed 3" and pd.isna(svm["subject"])
 
 
 def test_runs_and_cells_name_the_data_and_network_that_stood_in(tmp_path):
@@ -337,11 +337,11 @@ def test_an_ensemble_names_the_data_and_networks_of_its_members(tmp_path):
 
 
 def test_without_patients_the_groups_are_original_images(tmp_path):
-    copies = FIRST.assign(identity=pd.NA, image_id=["a", "a#1", "b", "c"])
+    copies = FIRST.assign(subject=pd.NA, image_id=["a", "a#1", "b", "c"])
     keys = {"dataset": "cnmc-2019", "model": "vgg19", "variant": ""}
     write(tmp_path, ("patel2025", "sample", "leak-free", "cnmc-2019_vgg19"), keys, copies)
     run = overview.runs(tmp_path).iloc[0]
-    assert (run["identities"], run["groups are"]) == (3, "original images")
+    assert (run["subjects"], run["groups are"]) == (3, "original images")
 
 
 def test_counts_are_per_profile_and_paper_and_of_all(cells):

@@ -276,7 +276,7 @@ def test_verdict_bars_fill_the_width():
 def test_runs_that_leak_alike_are_one_line(results_dir):
     runs = overview.runs(results_dir)
     lines = page_rows.leakage(runs[runs["paper"] == "patel2025"])
-    assert [(line["protocol"], line["identity"], line["original"]) for line in lines] == [
+    assert [(line["protocol"], line["subject"], line["original"]) for line in lines] == [
         ("leak-free", 0.0, None),
         ("published", 1.0, None),
     ]

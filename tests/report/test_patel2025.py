@@ -19,9 +19,9 @@ def predictions_of(hits, misses, false_alarms, right_healthy, fold=0):
     counts += (("healthy", 0.9, false_alarms), ("healthy", 0.1, right_healthy))
     rows = [(label, p) for label, p, count in counts for _ in range(count)]
     frame = pd.DataFrame(rows, columns=["label", "prob_ALL"])
-    frame["image_id"] = frame["identity"] = frame.index.astype(str)
+    frame["image_id"] = frame["subject"] = frame.index.astype(str)
     frame["prob_healthy"] = 1 - frame["prob_ALL"]
-    names = ["image_id", "identity", "label", "prob_healthy", "prob_ALL"]
+    names = ["image_id", "subject", "label", "prob_healthy", "prob_ALL"]
     return frame[names].assign(fold=fold)
 
 

@@ -18,7 +18,7 @@ def predictions(labels=LABELS, predicted=PREDICTED):
     rows = [
         {
             "image_id": f"image-{number}",
-            "identity": f"person-{number}",
+            "subject": f"subject-{number}",
             "label": label,
             "prob_healthy": 0.1 if guess == "ALL" else 0.9,
             "prob_ALL": 0.9 if guess == "ALL" else 0.1,

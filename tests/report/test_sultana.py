@@ -23,7 +23,7 @@ def card():
 def predictions(outcomes, share=0.7):
     rows = []
     for number, (label, said) in enumerate(outcomes):
-        row = {"image_id": f"image-{number}", "identity": f"person-{number}", "label": label}
+        row = {"image_id": f"image-{number}", "subject": f"subject-{number}", "label": label}
         rest = (1 - share) / 3
         rows.append(row | {f"prob_{name}": share if name == said else rest for name in CLASSES})
     return pd.DataFrame(rows)

@@ -49,10 +49,10 @@ def install():
 
 
 def cells(per_class=24):
-    """Return a part of the built-in cells, several identities of each class."""
+    """Return a part of the built-in cells, several subjects of each class."""
     frame = datasets.load("sample-cells")
     chosen = [
-        group.groupby("identity").head(-(-per_class // 8)).head(per_class)
+        group.groupby("subject").head(-(-per_class // 8)).head(per_class)
         for _, group in frame.groupby("label")
     ]
     positions = np.sort(np.concatenate([part.index.to_numpy() for part in chosen]))
