@@ -12,45 +12,64 @@ How a printed number is written down:
 * ``printed`` is a string, exactly as printed, without a percent sign; ``""`` is an empty cell.
   Anything that is not a number needs ``unit = "text"``.
 * ``[[claims]]`` holds the numbers of the running text, and ``[[matrices]]`` the confusion matrices.
+
+``[profiles.paper]`` holds what the paper says about its runs, once; every other profile overrides it
+(see `leukkit.papers.profiles`).
 """
 
-import dataclasses
+import functools
 import pathlib
 import re
 import tomllib
+from typing import Any
 
 import pandas as pd
 from pandas.api.types import is_object_dtype
+
+from leukkit.papers import profiles
+from leukkit.schemas import (
+    Bibliography,
+    Choice,
+    Claim,
+    Dataset,
+    Matrix,
+    Model,
+    Profile,
+    Recipe,
+    Run,
+    SchemaError,
+    Step,
+    Table,
+    check,
+)
+
+__all__ = ["KEYS", "Card", "CardError", "load", "read"]
 
 KEYS = ("patel2025", "mishra", "farag2025", "samhitha", "sultana")
 
 _FOLDER = pathlib.Path(__file__).parent
 _NUMBER = re.compile(r"[-+]?(\d+|\d{1,3}(,\d{3})+)(\.\d+)?(e[-+]?\d+)?")
 _RESERVED = {"paper", "table", "row", "column", "printed", "value", "where", "quote", "note"}
-_ORIENTATIONS = ("rows are actual", "rows are predicted", "not stated")
 
-# section -> its fields: name:type (str where none is given), optional ones with a question mark
-_FIELDS = {
-    "card": "key paper:dict summary datasets:dict protocol:list choices:dict profiles:dict "
-    "tables:list matrices:list? claims:list",
-    "paper": "title authors:list journal? year:int? volume? number? pages? doi? url? note?",
-    "dataset": "title? stated:list note?",
-    "statement": "quantity value:object where label? part? unit? note?",
-    "protocol": "step says where note?",
-    "choice": "value:object reason",
-    "table": "name title unit? quantity? where:dict? columns:list rows:list note?",
-    "row": "keys:dict printed:list",
-    "matrix": "name title? where:dict classes:list orientation printed:list note?",
-    "claim": "where keys:dict unit printed quote note?",
-}
-_TYPES = {"": str, "dict": dict, "list": list, "int": int, "object": object}
+CardError = SchemaError
 
 
-class CardError(ValueError):
-    """A card that breaks the rules, or a card or profile that does not exist."""
+class Content(Model):
+    """The content of a card's file."""
+
+    key: str
+    paper: Bibliography
+    summary: str
+    run_keys: list[str]
+    datasets: dict[str, Dataset]
+    protocol: list[Step]
+    choices: dict[str, Choice]
+    profiles: dict[str, dict[str, Any]]
+    tables: list[Table]
+    matrices: list[Matrix] = []
+    claims: list[Claim]
 
 
-@dataclasses.dataclass(frozen=True)
 class Card:
     """One paper: its protocol as stated, the choices it leaves open, and what it printed.
 
@@ -58,10 +77,11 @@ class Card:
         key: The paper's short name.
         paper: Bibliographic data.
         summary: One sentence.
+        run_keys: The keys of a printed cell that together name a run.
         datasets: Data set name -> what the paper states about it.
         protocol: The stated steps in the order of the paper: ``step``, ``says``, ``where``.
         choices: What the paper leaves open -> ``value`` and ``reason``.
-        profiles: ``sample`` and ``paper``: the numbers that differ between a quick and a full run.
+        profiles: ``paper``, and what the built-in others say in its place.
         tables: The printed tables as written in the file; ``cells`` gives them as one frame.
         matrices: The printed confusion matrices.
         claims: One row per number in running text, abstract or caption: ``paper``, ``where``,
@@ -69,18 +89,21 @@ class Card:
             (and ``note``, where a claim has one).
     """
 
-    key: str
-    paper: dict
-    summary: str
-    datasets: dict
-    protocol: list
-    choices: dict
-    profiles: dict
-    tables: list
-    matrices: list
-    claims: pd.DataFrame
+    def __init__(self, content: Content) -> None:
+        self.key = content.key
+        self.paper = content.paper
+        self.summary = content.summary
+        self.run_keys = content.run_keys
+        self.datasets = content.datasets
+        self.protocol = content.protocol
+        self.choices = content.choices
+        self.profiles = content.profiles
+        self.tables = content.tables
+        self.matrices = content.matrices
+        self.claims = _frame([_claim(content.key, claim) for claim in content.claims])
+        self._cells = _frame([cell for table in self.tables for cell in _cells(self.key, table)])
 
-    def cells(self):
+    def cells(self) -> pd.DataFrame:
         """Return the printed tables as one frame, one row per cell that is not empty.
 
         Returns:
@@ -88,18 +111,62 @@ class Card:
             ``unit``, ``printed`` (as in the paper), ``value`` (float, in ``unit``; NaN for text)
             and one column per key, NA where a table does not use it.
         """
-        return _frame([cell for table in self.tables for cell in _cells(self.key, table)])
+        return self._cells.copy()
 
-    def profile(self, name):
-        """Return the numbers of the profile ``name`` (``sample`` or ``paper``)."""
-        if name not in self.profiles:
-            raise CardError(
-                f"{self.key} has no profile {name!r}; it has {', '.join(self.profiles)}"
-            )
-        return self.profiles[name]
+    def profile(self, name: str) -> Profile:
+        """Return the numbers of a profile.
+
+        Args:
+            name: ``"sample"``, ``"paper"``, or the path of a TOML file (`leukkit.papers.profiles`).
+
+        Raises:
+            CardError: There is no such profile, or it breaks the rules; names file and key.
+        """
+        return profiles.resolve(self.key, self.profiles, name, self._runs_of_the_tables())
+
+    def recipe(self, name: str, profile: str) -> Recipe:
+        """Return the recipe of the run ``name`` under a profile."""
+        return profiles.recipe(self.profile(profile), name)
+
+    def split(self, name: str, profile: str, run: str | None = None) -> dict[str, Any]:
+        """Return the table of the split ``name`` under a profile, for `leukkit.splits.divide`.
+
+        Args:
+            name: Such as ``"published"`` or ``"leak-free"``.
+            profile: As in `profile`.
+            run: Name of a run, where the copies of images differ between runs.
+        """
+        return profiles.split(self.profile(profile), name, run)
+
+    def plan(self, profile: str, split: str | None = None) -> list[Run]:
+        """List the runs of a profile, under one split or all."""
+        return profiles.plan(self.profile(profile), split)
+
+    def choices_table(self) -> pd.DataFrame:
+        """Return what the paper leaves open: ``value`` and ``reason``, one row per choice."""
+        rows = {name: (choice.value, choice.reason) for name, choice in self.choices.items()}
+        return pd.DataFrame.from_dict(rows, orient="index", columns=["value", "reason"])
+
+    def protocol_table(self) -> pd.DataFrame:
+        """Return the protocol as stated: ``where``, ``step``, ``says``, in the paper's order."""
+        rows = [(step.where, step.step, step.says) for step in self.protocol]
+        return pd.DataFrame(rows, columns=["where", "step", "says"])
+
+    def _runs_of_the_tables(self) -> dict[str, dict[str, Any]]:
+        """Return a run for each combination of keys in the tables, of a paper that names all of them.
+
+        The other papers' tables leave something out (a variant, say): their profiles list the runs.
+        """
+        if "classifier" not in self.run_keys:
+            return {}
+        cells = self._cells
+        named = cells.loc[cells[self.run_keys].notna().all(axis=1), self.run_keys]
+        rows = named.drop_duplicates().astype(object).to_dict("records")
+        return {profiles.run_name(row): row for row in rows}
 
 
-def load(key):
+@functools.cache
+def load(key: str) -> Card:
     """Return the card of the paper ``key`` (one of ``KEYS``).
 
     Raises:
@@ -110,7 +177,7 @@ def load(key):
     return read(_FOLDER / f"{key}.toml")
 
 
-def read(path):
+def read(path: pathlib.Path | str) -> Card:
     """Read and check a card file, whose name must be the card's key.
 
     Raises:
@@ -118,117 +185,56 @@ def read(path):
     """
     path = pathlib.Path(path)
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-        _check(content, path.stem)
-        claims = _frame([_claim(content["key"], claim) for claim in content["claims"]])
-        card = Card(**{"matrices": [], **content, "claims": claims})
-        card.cells()
+        content = check(Content, tomllib.loads(path.read_text(encoding="utf-8")), "the file")
+        if content.key != path.stem:
+            raise CardError(f"key is {content.key!r}, but the file is named after {path.stem!r}")
+        card = Card(content)
+        for name in content.profiles:
+            card.profile(name)
         return card
     except (tomllib.TOMLDecodeError, CardError) as error:
         raise CardError(f"{path.name}: {error}") from None
 
 
-def _check(content, stem):
-    _check_fields("card", content, "the file")
-    if content["key"] != stem:
-        raise CardError(f"key is {content['key']!r}, but the file is named after {stem!r}")
-    _check_fields("paper", content["paper"], "[paper]")
-    for name, dataset in content["datasets"].items():
-        _check_fields("dataset", dataset, f"[datasets.{name}]")
-        for number, statement in enumerate(dataset["stated"], start=1):
-            _check_fields("statement", statement, f"[datasets.{name}], statement {number}")
-    for number, step in enumerate(content["protocol"], start=1):
-        _check_fields("protocol", step, f"[[protocol]] {number}")
-    for name, choice in content["choices"].items():
-        _check_fields("choice", choice, f"[choices.{name}]")
-    for name in ("sample", "paper"):
-        if name not in content["profiles"]:
-            raise CardError(f"[profiles.{name}] is missing")
-    _check_same_keys(content["profiles"]["sample"], content["profiles"]["paper"], "profiles")
-    for number, matrix in enumerate(content.get("matrices", []), start=1):
-        _check_matrix(matrix, f"[[matrices]] {number} ({matrix.get('name', 'no name')})")
-
-
-def _check_fields(section, entry, place):
-    if not isinstance(entry, dict):
-        raise CardError(f"{place}: expected a table of fields, found {entry!r}")
-    fields = {field.partition(":")[0].rstrip("?"): field for field in _FIELDS[section].split()}
-    required = [name for name, field in fields.items() if not field.endswith("?")]
-    if missing := [name for name in required if name not in entry]:
-        raise CardError(f"{place}: missing field {', '.join(missing)}")
-    for name, value in entry.items():
-        if name not in fields:
-            raise CardError(f"{place}: unknown field {name}; known are {', '.join(fields)}")
-        kind = _TYPES[fields[name].partition(":")[2].rstrip("?")]
-        if not isinstance(value, kind):
-            raise CardError(f"{place}: {name} must be a {kind.__name__}, found {value!r}")
-
-
-def _check_same_keys(sample, paper, place):
-    if different := sorted(set(sample) ^ set(paper)):
-        raise CardError(
-            f"[{place}]: sample and paper must have the same keys; only in one: {different}"
-        )
-    for name in sample:
-        if isinstance(sample[name], dict) and isinstance(paper[name], dict):
-            _check_same_keys(sample[name], paper[name], f"{place}.{name}")
-
-
-def _check_matrix(matrix, place):
-    _check_fields("matrix", matrix, place)
-    if matrix["orientation"] not in _ORIENTATIONS:
-        raise CardError(f"{place}: orientation must be one of {_ORIENTATIONS}")
-    side = len(matrix["classes"])
-    if [len(row) for row in matrix["printed"]] != [side] * side:
-        raise CardError(f"{place}: {side} classes need {side} rows of {side} numbers")
-    if any(type(count) is not int for row in matrix["printed"] for count in row):
-        raise CardError(f"{place}: every count must be a whole number")
-
-
-def _cells(paper, table):
-    place = f"[[tables]] {table.get('name', 'without a name')}"
-    _check_fields("table", table, place)
+def _cells(paper: str, table: Table) -> list[dict[str, Any]]:
     cells, seen = [], set()
-    for i, row in enumerate(table["rows"]):
-        _check_fields("row", row, f"{place}, row {i + 1}")
-        if len(row["printed"]) != len(table["columns"]):
+    for i, row in enumerate(table.rows):
+        place = f"[[tables]] {table.name}, row {i + 1}"
+        if len(row.printed) != len(table.columns):
             raise CardError(
-                f"{place}, row {i + 1} {row['keys']}: {len(row['printed'])} printed values, "
-                f"but the table has {len(table['columns'])} columns"
+                f"{place} {row.keys}: {len(row.printed)} printed values, "
+                f"but the table has {len(table.columns)} columns"
             )
-        for j, (column, printed) in enumerate(zip(table["columns"], row["printed"], strict=True)):
-            cell_place = f"{place}, row {i + 1}, column {j + 1}"
-            keys = _merge_keys(table, row["keys"], column, cell_place)
-            number = _number(keys, keys.pop("unit"), printed, cell_place)
+        for j, (column, printed) in enumerate(zip(table.columns, row.printed, strict=True)):
+            keys = _merge_keys(table, row.keys, column, f"{place}, column {j + 1}")
+            unit = keys.pop("unit")
+            number = _number(keys, unit, printed, f"{place}, column {j + 1}")
             if (run := frozenset(keys.items())) in seen:
-                raise CardError(f"{cell_place}: an earlier cell has the same keys: {keys}")
+                raise CardError(f"{place}, column {j + 1}: an earlier cell has the same keys: {keys}")
             seen.add(run)
-            position = {"paper": paper, "table": table["name"], "row": i, "column": j}
-            cells.append(position | number)
+            cells.append({"paper": paper, "table": table.name, "row": i, "column": j} | number)
     return [cell for cell in cells if cell["printed"] != ""]
 
 
-def _merge_keys(table, row, column, place):
-    where = table.get("where", {})
-    names = [name for part in (where, row, column) for name in part if name != "unit"]
+def _merge_keys(table: Table, row: dict, column: dict, place: str) -> dict[str, Any]:
+    names = [name for part in (table.where, row, column) for name in part if name != "unit"]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise CardError(f"{place}: {', '.join(twice)} given more than once")
-    defaults = {name: table[name] for name in ("quantity", "unit") if name in table}
-    keys = defaults | where | row | column
+    defaults = {name: value for name in ("quantity", "unit") if (value := getattr(table, name))}
+    keys = defaults | table.where | row | column
     if "unit" not in keys:
         raise CardError(f"{place}: no unit given")
     return keys
 
 
-def _claim(paper, claim):
-    place = f"[[claims]] {claim.get('printed', '?')} in {claim.get('where', '?')}"
-    _check_fields("claim", claim, place)
-    number = _number(claim["keys"], claim["unit"], claim["printed"], place)
-    texts = {name: claim[name] for name in ("where", "quote", "note") if name in claim}
+def _claim(paper: str, claim: Claim) -> dict[str, Any]:
+    place = f"[[claims]] {claim.printed} in {claim.where}"
+    number = _number(claim.keys, claim.unit, claim.printed, place)
+    texts = {"where": claim.where, "quote": claim.quote} | ({"note": claim.note} if claim.note else {})
     return {"paper": paper} | texts | number
 
 
-def _number(keys, unit, printed, place):
+def _number(keys: dict[str, Any], unit: str, printed: Any, place: str) -> dict[str, Any]:
     if "quantity" not in keys:
         raise CardError(f"{place}: no quantity given")
     for name, value in keys.items():
@@ -246,8 +252,8 @@ def _number(keys, unit, printed, place):
     return first | keys
 
 
-def _frame(rows):
+def _frame(rows: list[dict[str, Any]]) -> pd.DataFrame:
     frame = pd.DataFrame(rows).convert_dtypes().astype({"value": "float64"})
-    if mixed := [name for name, dtype in frame.dtypes.items() if is_object_dtype(dtype)]:
+    if mixed := [str(name) for name, dtype in frame.dtypes.items() if is_object_dtype(dtype)]:
         raise CardError(f"values of more than one type under the key {', '.join(mixed)}")
     return frame

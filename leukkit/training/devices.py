@@ -4,7 +4,7 @@ import functools
 import json
 import os
 
-from leukkit.training.errors import TrainingError
+from leukkit.training.checkpoint import TrainingError
 
 LOGICAL_CPUS = "LEUKKIT_LOGICAL_CPUS"
 

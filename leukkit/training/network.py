@@ -1,4 +1,4 @@
-"""The network of a fold: built, its layers frozen or not, compiled."""
+"""The network of a fold: built, its layers frozen or not, compiled with the papers' optimizers."""
 
 import contextlib
 
@@ -16,18 +16,8 @@ def build(recipe, classes, statistics, seed):
     """
     import keras
 
-    from leukkit import models, profiles
-
     with _precision("mixed_float16" if recipe.mixed_precision else "float32"):
-        network = models.build(
-            recipe.network,
-            classes,
-            recipe.image_size,
-            profiles.find_weights(recipe.weights),
-            normalization=recipe.normalization,
-            statistics=statistics,
-            seed=seed,
-        )
+        network = recipe.build(classes, statistics, seed)
     for layer in _layers(network):
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.synchronized = recipe.synchronized
@@ -44,9 +34,6 @@ def compile_phase(network, recipe, phase, replicas, batches):
         replicas: Number of devices.
         batches: Batches of the whole run.
     """
-    from leukkit.training.losses import cross_entropy
-    from leukkit.training.optimizers import make_optimizer
-
     if network.name != "head":
         _set_trainable(network, phase.trainable)
     network.compile(
@@ -57,6 +44,78 @@ def compile_phase(network, recipe, phase, replicas, batches):
         run_eagerly=replicas == 1 and batches < EAGER_BATCHES,
     )
     network.optimizer.build(network.trainable_variables)  # or the first step is traced twice
+
+
+def cross_entropy(batch_size):
+    """Return categorical cross-entropy, averaged over the whole batch.
+
+    Keras averages over the images of each device, then over the devices: with 17 images on two
+    devices an image would count more on one than on the other. The sum over all devices, divided
+    by the batch, weighs each image alike.
+    """
+    import keras
+
+    class CrossEntropy(keras.losses.Loss):
+        """Categorical cross-entropy of soft-max outputs, mean over the images of all devices."""
+
+        def call(self, y_true, y_pred):
+            return keras.losses.categorical_crossentropy(y_true, y_pred) / batch_size
+
+    return CrossEntropy(reduction="sum", name="cross_entropy")  # devices are summed, too
+
+
+def make_optimizer(recipe, learning_rate, network):
+    """Return the optimizer of a phase.
+
+    Args:
+        recipe: A `Recipe`.
+        learning_rate: Of the phase.
+        network: The ``keras.Model`` with its layer ``predictions`` (in ``head``, or the head).
+
+    Returns:
+        Adam with Keras' defaults (beta 0.9 and 0.999, epsilon 1e-7: sultana, 3.2.c), or SGD with
+        momentum.
+    """
+    import keras
+
+    if recipe.optimizer == "adam":
+        return keras.optimizers.Adam(learning_rate)
+    head = network if network.name == "head" else network.get_layer("head")
+    new = {variable.path for variable in head.get_layer("predictions").weights}
+    return _layerwise_sgd()(
+        learning_rate=learning_rate,
+        momentum=recipe.momentum,
+        decay=recipe.weight_decay,
+        factor=recipe.new_layer_factor,
+        new=new,
+    )
+
+
+def _layerwise_sgd():
+    """Return the optimizer class; made late, so that Keras is imported when it is needed."""
+    import keras
+
+    class LayerwiseSGD(keras.optimizers.SGD):
+        """SGD with momentum, L2 on the kernels, and a faster rate for the new layer (patel2025).
+
+        v <- momentum * v - factor * rate * (gradient + decay * w); w <- w + v. The factor is that
+        of MATLAB's WeightLearnRateFactor and BiasLearnRateFactor; biases do not decay.
+        """
+
+        def __init__(self, *, decay, factor, new, **options):
+            super().__init__(**options)
+            self.decay, self.factor, self.new = decay, factor, new
+
+        def update_step(self, gradient, variable, learning_rate):
+            # TensorFlow hands over its own variable, which has no path.
+            path = self._trainable_variables[self._get_variable_index(variable)].path
+            if self.decay and path.endswith("kernel"):
+                gradient = gradient + self.decay * keras.ops.cast(variable, gradient.dtype)
+            if path in self.new:
+                learning_rate = learning_rate * self.factor
+            super().update_step(gradient, variable, learning_rate)
+
+    return LayerwiseSGD
 
 
 def seed_variables(network):
@@ -79,7 +138,7 @@ def _set_trainable(network, trainable):
     else:
         learning = backbone if trainable == "all" else []
     for layer in backbone:
-        layer.trainable = any(layer is this for this in learning)
+        layer.trainable = any(layer is one for one in learning)
 
 
 def _layers(network):

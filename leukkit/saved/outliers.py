@@ -37,8 +37,8 @@ class Reference(NamedTuple):
     rest: float
 
 
-def draw(positions, seed, most=MOST_IMAGES):
-    """Return all positions, or ``most`` of them drawn with the seed, in ascending order."""
+def some_of(positions, seed, most=MOST_IMAGES):
+    """Return all positions, or ``most`` of them chosen by the seed, in ascending order."""
     positions = np.asarray(positions)
     if len(positions) > most:
         positions = np.random.default_rng(seed).choice(positions, most, replace=False)

@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from leukkit import batches, splits
-from leukkit.training import checkpoint, network
+from leukkit import splits
+from leukkit.training import batches, checkpoint, network
 
 
 class LossError(ValueError):

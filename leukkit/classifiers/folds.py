@@ -1,0 +1,167 @@
+"""Cross-validation of a classifier on the features of a frozen network (farag2025, III.F, III.G)."""
+
+import pathlib
+import time
+from typing import Any
+
+import joblib
+import numpy as np
+import pandas as pd
+
+from leukkit import classifiers, features, results, saved
+from leukkit.metrics import prediction_frame
+from leukkit.schemas import Configuration, Recipe
+from leukkit.splits import Split
+
+
+def cross_validate(
+    split: Split,
+    recipe: Recipe,
+    *,
+    name: str,
+    seed: int = 0,
+    jobs: int = 1,
+    models_kept: tuple[int, ...] | list[int] = (0,),
+    results_dir: pathlib.Path | str | None = None,
+) -> pathlib.Path:
+    """Fit and test a classifier on each fold that is not finished yet.
+
+    Args:
+        split: What `splits.divide` gave, with ``tuning`` where a grid is searched.
+        recipe: With a ``classifier``.
+        name: Of the run; see `training.cross_validate` for where it lies.
+        seed: Of random weights, copies and trees.
+        jobs: Folds at once.
+        models_kept: Numbers of the folds whose classifier is saved.
+        results_dir: Folder of the results; None for ``results`` of the project.
+
+    Returns:
+        The folder of the run, with one folder per fold.
+
+    Raises:
+        results.ConfigurationError: A finished fold was made with other settings.
+    """
+    place = results.place(split, recipe, name, seed, base=results_dir)
+    if place.missing:
+        vectors = extract(split.cells, recipe, seed)
+        joblib.Parallel(n_jobs=jobs)(tasks(place, split, recipe, vectors, models_kept))
+    return place.folder
+
+
+def tasks(
+    place: results.Place,
+    split: Split,
+    recipe: Recipe,
+    extracted: np.ndarray,
+    models_kept: tuple[int, ...] | list[int] = (),
+) -> list:
+    """Return a joblib task for each fold of a run that is not finished."""
+    return [
+        joblib.delayed(_make_fold)(
+            place.fold(number),
+            place.folds[number],
+            split,
+            recipe,
+            number,
+            extracted,
+            save=number in models_kept,
+        )
+        for number in place.missing
+    ]
+
+
+def extract(cells: pd.DataFrame, recipe: Recipe, seed: int = 0) -> np.ndarray:
+    """Return the features of a recipe's network, float32 (images, features), from the cache or new."""
+    return features.extract(
+        cells,
+        recipe.network,
+        image_size=recipe.image_size,
+        weights=recipe.weights_source,
+        segmentation=recipe.segmentation,
+        seed=seed,
+        normalization=recipe.normalization,
+        distortion=recipe.distortion or None,
+    )
+
+
+def fit(recipe: Recipe, vectors: np.ndarray, labels: np.ndarray, tuning: Any, seed: int = 0) -> Any:
+    """Fit the classifier of a recipe.
+
+    Args:
+        recipe: With a ``classifier``.
+        vectors: float32 features (images, features).
+        labels: Class names (images,).
+        tuning: The grid search's folds: a number, or ``(train, test)`` positions.
+        seed: Of trees.
+    """
+    if recipe.classifier == "svm":
+        return classifiers.grid_search_svm(
+            vectors,
+            labels,
+            c=recipe.c,
+            gamma=recipe.gamma,
+            kernels=recipe.kernels,
+            folds=tuning,
+            scale=recipe.scaled,
+            class_weight=recipe.class_weight,
+        )
+    fits = {"rf": classifiers.fit_random_forest, "xgboost": classifiers.fit_xgboost}
+    return fits[str(recipe.classifier)](vectors, labels, seed=seed, scale=recipe.scaled)
+
+
+def _make_fold(
+    folder: pathlib.Path,
+    configuration: Configuration,
+    split: Split,
+    recipe: Recipe,
+    number: int,
+    extracted: np.ndarray,
+    *,
+    save: bool,
+) -> None:
+    with results.lock(folder):
+        if not results.is_done(folder, configuration):
+            _fit_fold(folder, configuration, split, recipe, number, extracted, save)
+
+
+def _fit_fold(
+    folder: pathlib.Path,
+    configuration: Configuration,
+    split: Split,
+    recipe: Recipe,
+    number: int,
+    extracted: np.ndarray,
+    save: bool,
+) -> None:
+    """Fit, predict and write one fold."""
+    from leukkit import models
+
+    started, seed = time.monotonic(), configuration.seed
+    cells, fold = split.cells, split.folds[number]
+    labels = cells["label"].to_numpy(dtype=object)
+    tuning = split.tuning[number] if split.tuning else 0
+    fitted = fit(recipe, extracted[fold.train], labels[fold.train], tuning, seed)
+    tables = {
+        name: prediction_frame(
+            cells.iloc[positions],
+            classifiers.class_scores(fitted, extracted[positions], configuration.classes),
+            configuration.classes,
+        )
+        for name, positions in (("predictions", fold.test), ("training_predictions", fold.train))
+    }
+    if getattr(fitted, "cv_results_", None):
+        tables["grid"] = pd.DataFrame(fitted.cv_results_).drop(columns="params")
+    if save:
+        saved.save_classifier(folder, fitted, configuration, split, number, extracted)
+    results.write_fold(
+        folder,
+        configuration,
+        split,
+        number,
+        tables,
+        seconds=time.monotonic() - started,
+        selected=dict(getattr(fitted, "best_params_", {})),
+        weights_used=models.weights_used(
+            recipe.network, recipe.weights_source, recipe.image_size, seed
+        ),
+    )

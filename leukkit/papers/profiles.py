@@ -1,0 +1,232 @@
+"""Profiles: the numbers and names of a set of runs, and the runs that follow from them.
+
+``paper`` is complete. Every other profile says only what differs: tables merge key by key, runs by
+their names; lists, split tables, grids, ranges and counts are replaced whole. A profile of one's own
+is a TOML file; it overrides ``paper`` too, unless its first line says ``extends = "sample"``, or
+``extends = "none"``, which demands every key.
+
+A profile changes numbers and the names of data and networks, never code paths.
+"""
+
+import pathlib
+import tomllib
+from collections.abc import Mapping
+from typing import Any
+
+from leukkit.schemas import Profile, Recipe, Run, RunEntry, SchemaError, SplitTable, check
+
+# Tables that are merged key by key, and those whose entries are.
+_MERGED = ("datasets", "recipe", "splits", "copies", "networks")
+_MERGED_BY_ENTRY = ("runs",)
+
+
+def resolve(
+    key: str,
+    known: Mapping[str, dict[str, Any]],
+    name: str,
+    runs: Mapping[str, dict[str, Any]] | None = None,
+) -> Profile:
+    """Return a profile with all of its numbers.
+
+    Args:
+        key: Whose profiles these are: a paper's, ``gap`` or ``honest``.
+        known: The built-in profiles, ``paper`` among them.
+        name: One of them, or the path of a TOML file.
+        runs: Runs that follow from printed tables; the profile's own are merged into them.
+
+    Raises:
+        SchemaError: There is no such profile, or it has an unknown, missing or wrong key.
+    """
+    if "paper" not in known:
+        raise SchemaError("[profiles.paper] is missing")
+    if str(name).endswith(".toml"):
+        path, place = pathlib.Path(name).expanduser(), str(name)
+        if not path.exists():
+            raise SchemaError(
+                f"the profile {path} does not exist; built in are {', '.join(known)}"
+            )
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    elif name in known:
+        place, content = f"[profiles.{name}]", dict(known[name])
+    else:
+        raise SchemaError(
+            f"{key} has no profile {name!r}; it has {', '.join(known)}. Any other is the path of a "
+            "TOML file"
+        )
+    base = content.pop("extends", "none" if name == "paper" else "paper")
+    if base not in (*known, "none"):
+        raise SchemaError(f"{place}: extends is {base!r}; expected none or {', '.join(known)}")
+    while base != "none":
+        below = dict(known[base])
+        base = below.pop("extends", "none" if base == "paper" else "paper")
+        content = merge(below, content)
+    content = merge({"runs": dict(runs or {})}, content)
+    splits = {
+        kind: {**table, "paper": key, "profile": str(name), "name": kind}
+        for kind, table in content.get("splits", {}).items()
+    }
+    profile = check(
+        Profile, {**content, "key": key, "name": str(name), "splits": _checked(splits, place)}, place
+    )
+    try:
+        plan(profile)
+    except SchemaError as error:
+        raise SchemaError(f"{place}: {error}") from None
+    return profile
+
+
+def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a profile's content with another one laid over it."""
+    merged = {**below, **above}
+    for section in _MERGED:
+        if isinstance(below.get(section), dict) and isinstance(above.get(section), dict):
+            merged[section] = {**below[section], **above[section]}
+    for section in _MERGED_BY_ENTRY:
+        one, two = below.get(section, {}), above.get(section, {})
+        merged[section] = {**one, **{name: {**one.get(name, {}), **two[name]} for name in two}}
+    return merged
+
+
+def plan(profile: Profile, split: str | None = None) -> list[Run]:
+    """List the runs of a profile, each under its splits.
+
+    Args:
+        profile: What `resolve` gave.
+        split: Name of a split; None for all.
+
+    Raises:
+        SchemaError: A run names an unknown split, data set or setting.
+    """
+    if split is not None and split not in profile.splits:
+        raise SchemaError(f"{profile.key} has no split {split!r}; it has {', '.join(profile.splits)}")
+    runs = []
+    for name in profile.runs:
+        entry, settings = _entry(profile, name)
+        if _is_left_out(profile, name, entry):
+            continue
+        for kind in entry.splits or profile.made_under or profile.splits:
+            if kind not in profile.splits:
+                raise SchemaError(f"runs.{name}: unknown split {kind!r}")
+            if split in (None, kind):
+                runs.append(_run(profile, name, entry, settings, kind))
+    return runs
+
+
+def recipe(profile: Profile, name: str) -> Recipe:
+    """Return the recipe of a run.
+
+    Raises:
+        SchemaError: There is no such run, or it is an ensemble, which has no recipe of its own.
+    """
+    entry, settings = _entry(profile, name)
+    if entry.members:
+        raise SchemaError(f"{name} is an ensemble of {', '.join(entry.members)}: it has no recipe")
+    return _recipe(profile, name, entry, settings)
+
+
+def split(profile: Profile, name: str, run: str | None = None) -> dict[str, Any]:
+    """Return a split's table; with the copies of ``run``, where they differ between runs."""
+    if name not in profile.splits:
+        raise SchemaError(f"{profile.key} has no split {name!r}; it has {', '.join(profile.splits)}")
+    table = profile.splits[name].model_dump(exclude_unset=True)
+    return table if run is None else _table(profile, _entry(profile, run)[0], table)
+
+
+def run_name(keys: Mapping[str, Any]) -> str:
+    """Return the name of a run from its keys, e.g. ``all-idb2_densenet201_svm_segmented``."""
+    words = {"segmentation": "segmented", "augmentation": "augmented"}
+    parts = [words[key] if key in words else value for key, value in keys.items() if value]
+    return "_".join(str(part) for part in parts)
+
+
+def _checked(splits: dict[str, dict[str, Any]], place: str) -> dict[str, SplitTable]:
+    return {name: check(SplitTable, table, f"{place}: splits.{name}") for name, table in splits.items()}
+
+
+def _entry(profile: Profile, name: str) -> tuple[RunEntry, dict[str, Any]]:
+    """Return what a profile says of a run: `RunEntry`, and fields of its recipe."""
+    if name not in profile.runs:
+        raise SchemaError(
+            f"{profile.key}, profile {profile.name}: no run {name!r}; it has "
+            f"{', '.join(profile.runs)}"
+        )
+    content = profile.runs[name]
+    # segmentation and augmentation: true or false is a key of a printed run, a table a setting.
+    about = {
+        key: value
+        for key, value in content.items()
+        if key in RunEntry.model_fields
+        and not (isinstance(value, dict) and key in ("segmentation", "augmentation"))
+    }
+    settings = {key: value for key, value in content.items() if key not in about}
+    entry = check(RunEntry, about, f"runs.{name}")
+    if entry.dataset is None:
+        entry = entry.model_copy(update={"dataset": next(iter(profile.datasets))})
+    if entry.model is None and entry.backbone is None:
+        entry = entry.model_copy(update={"model": name})
+    return entry, settings
+
+
+def _is_left_out(profile: Profile, name: str, entry: RunEntry) -> bool:
+    if entry.dataset not in profile.datasets:
+        raise SchemaError(
+            f"runs.{name}: unknown data set {entry.dataset!r}; known are "
+            f"{', '.join(profile.datasets)}"
+        )
+    names = {name, entry.dataset, entry.model, entry.backbone, entry.variant, *entry.members}
+    return not names.isdisjoint(profile.leave_out)
+
+
+def _run(
+    profile: Profile, name: str, entry: RunEntry, settings: dict[str, Any], kind: str
+) -> Run:
+    table = profile.splits[kind].model_dump(exclude_unset=True)
+    kept = profile.models_kept if entry.models_kept is None else entry.models_kept
+    return Run(
+        paper=profile.key,
+        profile=profile.name,
+        name=name,
+        keys=_keys(entry),
+        data=profile.datasets[str(entry.dataset)],
+        table=_table(profile, entry, table),
+        recipe=None if entry.members else _recipe(profile, name, entry, settings),
+        members=entry.members,
+        seed=profile.seed,
+        draw=entry.draw,
+        models_kept=kept,
+        same_subject=profile.same_subject,
+    )
+
+
+def _keys(entry: RunEntry) -> dict[str, Any]:
+    if entry.backbone is None:
+        keys = {"dataset": entry.dataset, "model": entry.model, "variant": entry.variant}
+    else:
+        names = ("dataset", "backbone", "classifier", "segmentation", "augmentation")
+        keys = {name: getattr(entry, name) for name in names}
+    return {**keys, "paper": entry.paper} if entry.paper else keys
+
+
+def _table(profile: Profile, entry: RunEntry, table: dict[str, Any]) -> dict[str, Any]:
+    """Return a split's table with the copies of a run, and with what it changes besides."""
+    table, copies = {**table, **entry.table}, table.get("copies", {})
+    if entry.augmentation is False:
+        copies = {}
+    elif entry.copies is not None:
+        copies = entry.copies
+    elif "data_set" in copies:
+        copies = profile.copies[str(entry.dataset)]
+    when = table.get("augment", "after")
+    table = {key: value for key, value in table.items() if key not in ("augment", "copies")}
+    return {**table, "augment": when, "copies": copies} if copies else table
+
+
+def _recipe(profile: Profile, name: str, entry: RunEntry, settings: dict[str, Any]) -> Recipe:
+    network = str(entry.model or entry.backbone)
+    fields = {"network": network, **profile.recipe, **profile.networks.get(network, {}), **settings}
+    if entry.classifier is not None:
+        kind = entry.classifier.removesuffix("-scaled")
+        fields |= {"classifier": kind, "scaled": entry.classifier != kind}
+    if entry.segmentation is False:
+        fields["segmentation"] = None
+    return check(Recipe, fields, f"runs.{name}")

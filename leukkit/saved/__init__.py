@@ -1,0 +1,371 @@
+"""What lies beside a saved model so that it can be used on other images.
+
+A fold's folder holds ``model.keras`` or ``model.skops``, and with it ``predictor.json`` (how images
+are prepared, the temperature, the threshold) and ``predictor.npz`` (what is kept of the training
+embeddings, see `leukkit.saved.outliers`). Neither is needed for a score; `leukkit.predict` reads them.
+"""
+
+import collections
+import json
+import pathlib
+import warnings
+import zipfile
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+import PIL.Image
+
+from leukkit import results
+from leukkit.files import replace_when_done
+from leukkit.metrics import calibration, prediction_frame
+from leukkit.saved import classifier_files, embeddings, outliers
+from leukkit.saved.classifier_files import ModelFileError
+from leukkit.schemas import SAVED_FORMAT, Configuration, Recipe, SavedRecord, SchemaError, Sizes, check
+from leukkit.splits import Split
+
+__all__ = ["ModelFileError", "Saved", "read", "save_classifier", "save_network"]
+
+NETWORK, CLASSIFIER = "model.keras", "model.skops"
+RECORD, ARRAYS = "predictor.json", "predictor.npz"
+NOTHING_HELD_OUT = "this run set no validation images aside"
+_AGAIN = "Delete the folder and make the run again, or get the folder anew, whole"
+
+
+class Saved(NamedTuple):
+    """What lies beside a saved model: the folder, its record, and the training embeddings."""
+
+    folder: pathlib.Path
+    record: SavedRecord
+    reference: outliers.Reference | None
+
+
+def save_network(
+    folder: pathlib.Path,
+    network: Any,
+    configuration: Configuration,
+    split: Split,
+    number: int,
+    inputs: Any,
+    held_out: pd.DataFrame | None,
+) -> None:
+    """Write ``model.keras``, ``predictor.json`` and ``predictor.npz`` into a fold's folder.
+
+    Args:
+        folder: Of the fold.
+        network: The whole trained network.
+        configuration: Of the fold.
+        split: Of the run.
+        number: Of the fold.
+        inputs: uint8 images or float32 feature maps, rows as in ``split.cells``.
+        held_out: Predictions of the validation part, or None if it has no images.
+    """
+    with replace_when_done(folder / NETWORK) as path:
+        network.save(path)
+    cells, fold = split.cells, split.folds[number]
+    train = fold.train[_originals(cells, fold.train)]
+    chosen = outliers.some_of(train, configuration.seed)
+    watched = fold.validation
+    labels = cells["label"].iloc[chosen].to_numpy(str)
+    empty = embeddings.embed(network, inputs, chosen[:1])[:0]
+    _write(
+        folder,
+        NETWORK,
+        configuration,
+        cells.iloc[chosen],
+        training=(embeddings.embed(network, inputs, chosen), labels),
+        validation=embeddings.embed(network, inputs, watched) if len(watched) else empty,
+        held_out=NOTHING_HELD_OUT if held_out is None else held_out,
+    )
+
+
+def save_classifier(
+    folder: pathlib.Path,
+    fitted: Any,
+    configuration: Configuration,
+    split: Split,
+    number: int,
+    features: np.ndarray,
+) -> None:
+    """Write ``model.skops``, ``predictor.json`` and ``predictor.npz`` into a fold's folder.
+
+    Such a run has no validation part. What takes its place is the held-out part of the first
+    tuning fold: a classifier with the same settings, fitted on the rest of the training images,
+    gives the scores for the temperature, and the reference embeddings are of that rest. Copies
+    serve for fitting only.
+
+    Args:
+        folder: Of the fold.
+        fitted: The fitted classifier.
+        configuration: Of the fold.
+        split: Of the run.
+        number: Of the fold.
+        features: float32 (images, features), rows as in ``split.cells``.
+    """
+    classifier_files.save(fitted, folder / CLASSIFIER)
+    train = split.folds[number].train
+    part, rows = split.cells.iloc[train], features[train]
+    labels = part["label"].to_numpy(dtype=object).astype(str)
+    original = _originals(split.cells, train)
+    if split.tuning:
+        fit, held = _first_tuning_fold(split.tuning[number], rows, labels)
+    else:
+        fit, held = np.arange(len(train)), np.array([], dtype=np.int64)
+    held = held[original[held]]
+    reference = outliers.some_of(fit[original[fit]], configuration.seed)
+    _write(
+        folder,
+        CLASSIFIER,
+        configuration,
+        part[original],
+        training=(rows[reference], labels[reference]),
+        validation=rows[held],
+        held_out=_held_out(fitted, rows, part, fit, held, configuration.classes),
+    )
+
+
+def read(path: pathlib.Path | str) -> Saved:
+    """Return what lies beside a saved model.
+
+    Args:
+        path: The fold's folder, or a file in it.
+
+    Raises:
+        FileNotFoundError: There is no such folder, or no saved model in it.
+        ModelFileError: ``predictor.json`` is missing, damaged or of another version, or a file is
+            not the one that it was written for.
+    """
+    path = pathlib.Path(path)
+    folder = path.parent if path.is_file() else path
+    if not folder.is_dir():
+        raise FileNotFoundError(f"{path}: no such folder or model file")
+    if not (folder / RECORD).is_file():
+        raise _nothing_to_read(folder)
+    record = _read_record(folder / RECORD)
+    for name, expected in record.sha256.items():
+        if not (folder / name).is_file():
+            raise ModelFileError(f"{folder / name} is gone. {_AGAIN}")
+        if _sha256(folder / name) != expected:
+            raise ModelFileError(
+                f"{folder / name} is not the file that {RECORD} was written for: it was changed, "
+                f"damaged, or exchanged (its sha256 is another). {_AGAIN}"
+            )
+    if (folder / "fold.json").is_file():
+        if results.read_record(folder).configuration_hash != record.configuration_hash:
+            raise ModelFileError(f"{folder} holds the files of two runs: {RECORD} and fold.json")
+    return Saved(folder, record, _reference(folder) if ARRAYS in record.sha256 else None)
+
+
+def recipe_of(record: SavedRecord) -> Recipe:
+    """Return the recipe of a saved model; a head of one's own is in the model's file, not here."""
+    fields = dict(record.recipe)
+    if isinstance(fields["head"], dict):
+        fields["head"] = fields["head"]["function"]
+    return check(Recipe, fields, RECORD)
+
+
+def _write(
+    folder: pathlib.Path,
+    model: str,
+    configuration: Configuration,
+    cells: pd.DataFrame,
+    *,
+    training: tuple[np.ndarray, np.ndarray],
+    validation: np.ndarray,
+    held_out: pd.DataFrame | str,
+) -> None:
+    """Write ``predictor.json`` and ``predictor.npz`` beside a model that is already written.
+
+    Args:
+        folder: The fold's folder.
+        model: The model's file.
+        configuration: Of the fold.
+        cells: Of the training originals.
+        training: Embeddings (n, features) and n labels of training images, originals only.
+        validation: Embeddings (m, features) of images that were not trained on; m may be 0.
+        held_out: Their predictions, or a text: why there are none.
+    """
+    temperature, not_calibrated = _temperature(held_out)
+    reference, threshold, no_threshold = _threshold(training, validation, held_out)
+    files = [model]
+    if reference is None:
+        (folder / ARRAYS).unlink(missing_ok=True)
+    else:
+        with replace_when_done(folder / ARRAYS) as path:
+            np.savez_compressed(path, **reference._asdict())
+        files.append(ARRAYS)
+    same = ("paper", "profile", "split", "run", "keys", "dataset", "classes", "recipe", "seed", "weights")
+    record = SavedRecord(
+        model=model,
+        sha256={name: _sha256(folder / name) for name in files},
+        configuration_hash=configuration.hash,
+        **{name: getattr(configuration, name) for name in same},
+        crop=_crop(cells),
+        sizes=_sizes(cells, configuration.seed),
+        temperature=temperature,
+        not_calibrated=not_calibrated,
+        threshold=threshold,
+        no_threshold=no_threshold,
+        quantile=outliers.QUANTILE,
+        reference_images=len(training[0]),
+        validation_images=len(validation),
+    )
+    with replace_when_done(folder / RECORD) as path:
+        path.write_text(record.model_dump_json(indent=1) + "\n", encoding="utf-8")
+
+
+def _originals(cells: pd.DataFrame, positions: np.ndarray) -> np.ndarray:
+    """Return for each position whether its image is an original, not a copy."""
+    if "copy" not in cells:
+        return np.ones(len(positions), bool)
+    return (cells["copy"].iloc[positions] == 0).to_numpy()
+
+
+def _first_tuning_fold(tuning: Any, rows: np.ndarray, labels: np.ndarray) -> tuple:
+    """Return the first fold in which hyperparameters were chosen (or would have been)."""
+    from sklearn.model_selection import check_cv
+
+    if isinstance(tuning, int):
+        fit, held = next(check_cv(tuning, labels, classifier=True).split(rows, labels))
+    else:
+        fit, held = tuning[0]
+    return np.asarray(fit), np.asarray(held)
+
+
+def _held_out(
+    fitted: Any,
+    rows: np.ndarray,
+    part: pd.DataFrame,
+    fit: np.ndarray,
+    held: np.ndarray,
+    classes: list[str],
+) -> pd.DataFrame | str:
+    """Return the held-out predictions of the same classifier fitted without them, or why not."""
+    from sklearn.base import clone
+
+    from leukkit import classifiers
+
+    labels = part["label"].to_numpy(dtype=object).astype(str)
+    if not len(held):
+        return NOTHING_HELD_OUT
+    if set(labels[fit]) != set(classes):
+        return "the first tuning fold does not hold every class"
+    again = clone(getattr(fitted, "best_estimator_", fitted)).fit(rows[fit], labels[fit])
+    scores = classifiers.class_scores(again, rows[held], classes)
+    return prediction_frame(part.iloc[held], scores, classes)
+
+
+def _crop(cells: pd.DataFrame) -> int | None:
+    """Return the side of the center crop, None if not all images have the same."""
+    crops = set(cells["crop"].fillna(0)) if "crop" in cells else {0}
+    return int(next(iter(crops))) or None if len(crops) == 1 else None
+
+
+def _sizes(cells: pd.DataFrame, seed: int) -> Sizes | None:
+    """Return how large the images' files are; of many, some are looked at."""
+    paths = [pathlib.Path(cells["path"].iloc[at]) for at in outliers.some_of(range(len(cells)), seed)]
+    found = []
+    for path in paths:
+        if path.is_file():  # a network is trained from cached pixels, too
+            with PIL.Image.open(path) as image:  # reads the header only
+                found.append(image.size)
+    if not found:
+        return None
+    usual = collections.Counter(found).most_common(1)[0][0]
+    low, high = np.min(found, axis=0).tolist(), np.max(found, axis=0).tolist()
+    return Sizes(smallest=low, usual=list(usual), largest=high)
+
+
+def _temperature(held_out: pd.DataFrame | str) -> tuple[float | None, str]:
+    """Return the temperature and "", or None and why there is none."""
+    if isinstance(held_out, str):
+        return None, held_out
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # the end of the range; said below
+        temperature = calibration.fit_temperature(held_out)
+    if temperature in calibration.TEMPERATURES:
+        return None, (
+            f"the {len(held_out)} validation images determine no temperature: they are too few, "
+            "all right, or no better than chance"
+        )
+    return float(temperature), ""
+
+
+def _threshold(
+    training: tuple[np.ndarray, np.ndarray], validation: np.ndarray, held_out: pd.DataFrame | str
+) -> tuple[outliers.Reference | None, float | None, str]:
+    """Return reference, threshold and "", or None, None and why there is none."""
+    if not len(validation):
+        return None, None, held_out if isinstance(held_out, str) else NOTHING_HELD_OUT
+    try:
+        reference = outliers.fit(*training)
+    except ValueError as error:  # a network that learned nothing must not stop the run
+        return None, None, str(error)
+    return reference, outliers.threshold(outliers.distances(reference, validation)), ""
+
+
+def _read_record(path: pathlib.Path) -> SavedRecord:
+    """Return ``predictor.json`` after looking at each field: the file may come from anywhere."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ModelFileError(f"{path} is no JSON ({error}). {_AGAIN}") from None
+    found = content.get("format") if isinstance(content, dict) else None
+    if found != SAVED_FORMAT:
+        raise ModelFileError(
+            f"{path} was written in format {found}, and this version of leukkit reads "
+            f"{SAVED_FORMAT}. Use the version that made it, or make the run again in another "
+            "results folder"
+        )
+    try:
+        record = check(SavedRecord, content, str(path))
+        recipe_of(record)
+    except SchemaError as error:
+        raise ModelFileError(f"{error}. {_AGAIN}") from None
+    return record
+
+
+def _reference(folder: pathlib.Path) -> outliers.Reference:
+    try:
+        with np.load(folder / ARRAYS, allow_pickle=False) as arrays:
+            kept = {name: arrays[name] for name in outliers.Reference._fields}
+    except (KeyError, ValueError, OSError, zipfile.BadZipFile) as error:
+        raise ModelFileError(f"{folder / ARRAYS} is damaged ({error}). {_AGAIN}") from error
+    return outliers.Reference(**{**kept, "rest": float(kept["rest"])})
+
+
+def _sha256(path: pathlib.Path) -> str:
+    from leukkit.models.weights import sha256
+
+    return sha256(path)
+
+
+def _nothing_to_read(folder: pathlib.Path) -> Exception:
+    """Return the error for a folder without ``predictor.json``, saying what to do about it."""
+    if (folder / NETWORK).is_file() or (folder / CLASSIFIER).is_file():
+        return ModelFileError(
+            f"{folder} has a model but no {RECORD}: an older version of leukkit made it. Delete "
+            "the folder and make the run again"
+        )
+    kept = sorted(path.parent.name for path in folder.glob(f"fold-*/{RECORD}"))
+    if kept:
+        return FileNotFoundError(
+            f"{folder} is the folder of a whole run; give one fold with a saved model: "
+            f"{', '.join(str(folder / name) for name in kept)}"
+        )
+    if (folder / "fold.json").is_file():
+        record = results.read_record(folder)
+        if record.configuration.members:
+            return FileNotFoundError(
+                f"{folder} is an ensemble ({record.configuration.run}): its prediction is the mean "
+                "of its members', and no model of its own is saved. Give one of them: "
+                f"{', '.join(record.selected) or 'see the folders beside it'}"
+            )
+        why = record.not_saved or "its profile does not name this fold in models_kept"
+        return FileNotFoundError(
+            f"{folder} has no saved model: {why}. Other folds or runs may have theirs"
+        )
+    return FileNotFoundError(
+        f"{folder} holds no saved model ({RECORD}). Give a fold's folder, such as "
+        "results/<paper>/<profile>/<split>/<run>/fold-0, or the model file in it"
+    )

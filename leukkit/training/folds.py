@@ -1,0 +1,288 @@
+"""Cross-validation of a network: one task per fold, each finished fold kept."""
+
+import contextlib
+import pathlib
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import joblib
+import numpy as np
+import pandas as pd
+
+from leukkit import features, images, results, saved
+from leukkit.files import bar
+from leukkit.metrics import prediction_frame
+from leukkit.schemas import Configuration, Recipe, Run
+from leukkit.splits import Split
+from leukkit.training import checkpoint, devices, fit, network
+from leukkit.training.checkpoint import TrainingError, writing
+
+
+def cross_validate(
+    split: Split,
+    recipe: Recipe,
+    *,
+    name: str,
+    seed: int = 0,
+    strategy: Any = None,
+    jobs: int = 1,
+    models_kept: tuple[int, ...] | list[int] = (0,),
+    tensorboard: bool = False,
+    results_dir: pathlib.Path | str | None = None,
+) -> pathlib.Path:
+    """Train and test a network on each fold that is not finished yet.
+
+    The folds are tasks of joblib: within ``joblib.parallel_config(backend="dask")`` or ``"ray"``
+    the same call with ``jobs=None`` spreads them over machines that share the results folder and the
+    images. A run that equals one that the split's paper and profile plan has its plain name; any
+    other gets the name and eight digits of its hash, so that no finished result is lost.
+
+    Args:
+        split: What `splits.divide` gave.
+        recipe: With ``phases``.
+        name: Of the run.
+        seed: Of weights, order, augmentation and dropout; the same for all folds.
+        strategy: What `training.strategy` gave: the folds are then trained in this process, one
+            after the other. None: each task asks for its own.
+        jobs: Folds at once, without a strategy; None for what ``joblib.parallel_config`` says.
+        models_kept: Numbers of the folds whose network is saved.
+        tensorboard: Whether to write TensorBoard logs into the folds' folders.
+        results_dir: Folder of the results; None for ``results`` of the project.
+
+    Returns:
+        The folder of the run, with one folder per fold.
+
+    Raises:
+        results.ConfigurationError: A finished or begun fold was made with other settings.
+        ValueError: A fold cannot be trained: a class is missing, too few images for a batch, or
+            no validation images to select the best epoch by.
+        TrainingError: The loss became no number, a fold could not be written, or the devices
+            cannot be used.
+
+    Example:
+        >>> split = splits.divide(cells, {"split": "subject", "folds": 5, "validation": 0.15})
+        >>> folder = training.cross_validate(split, recipe, name="vgg19", strategy=strategy)
+        >>> metrics.bootstrap(results.read_table(folder))
+    """
+    place = results.place(split, recipe, name, seed, base=results_dir)
+    waiting = tasks(place, split, recipe, models_kept=models_kept, tensorboard=tensorboard)
+    if strategy is not None:
+        for function, arguments, options in waiting:
+            function(*arguments, **options, strategy=strategy)
+    else:
+        joblib.Parallel(n_jobs=jobs)(waiting)
+    return place.folder
+
+
+def tasks(
+    place: results.Place,
+    split: Split,
+    recipe: Recipe,
+    *,
+    models_kept: tuple[int, ...] | list[int] = (),
+    tensorboard: bool = False,
+) -> list:
+    """Return a joblib task for each fold of a run that is not finished.
+
+    So the folds of several networks and seeds can be given to joblib at once.
+    """
+    for number in place.missing:
+        check_fold(split, recipe, number)
+    if len(place.missing) > 1:
+        _inputs(split, recipe, place.folds[0].seed)  # made once, before the tasks ask for it
+    return [
+        joblib.delayed(_make_fold)(
+            place.fold(number),
+            place.folds[number],
+            split,
+            recipe,
+            number,
+            save=number in models_kept,
+            tensorboard=tensorboard,
+        )
+        for number in place.missing
+    ]
+
+
+def check_fold(split: Split, recipe: Recipe, number: int) -> None:
+    """Refuse a fold that cannot be trained or tested.
+
+    Raises:
+        ValueError: A class is missing in training or test, a batch is larger than the training
+            part, or the best epoch is asked for without validation images.
+    """
+    cells, fold = split.cells, split.folds[number]
+    classes = list(cells.attrs["classes"])
+    for part, positions in (("training", fold.train), ("test", fold.test)):
+        missing = [name for name in classes if not (cells["label"].iloc[positions] == name).any()]
+        if missing:
+            raise ValueError(
+                f"fold {number}: no {part} image of the class {', '.join(missing)} among "
+                f"{len(positions)}. Use fewer folds, or stratify them (leukkit.splits)"
+            )
+    if len(fold.train) < recipe.batch_size:
+        raise ValueError(
+            f"fold {number}: {len(fold.train)} training images do not fill one batch of "
+            f"{recipe.batch_size}. Use a smaller batch_size, or more images"
+        )
+    if recipe.select == "best" and len(fold.validation) == 0:
+        raise ValueError(
+            f"fold {number} has no validation images to choose the best epoch by. Set aside a "
+            "share for validation, or use select = 'last'"
+        )
+
+
+def _inputs(split: Split, recipe: Recipe, seed: int) -> Any:
+    """Return what goes into training: the pixels, or a frozen backbone's feature maps."""
+    preparation = images.Preparation(
+        recipe.image_size, recipe.segmentation, seed, recipe.distortion or None
+    )
+    pixels = images.load(split.cells, preparation)
+    if recipe.frozen and recipe.normalization != "z-score":
+        return features.feature_maps(recipe, pixels, split.cells, preparation, seed)
+    return pixels
+
+
+def _make_fold(
+    folder: pathlib.Path,
+    configuration: Configuration,
+    split: Split,
+    recipe: Recipe,
+    number: int,
+    *,
+    save: bool,
+    tensorboard: bool,
+    strategy: Any = None,
+) -> None:
+    """Train, predict and write one fold; whatever it needs it loads itself."""
+    with writing(folder), results.lock(folder):
+        if not results.is_done(folder, configuration):
+            _train_fold(folder, configuration, split, recipe, number, save, tensorboard, strategy)
+
+
+def _train_fold(
+    folder: pathlib.Path,
+    configuration: Configuration,
+    split: Split,
+    recipe: Recipe,
+    number: int,
+    save: bool,
+    tensorboard: bool,
+    strategy: Any,
+) -> None:
+    import keras
+
+    from leukkit import models
+
+    started, seed = time.monotonic(), configuration.seed
+    strategy = strategy or devices.strategy()
+    devices.make_repeatable(seed, recipe.deterministic)
+    keras.utils.clear_session()  # lets go of the last fold's network
+    cells, fold, classes = split.cells, split.folds[number], configuration.classes
+    inputs = _inputs(split, recipe, seed)
+    statistics = None
+    if recipe.normalization == "z-score":
+        statistics = images.channel_statistics(inputs, fold.train)
+    with strategy.scope():
+        whole = network.build(recipe, len(classes), statistics, seed)
+        part = whole.get_layer("head") if inputs.dtype != np.uint8 else whole
+        model = keras.Model(part.inputs, part.outputs, name=part.name)  # whole stays uncompiled
+    labels = pd.Categorical(cells["label"], classes).codes
+    targets = np.eye(len(classes), dtype=np.float32)[labels]
+    shown = fit.Images(inputs, targets, cells["image_id"].to_numpy(object), fold)
+    try:
+        with _progress(configuration, recipe, split, number, folder, tensorboard) as report:
+            state = fit.fit(model, shown, recipe, seed, strategy, folder, configuration.hash, report)
+    except fit.LossError as error:
+        raise TrainingError(_stopped(error, folder, number)) from error
+    tables = {
+        f"{name}predictions": prediction_frame(
+            cells.iloc[positions], fit.predict(model, inputs, positions, recipe, strategy), classes
+        )
+        for name, positions in (
+            ("", fold.test),
+            ("validation_", fold.validation),
+            ("training_", fold.train),
+        )
+        if len(positions)
+    }
+    tables["history"] = pd.DataFrame(state.history)
+    not_saved = ""
+    if save and not models.can_be_saved(whole):
+        not_saved = "its head has layers that Keras cannot read back in safe mode"
+    elif save:
+        held_out = tables.get("validation_predictions")
+        saved.save_network(folder, whole, configuration, split, number, inputs, held_out)
+    results.write_fold(
+        folder,
+        configuration,
+        split,
+        number,
+        tables,
+        seconds=state.seconds + time.monotonic() - started,
+        weights_used=models.weights_used(
+            recipe.network, recipe.weights_source, recipe.image_size, seed
+        ),
+        devices=devices.describe(strategy),
+        parameters=whole.count_params(),
+        epochs=state.epoch,
+        selected={"epoch": state.best_epoch if recipe.select == "best" else state.epoch},
+        not_saved=not_saved,
+    )
+    checkpoint.remove(folder)
+
+
+@contextlib.contextmanager
+def _progress(
+    configuration: Configuration,
+    recipe: Recipe,
+    split: Split,
+    number: int,
+    folder: pathlib.Path,
+    tensorboard: bool,
+) -> Iterator[Any]:
+    """Show where a fold stands, with epoch and validation accuracy; write TensorBoard's logs.
+
+    Yields:
+        Function of the batches done since the last call, and, after an epoch, its row of history.
+    """
+    steps = recipe.steps or len(split.folds[number].train) // recipe.batch_size
+    title = f"{configuration.run}, fold {number + 1} of {len(split.folds)}"
+    writer = None
+    if tensorboard:
+        import tensorflow as tf
+
+        writer = tf.summary.create_file_writer(str(folder / "tensorboard"))
+    shown = bar(recipe.epochs * steps, title, "batch")
+
+    def report(batches: int, row: dict[str, float] | None = None) -> None:
+        shown.update(batches)
+        if row is None:
+            return
+        score = f"validation accuracy {row['validation_accuracy']:.3f}"
+        shown.set_postfix_str(f"epoch {row['epoch']} of {recipe.epochs}, {score}")
+        if writer:
+            with writer.as_default(step=row["epoch"]):
+                for name in ("loss", "accuracy", "validation_loss", "validation_accuracy"):
+                    tf.summary.scalar(name, row[name])
+
+    try:
+        yield report
+    finally:
+        shown.close()
+        if writer:
+            writer.close()
+
+
+def _stopped(error: Exception, folder: pathlib.Path, number: int) -> str:
+    kept = folder / checkpoint.FILE
+    where = (
+        f"The weights of the last good epoch are kept in {kept}"
+        if kept.exists()
+        else "No epoch was finished before, so there are no better weights to keep"
+    )
+    return (
+        f"fold {number} stopped: {error}. {where}. Use a smaller learning rate and another results "
+        "folder; finished folds are untouched"
+    )
