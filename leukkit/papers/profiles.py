@@ -173,7 +173,7 @@ def _is_left_out(profile: Profile, name: str, entry: RunEntry) -> bool:
             f"runs.{name}: unknown data set {entry.dataset!r}; known are "
             f"{', '.join(profile.datasets)}"
         )
-    names = {name, entry.dataset, entry.model, entry.backbone, entry.variant, *entry.members}
+    names = {name, entry.dataset, entry.model, entry.backbone, entry.variant, entry.paper}
     return not names.isdisjoint(profile.leave_out)
 
 
@@ -214,7 +214,7 @@ def _table(profile: Profile, entry: RunEntry, table: dict[str, Any]) -> dict[str
         copies = {}
     elif entry.copies is not None:
         copies = entry.copies
-    elif "data_set" in copies:
+    elif entry.augmentation or "data_set" in copies:
         copies = profile.copies[str(entry.dataset)]
     when = table.get("augment", "after")
     table = {key: value for key, value in table.items() if key not in ("augment", "copies")}
@@ -225,8 +225,9 @@ def _recipe(profile: Profile, name: str, entry: RunEntry, settings: dict[str, An
     network = str(entry.model or entry.backbone)
     fields = {"network": network, **profile.recipe, **profile.networks.get(network, {}), **settings}
     if entry.classifier is not None:
-        kind = entry.classifier.removesuffix("-scaled")
-        fields |= {"classifier": kind, "scaled": entry.classifier != kind}
+        fields["classifier"] = entry.classifier.removesuffix("-scaled")
+    if entry.backbone is not None:
+        fields["scaled"] = str(entry.classifier).endswith("-scaled")
     if entry.segmentation is False:
         fields["segmentation"] = None
     return check(Recipe, fields, f"runs.{name}")
