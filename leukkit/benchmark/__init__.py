@@ -44,8 +44,9 @@ def _with_recipes(profile: dict[str, Any]) -> dict[str, Any]:
     for name, entry in profile["runs"].items():
         entry = dict(entry)
         if of := entry.pop("of", None):
-            recipe = papers.load(entry["paper"]).recipe(of, "paper")
+            numbers = papers.load(entry["paper"]).profile("paper")
+            recipe, keys = profiles.recipe(numbers, of), profiles.keys(numbers, of)
             settings = {field: getattr(recipe, field) for field in recipe.model_fields_set}
-            entry = {**settings, "model": entry["paper"] and of, **entry}
-        filled[name] = entry
+            entry = {**settings, **keys, "dataset": None, "splits": None, **entry}
+        filled[name] = {key: value for key, value in entry.items() if value is not None}
     return {**profile, "runs": filled}

@@ -8,6 +8,7 @@ is a TOML file; it overrides ``paper`` too, unless its first line says ``extends
 A profile changes numbers and the names of data and networks, never code paths.
 """
 
+import fnmatch
 import pathlib
 import tomllib
 from collections.abc import Mapping
@@ -132,6 +133,11 @@ def split(profile: Profile, name: str, run: str | None = None) -> dict[str, Any]
     return table if run is None else _table(profile, _entry(profile, run)[0], table)
 
 
+def keys(profile: Profile, name: str) -> dict[str, Any]:
+    """Return what the printed tables call a run: data set, model, variant …"""
+    return _keys(_entry(profile, name)[0])
+
+
 def run_name(keys: Mapping[str, Any]) -> str:
     """Return the name of a run from its keys, e.g. ``all-idb2_densenet201_svm_segmented``."""
     words = {"segmentation": "segmented", "augmentation": "augmented"}
@@ -173,8 +179,9 @@ def _is_left_out(profile: Profile, name: str, entry: RunEntry) -> bool:
             f"runs.{name}: unknown data set {entry.dataset!r}; known are "
             f"{', '.join(profile.datasets)}"
         )
-    names = {name, entry.dataset, entry.model, entry.backbone, entry.variant, entry.paper}
-    return not names.isdisjoint(profile.leave_out)
+    names = (name, entry.dataset, entry.model, entry.backbone, entry.paper)
+    known = [one for one in names if one]
+    return any(fnmatch.filter(known, pattern) for pattern in profile.leave_out)
 
 
 def _run(
