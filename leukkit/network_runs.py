@@ -11,7 +11,7 @@ import joblib
 
 from leukkit import (
     ensembles,
-    locations,
+    files,
     profiles,
     protocol_tables,
     protocols,
@@ -115,7 +115,7 @@ def run(card, profile_name, protocol, runs=None, results_dir=None, tensorboard=F
     runs = plan(card, profile) if runs is None else runs
     runs = [this for this in runs if protocol in this.protocols]
     place = {
-        "results_dir": results_dir or locations.results_dir(),
+        "results_dir": results_dir or files.results_dir(),
         "profile": profiles.label(profile_name),
         "protocol": protocol,
     }
@@ -145,7 +145,7 @@ def run(card, profile_name, protocol, runs=None, results_dir=None, tensorboard=F
 
 def folder(card, profile_name, protocol, this, results_dir=None):
     """Return the folder of a run's folds."""
-    base, name = results_dir or locations.results_dir(), profiles.label(profile_name)
+    base, name = results_dir or files.results_dir(), profiles.label(profile_name)
     return results.fold_dir(base, card.key, name, protocol, this.folder, 0).parent
 
 

@@ -22,8 +22,8 @@ from leukkit import (
     preprocessing,
     segmentation,
 )
+from leukkit.files import progress
 from leukkit.kept_models.classifier_files import ModelFileError
-from leukkit.progress import progress
 
 UNLIKE = "unlike the training images: do not rely on the answer"
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from leukkit import (
     datasets,
     feature_folds,
-    locations,
+    files,
     profiles,
     protocol_tables,
     protocols,
@@ -150,7 +150,7 @@ def run(card, profile_name, protocol, runs=None, results_dir=None):
     """
     profile = profiles.load(card, profile_name)
     runs = plan(card, profile) if runs is None else runs
-    base = results_dir or locations.results_dir()
+    base = results_dir or files.results_dir()
     place = (base, card.key, profiles.label(profile_name), protocol)
     for images, same_images in itertools.groupby(runs, lambda this: this.images):
         dataset, _, augmentation = images

@@ -16,8 +16,8 @@ import platform
 import pandas as pd
 
 from leukkit import environment, splits
+from leukkit.files import replace_when_done
 from leukkit.predictions import check_predictions
-from leukkit.writing import replace_when_done
 
 VERSIONED = ("tensorflow", "keras", "numpy", "scikit-learn", "xgboost", "opencv-python-headless")
 

@@ -6,7 +6,7 @@ from leukkit.datasets.cells import DatasetError
 from leukkit.datasets.checks import check
 from leukkit.datasets.loading import FINDERS, load_published
 from leukkit.datasets.official import FACTS
-from leukkit.locations import data_dir
+from leukkit.files import data_dir
 
 SERIOUS = ("damaged", "count")
 

@@ -15,8 +15,7 @@ import sqlite3
 import pandas as pd
 from PIL import Image, UnidentifiedImageError
 
-from leukkit.locations import cache_dir
-from leukkit.progress import progress
+from leukkit.files import cache_dir, progress
 
 FORMAT_OF_SUFFIX = {
     ".bmp": "BMP",

@@ -6,7 +6,7 @@ import pathlib
 from leukkit.datasets import all_2021, all_idb, cells, cnmc
 from leukkit.datasets.cells import DatasetError
 from leukkit.datasets.official import FACTS
-from leukkit.locations import data_dir
+from leukkit.files import data_dir
 
 FINDERS = {"cnmc-2019": cnmc.find, "all-idb2": all_idb.find, "all-2021": all_2021.find}
 """Data set name -> function from paths to those that are its images."""

@@ -21,9 +21,9 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from leukkit import locations
+from leukkit import files
 from leukkit.datasets import cells, scenes, stains
-from leukkit.progress import progress
+from leukkit.files import progress
 
 # Scores under a subject split vary a lot from seed to seed, as with any 24 subjects. This seed was
 # taken from the first six because its scores fall from image to patient to subject split, which is
@@ -131,7 +131,7 @@ def load(name, damaged="error"):
         OSError: The cache folder cannot be written to.
     """
     plan = PLANS[name]
-    folder = locations.cache_dir() / "samples" / f"{name}-{VERSION}"
+    folder = files.cache_dir() / "samples" / f"{name}-{VERSION}"
     pictures = list_pictures(name)
     if not folder.is_dir():
         try:

@@ -15,7 +15,7 @@ from leukkit import (
     datasets,
     feature_folds,
     features,
-    locations,
+    files,
     profiles,
     protocols,
     results,
@@ -81,7 +81,7 @@ def run(profile_name, results_dir=None):
     cells = load_cells(profile)
     weights = profiles.weights(profile)
     weights_id = features.weights_id(profile["backbone"], weights, profile["seed"])
-    place = (results_dir or locations.results_dir(), PAPER, profiles.label(profile_name))
+    place = (results_dir or files.results_dir(), PAPER, profiles.label(profile_name))
     folders = []
     for protocol in dict.fromkeys(step.protocol for step in STEPS):
         for repeat in range(profile["repeats"]):

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from leukkit import datasets, intervals, locations, metrics, profiles, results
+from leukkit import datasets, files, intervals, metrics, profiles, results
 from leukkit.gap.ladder import PAPER, STEPS
 from leukkit.predictions import class_codes, class_probabilities, positive_code
 
@@ -37,7 +37,7 @@ def measure(profile_name, results_dir=None, draws=2000, seed=0):
     Raises:
         results.ResultsError: A run is incomplete or mixed; steps tested other subjects.
     """
-    base = results_dir or locations.results_dir()
+    base = results_dir or files.results_dir()
     found = results.find(base, PAPER, profiles.label(profile_name))
     rows, before, first = [], None, None
     for step in STEPS if len(found) else ():

@@ -99,7 +99,7 @@ def run(profile_name, protocol, results_dir=None):
     Args:
         profile_name: ``"sample"``, ``"paper"``, or the path of a TOML file with the same keys.
         protocol: One of `PROTOCOLS`.
-        results_dir: Folder of the results; None for `locations.results_dir`.
+        results_dir: Folder of the results; None for `files.results_dir`.
 
     Returns:
         The runs' folders, ``results/honest/<profile>/<protocol>/<model>``.

@@ -15,9 +15,9 @@ import numpy as np
 import PIL.Image
 
 from leukkit import calibration, outliers, results
+from leukkit.files import replace_when_done
 from leukkit.kept_models.classifier_files import ModelFileError
 from leukkit.models.weights import sha256
-from leukkit.writing import replace_when_done
 
 FORMAT = 1  # of predictor.json
 NETWORK, CLASSIFIER = "model.keras", "model.skops"

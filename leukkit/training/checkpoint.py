@@ -6,9 +6,9 @@ import pathlib
 
 import numpy as np
 
+from leukkit.files import replace_when_done
 from leukkit.results import ConfigurationError
 from leukkit.training.errors import writing
-from leukkit.writing import replace_when_done
 
 FILE = "checkpoint.npz"
 

@@ -7,7 +7,7 @@ import joblib
 import numpy as np
 import pandas as pd
 
-from leukkit import locations, pixels, preprocessing, profiles, results
+from leukkit import files, pixels, preprocessing, profiles, results
 from leukkit.predictions import prediction_frame
 from leukkit.training import checkpoint, devices, fitting, frozen, network
 from leukkit.training.errors import TrainingError, writing
@@ -77,7 +77,7 @@ def fold_tasks(
         models_kept: Numbers of the folds whose network is kept, for `leukkit.predictor`.
         tensorboard: Whether to write TensorBoard logs into the folds' folders.
     """
-    base = pathlib.Path(results_dir or locations.results_dir()).resolve()
+    base = pathlib.Path(results_dir or files.results_dir()).resolve()
     name = results.run_name(run)
     preparation = preprocessing.Preparation(recipe.image_size, seed=seed, augmentation=augmentation)
     common = {

@@ -3,7 +3,7 @@
 import pandas as pd
 
 from leukkit import embeddings, kept_models, outliers
-from leukkit.writing import replace_when_done
+from leukkit.files import replace_when_done
 
 
 def keep_network(folder, network, *, recipe, inputs, cells, fold, configuration, held_out):

@@ -2,7 +2,7 @@
 
 import pathlib
 
-from leukkit.progress import bar
+from leukkit.files import bar
 
 
 class FoldProgress:
