@@ -6,7 +6,7 @@ import pathlib
 import sys
 import time
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sized
 
 import platformdirs
 import tqdm.auto
@@ -85,7 +85,7 @@ def progress(
         unit: What one item is, e.g. ``"image"``.
         seconds_between_lines: See above.
     """
-    if total is None and hasattr(iterable, "__len__"):
+    if total is None and isinstance(iterable, Sized):
         total = len(iterable)
     if _is_quiet() or _is_live():
         with bar(total, description, unit) as shown:
