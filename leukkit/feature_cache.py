@@ -11,7 +11,7 @@ import warnings
 
 import numpy as np
 
-from leukkit.writing import replace_when_done
+from leukkit.files import replace_when_done
 
 SHARD_ROWS = 512  # what a run that dies can lose
 SHARDS = "[0-9a-f]*.npy"  # the temporary files of a running write begin with a dot

@@ -8,10 +8,10 @@ import pathlib
 import numpy as np
 import pandas as pd
 
-from leukkit import feature_cache, locations
+from leukkit import feature_cache, files
+from leukkit.files import progress
 from leukkit.models import build_backbone, find_backbone, prepare_input, weights_id
 from leukkit.preprocessing import Preparation, prepare
-from leukkit.progress import progress
 
 __all__ = ["NORMALIZATIONS", "extract", "weights_id"]
 
@@ -146,7 +146,7 @@ def _folder(cache_dir, preparation, network_settings):
     """
     steps = preparation.description()
     digest = hashlib.sha256((json.dumps(network_settings, sort_keys=True) + steps).encode())
-    root = pathlib.Path(cache_dir) if cache_dir else locations.cache_dir() / "features"
+    root = pathlib.Path(cache_dir) if cache_dir else files.cache_dir() / "features"
     name = f"{network_settings['backbone']}-{preparation.image_size}-{digest.hexdigest()[:16]}"
     return root / name
 

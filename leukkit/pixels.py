@@ -10,10 +10,9 @@ import warnings
 
 import numpy as np
 
-from leukkit import locations
+from leukkit import files
+from leukkit.files import progress, replace_when_done
 from leukkit.preprocessing import prepare
-from leukkit.progress import progress
-from leukkit.writing import replace_when_done
 
 CHUNK_BYTES = 64 * 2**20  # prepared at once
 
@@ -94,7 +93,7 @@ def load(cells, preparation, cache_dir=None):
         ]
     )
     distinct, first, rows = np.unique(keys, return_index=True, return_inverse=True)
-    folder = pathlib.Path(cache_dir) if cache_dir else locations.cache_dir() / "pixels"
+    folder = pathlib.Path(cache_dir) if cache_dir else files.cache_dir() / "pixels"
     digest = hashlib.sha256("".join(distinct).encode()).hexdigest()[:16]
     path = folder / f"{len(distinct)}x{preparation.image_size}-{digest}.npy"
     if not _is_whole(path, len(distinct), preparation.image_size):

@@ -22,8 +22,9 @@ from leukkit import (
     preprocessing,
     segmentation,
 )
+from leukkit.datasets import decode
+from leukkit.files import progress
 from leukkit.kept_models.classifier_files import ModelFileError
-from leukkit.progress import progress
 
 UNLIKE = "unlike the training images: do not rely on the answer"
 
@@ -146,7 +147,7 @@ def find_images(paths):
     Raises:
         FileNotFoundError: A folder holds no image.
     """
-    endings = tuple(ending for several in images.SUFFIXES.values() for ending in several)
+    endings = tuple(decode.SUFFIXES)
     found = []
     for path in map(pathlib.Path, paths):
         if not path.is_dir():
@@ -175,7 +176,7 @@ def _predict_batch(predictor, paths):
         try:
             prepared, row["warning"] = _prepare(predictor, path)
         except (images.ImageError, segmentation.SegmentationError, OSError) as error:
-            row["error"] = str(error).removesuffix(images.FETCH_AGAIN).strip()
+            row["error"] = str(error).removesuffix(decode.FETCH_AGAIN).strip()
         else:
             pixels.append(prepared)
             readable.append(row)

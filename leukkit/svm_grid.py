@@ -17,7 +17,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
-from leukkit.progress import progress
+from leukkit.files import progress
 from leukkit.svm_kernels import KERNELS, KernelMachine, apply_kernel, products_with_itself
 
 

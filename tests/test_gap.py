@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from leukkit import cli, gap, intervals, locations, metrics, results
+from leukkit import cli, files, gap, intervals, metrics, results
 from leukkit.plots import gap_ladder
 
 PROFILE = gap.load("sample")
@@ -177,7 +177,7 @@ def test_subjects_that_the_profile_joins_are_one_subject(cells):
 def test_a_run_goes_on_where_it_stopped(tmp_path, monkeypatch, capsys):
     for name in ("TQDM_DISABLE", "LEUKKIT_PROFILE", "LEUKKIT_RESULTS_DIR"):
         monkeypatch.setenv(name, "1")  # the command line sets the last two
-    path = locations.project_dir() / "leukkit" / "gap" / "profiles.toml"
+    path = files.project_dir() / "leukkit" / "gap" / "profiles.toml"
     text = path.read_text().partition("[paper]")[0]
     small = text.partition("[sample]")[2].replace("repeats = 3", "repeats = 1")
     small = small.replace("densenet201", "mobilenet-0.25").replace(

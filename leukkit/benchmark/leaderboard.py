@@ -5,7 +5,7 @@ import pathlib
 import numpy as np
 import pandas as pd
 
-from leukkit import calibration, intervals, locations, metrics, profiles, results
+from leukkit import calibration, files, intervals, metrics, profiles, results
 from leukkit.honest import catalog
 from leukkit.predictions import check_predictions, class_codes, class_probabilities, cluster_codes
 
@@ -41,7 +41,7 @@ def measure(profile, results_dir=None, draws=2000):
 
     Args:
         profile: Its name, or the path or name of its TOML file, under which its results are.
-        results_dir: Folder of the results; None for `locations.results_dir`.
+        results_dir: Folder of the results; None for `files.results_dir`.
         draws: Bootstrap draws of the intervals.
 
     Returns:
@@ -186,13 +186,13 @@ def weights_of(record):
 
 def seconds_file(profile, results_dir=None):
     """Return the path of the measured seconds per image of a profile."""
-    base, name = results_dir or locations.results_dir(), profiles.label(profile)
+    base, name = results_dir or files.results_dir(), profiles.label(profile)
     return results.fold_dir(base, catalog.KEY, name, "", "", 0).parent / "seconds.csv"
 
 
 def _runs(profile, results_dir):
     """Yield ``((paper, method), protocol, folder)`` of each finished run that is a method."""
-    base, name = results_dir or locations.results_dir(), profiles.label(profile)
+    base, name = results_dir or files.results_dir(), profiles.label(profile)
     for run in results.find(base, catalog.KEY, name).itertuples():
         record = results.read_record(pathlib.Path(run.folder) / "fold-0")
         if (method := catalog.name_of(record["configuration"])) is not None:

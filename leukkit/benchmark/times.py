@@ -17,8 +17,8 @@ import pandas as pd
 from leukkit import (
     feature_folds,
     features,
+    files,
     images,
-    locations,
     models,
     network_runs,
     profiles,
@@ -27,9 +27,9 @@ from leukkit import (
     results,
     segmentation,
 )
+from leukkit.files import replace_when_done
 from leukkit.honest import catalog, scores
 from leukkit.training import network
-from leukkit.writing import replace_when_done
 
 SHOWN = 32  # images, in one batch
 REPEATS = 3  # the median counts
@@ -44,13 +44,13 @@ def time_methods(profile_name, results_dir=None):
 
     Args:
         profile_name: As `catalog.load`.
-        results_dir: Folder of the results; None for `locations.results_dir`.
+        results_dir: Folder of the results; None for `files.results_dir`.
 
     Returns:
         Frame with ``paper, method, seconds, images``.
     """
     profile = catalog.load(profile_name)
-    base, label = results_dir or locations.results_dir(), profiles.label(profile_name)
+    base, label = results_dir or files.results_dir(), profiles.label(profile_name)
     cells = reproduction.load_cells(profile, catalog.DATASET).head(SHOWN)
     decoded = [images.read(path) for path in cells["path"]]
     rows = []

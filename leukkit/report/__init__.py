@@ -95,7 +95,7 @@ def pooled(card, profile_name, protocol, runs, results_dir=None):
         profile_name: The profile of the results.
         protocol: One of `reproduction.PROTOCOLS`.
         runs: Dict of a name to a `reproduction.Run`.
-        results_dir: Folder of the results; None for `locations.results_dir`.
+        results_dir: Folder of the results; None for `files.results_dir`.
 
     Returns:
         Dict of the name to the predictions.

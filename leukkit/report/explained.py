@@ -32,7 +32,7 @@ def explain_run(card, profile_name, protocol, this, per_kind=1, fold=0, results_
         per_kind: How many right and how many wrong cells of each class, at most; those the network
             is surest of. A class without wrong cells shows none.
         fold: The fold; one of the profile's ``models_kept``.
-        results_dir: Folder of the results; None for `locations.results_dir`.
+        results_dir: Folder of the results; None for `files.results_dir`.
 
     Returns:
         An `Explained`.

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from leukkit import locations, metrics, profiles, reproduction, results
+from leukkit import files, metrics, profiles, reproduction, results
 from leukkit.predictions import groups
 from leukkit.report.sides import SIDES, beside
 
@@ -30,14 +30,14 @@ def measure(card, profile_name, results_dir=None, draws=2000, runs=None):
     Args:
         card: A `papers.Card`.
         profile_name: The profile of the results.
-        results_dir: Folder of the results; None for `locations.results_dir`.
+        results_dir: Folder of the results; None for `files.results_dir`.
         draws: Bootstrap draws of the intervals.
         runs: List of `reproduction.Run` to look at; None for all that were made.
 
     Returns:
         The frames of `score_run`, one below the other.
     """
-    base = results_dir or locations.results_dir()
+    base = results_dir or files.results_dir()
     found = results.find(base, card.key, profiles.label(profile_name))
     if runs is not None and len(found):
         found = found[found["model"].isin([this.model for this in runs])]

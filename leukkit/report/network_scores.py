@@ -5,7 +5,7 @@ import pathlib
 import numpy as np
 import pandas as pd
 
-from leukkit import locations, metrics, network_runs, profiles, results
+from leukkit import files, metrics, network_runs, profiles, results
 from leukkit.predictions import check_predictions, class_codes, class_probabilities, groups
 
 KEYS = network_runs.KEYS
@@ -49,7 +49,7 @@ def measure(card, profile_name, results_dir=None, draws=None):
     Args:
         card: A `papers.Card` whose profiles have ``runs``.
         profile_name: The profile of the results.
-        results_dir: Folder of the results; None for `locations.results_dir`.
+        results_dir: Folder of the results; None for `files.results_dir`.
         draws: Bootstrap draws of the intervals; None for the profile's, whose file is then read.
 
     Returns:
@@ -57,7 +57,7 @@ def measure(card, profile_name, results_dir=None, draws=None):
     """
     if draws is None:
         draws = profiles.load(card, profile_name)["bootstrap_draws"]
-    base = results_dir or locations.results_dir()
+    base = results_dir or files.results_dir()
     found = results.find(base, card.key, profiles.label(profile_name))
     frames = [score_run(run, draws) for run in found.to_dict("records")]
     measured = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()

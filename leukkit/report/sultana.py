@@ -108,7 +108,7 @@ def networks_used(card, profile_name, results_dir=None):
     Args:
         card: The `papers.Card` of sultana.
         profile_name: The profile; its published protocol was run.
-        results_dir: Folder of the results; None for `locations.results_dir`.
+        results_dir: Folder of the results; None for `files.results_dir`.
 
     Returns:
         Frame of text, one row per network: the side of its input, what is done to the pixels

@@ -5,7 +5,7 @@ import pathlib
 import numpy as np
 import pandas as pd
 
-from leukkit import augmentation, images, locations, profiles, results, segmentation
+from leukkit import augmentation, files, images, profiles, results, segmentation
 
 SPLITS = {"image-level": "by image", "patient": "by patient id", "leak-free": "by subject"}
 
@@ -93,7 +93,7 @@ def compare_grid(card, profile_name, runs, results_dir=None):
         card: The card of farag2025.
         profile_name: The profile of the results.
         runs: List of `reproduction.Run` of support vector machines.
-        results_dir: Folder of the results; None for `locations.results_dir`.
+        results_dir: Folder of the results; None for `files.results_dir`.
 
     Returns:
         Frame of text, one row per run and protocol, the paper's own in front. Different choices
@@ -179,6 +179,6 @@ def split_table(measured, leaks, quantities=("accuracy", "weighted_f1", "auc")):
 
 def model_dir(card, profile_name, protocol, this, results_dir=None):
     """Return the folder of a run's folds."""
-    base = results_dir or locations.results_dir()
+    base = results_dir or files.results_dir()
     name = profiles.label(profile_name)
     return results.fold_dir(base, card.key, name, protocol, this.model, 0).parent

@@ -11,7 +11,7 @@ import zipfile
 import numpy as np
 
 from leukkit.classifiers import NamedXGBoost
-from leukkit.writing import replace_when_done
+from leukkit.files import replace_when_done
 
 # Beside what skops knows of scikit-learn and NumPy. A tree is an array of positions, which
 # scikit-learn follows unchecked: `_check` looks at them first.

@@ -4,9 +4,9 @@ import hashlib
 
 import numpy as np
 
-from leukkit import locations
+from leukkit import files
+from leukkit.files import replace_when_done
 from leukkit.training import network
-from leukkit.writing import replace_when_done
 
 
 def feature_maps(recipe, pixels, cells, preparation, seed, batch_size=32):
@@ -35,7 +35,7 @@ def feature_maps(recipe, pixels, cells, preparation, seed, batch_size=32):
         *preparation.descriptions(cells),
     ]
     name = hashlib.sha256("\n".join(key).encode()).hexdigest()
-    path = locations.cache_dir() / "feature-maps" / f"{name}.npy"
+    path = files.cache_dir() / "feature-maps" / f"{name}.npy"
     if not path.exists():
         _make(recipe, pixels, seed, path, batch_size)
     return np.load(path, mmap_mode="r")
@@ -44,7 +44,7 @@ def feature_maps(recipe, pixels, cells, preparation, seed, batch_size=32):
 def _make(recipe, pixels, seed, path, batch_size):
     import keras
 
-    from leukkit.progress import progress
+    from leukkit.files import progress
 
     whole = network.build(recipe, 2, None, seed)
     backbone = keras.Model(whole.input, whole.get_layer("features").output)

@@ -1,14 +1,24 @@
-"""Painters of blood cells: white cells, red cells, platelets, on a field of optical density.
+"""The synthetic pictures: a cell on black, a cell among red cells, a smear; and their painters.
 
-Each painter adds one thing to ``density`` (height, width, 3; see ``stains``) in place. Edges are
-anti-aliased: every shape is a depth in pixels (positive inside), turned into a cover of 0..1.
+A picture is uint8 RGB (size, size, 3). ``immaturity`` is 0 for a typical mature lymphocyte, 1 for a
+typical lymphoblast, and may lie outside; ``radius`` is the subject's usual radius of a white cell
+in pixels.
+
+A painter adds one thing to ``density``, a float field of optical density (height, width, 3; see
+`stains`), in place, with its ``center`` (row, column). Edges are anti-aliased: every shape is a
+depth in pixels (positive inside), turned into a cover of 0..1.
 """
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
+from numpy.random import RandomState
 
-from leukkit.datasets.stains import smooth_noise, soften
+from leukkit.datasets.sample.stains import Stain, develop, smooth_noise, soften, to_pixels
+
+Center = tuple[float, ...]  # row, column
+ATTEMPTS = 40  # to find a free place
 
 
 class Traits(NamedTuple):
@@ -35,19 +45,65 @@ class Traits(NamedTuple):
     vacuoles: int
 
 
-def draw_traits(random, immaturity, radius):
+def single_cell(
+    random: RandomState, stain: Stain, immaturity: float, radius: float, size: int = 112
+) -> np.ndarray:
+    """Draw one white cell cut out on exact black, as in C-NMC; radius below 0.4 * size."""
+    density = np.zeros((size, size, 3))
+    traits = draw_traits(random, immaturity, radius)
+    center = tuple((size - 1) / 2 + random.uniform(-2.0, 2.0, 2))
+    # The stain normalization of C-NMC leaves hardly any pale cytoplasm.
+    stain = stain._replace(cytoplasm=2.4 * stain.cytoplasm)
+    cell, _ = paint_white_cell(density, random, center, traits, stain)
+    picture = develop(density, stain, random, blur=random.uniform(0.6, 0.9), grain=2.5)
+    return to_pixels(cut_out(0.85 * picture, random, cell))
+
+
+def cell_among_red_cells(
+    random: RandomState, stain: Stain, immaturity: float, radius: float, size: int = 257
+) -> tuple[np.ndarray, np.ndarray]:
+    """Draw a white cell in the middle of red cells, as in ALL-IDB2.
+
+    Returns:
+        The picture and the true nucleus, bool (size, size).
+    """
+    density = np.zeros((size, size, 3))
+    traits = draw_traits(random, immaturity, radius)
+    center = tuple((size - 1) / 2 + random.uniform(-9.0, 9.0, 2))
+    taken = [(center, 1.06 * traits.radius)]
+    _add_red_cells(density, random, stain, 0.72 * radius, random.randint(8, 15), taken)
+    _add_platelets(density, random, stain, 0.13 * radius, random.poisson(0.7), taken)
+    _, nucleus = paint_white_cell(density, random, center, traits, stain)
+    picture = develop(density, stain, random, blur=random.uniform(0.7, 1.1))
+    return to_pixels(picture), nucleus > 0.5
+
+
+def smear(
+    random: RandomState,
+    stain: Stain,
+    immaturities: Iterable[float],
+    radius: float,
+    size: int = 224,
+) -> np.ndarray:
+    """Draw a field of a smear: a white cell for each immaturity, red cells, platelets."""
+    density = np.zeros((size, size, 3))
+    white_cells = [draw_traits(random, value, radius) for value in immaturities]
+    taken: list[tuple[Center, float]] = []
+    for traits in white_cells:
+        _place(random, size, traits.radius, taken, inside=0.3)
+    centers = [center for center, _ in taken]
+    _add_red_cells(density, random, stain, 0.68 * radius, random.randint(16, 30), taken)
+    _add_platelets(density, random, stain, 0.2 * radius, random.randint(1, 6), taken)
+    for center, traits in zip(centers, white_cells, strict=False):
+        paint_white_cell(density, random, center, traits, stain)
+    return to_pixels(develop(density, stain, random, blur=random.uniform(0.6, 0.9)))
+
+
+def draw_traits(random: RandomState, immaturity: float, radius: float) -> Traits:
     """Draw the traits of one white cell.
 
     Every trait leans on ``immaturity`` but has a scatter of its own, so that no trait, and no set
     of them, tells the classes apart without error.
-
-    Args:
-        random: ``numpy.random.RandomState``.
-        immaturity: 0 = typical mature lymphocyte, 1 = typical lymphoblast; may lie outside.
-        radius: Usual cell radius of the subject, in pixels.
-
-    Returns:
-        The ``Traits``.
     """
     scatter = random.standard_normal(6)
     return Traits(
@@ -62,18 +118,13 @@ def draw_traits(random, immaturity, radius):
     )
 
 
-def paint_white_cell(density, random, center, traits, stain):
-    """Paint a white cell over what is there; return what it covers.
-
-    Args:
-        density: Float array (height, width, 3), changed in place.
-        random: ``numpy.random.RandomState``.
-        center: (row, column) in pixels.
-        traits: The ``Traits``.
-        stain: The ``Stain``.
+def paint_white_cell(
+    density: np.ndarray, random: RandomState, center: Center, traits: Traits, stain: Stain
+) -> tuple[np.ndarray, np.ndarray]:
+    """Paint a white cell over what is there.
 
     Returns:
-        (cell, nucleus): cover of the whole cell and of its nucleus, float (height, width), 0..1.
+        Cover of the whole cell and of its nucleus, float (height, width), 0..1.
     """
     rows, columns, y, x = _window(density, center, 1.35 * traits.radius)
     cell_depth = _blob_depth(random, y, x, traits.radius, 0.018, stretch=0.05)
@@ -105,8 +156,10 @@ def paint_white_cell(density, random, center, traits, stain):
     return covers[0], covers[1]
 
 
-def paint_red_cell(density, random, center, radius, stain):
-    """Paint a red cell: a disc with a thick rim and central pallor. In place."""
+def paint_red_cell(
+    density: np.ndarray, random: RandomState, center: Center, radius: float, stain: Stain
+) -> None:
+    """Paint a red cell: a disc with a thick rim and central pallor."""
     rows, columns, y, x = _window(density, center, 1.5 * radius)
     depth = _blob_depth(random, y, x, radius, 0.02, stretch=0.07)
     inward = np.clip(depth / radius, 0.0, 1.0)
@@ -120,8 +173,10 @@ def paint_red_cell(density, random, center, radius, stain):
     density[rows, columns] += stain.red_cell * layer[..., None]
 
 
-def paint_platelet(density, random, center, radius, stain):
-    """Paint a platelet: a pale lilac scrap full of darker granules. In place."""
+def paint_platelet(
+    density: np.ndarray, random: RandomState, center: Center, radius: float, stain: Stain
+) -> None:
+    """Paint a platelet: a pale lilac scrap full of darker granules."""
     rows, columns, y, x = _window(density, center, 1.6 * radius)
     body = _cover(_blob_depth(random, y, x, radius, 0.06, stretch=0.12), 2.2)
     granules = np.zeros_like(body)
@@ -131,20 +186,46 @@ def paint_platelet(density, random, center, radius, stain):
     density[rows, columns] += layer * body[..., None]
 
 
-def cut_out(picture, random, cell):
-    """Put a cell on black, with the ragged cut of an automatic segmentation.
-
-    Args:
-        picture: Float array (height, width, 3), 0..255.
-        random: ``numpy.random.RandomState``.
-        cell: Cover of the cell, float (height, width), 0..1.
-
-    Returns:
-        Float array (height, width, 3), exactly 0 outside the cell.
-    """
+def cut_out(picture: np.ndarray, random: RandomState, cell: np.ndarray) -> np.ndarray:
+    """Put a cell of that cover on exact black, with the ragged cut of a segmentation program."""
     blurred = soften(cell[..., None], 1.2)[..., 0]
     ragged = blurred + 0.4 * blurred * (1.0 - blurred) * smooth_noise(random, cell.shape, 5)
     return picture * np.clip((ragged - 0.5) / 0.3 + 0.5, 0.0, 1.0)[..., None]
+
+
+def _add_red_cells(density, random, stain, radius, count, taken):
+    for _ in range(count):
+        own = radius * random.uniform(0.88, 1.12)
+        center = _place(random, density.shape[0], own, taken, inside=-0.6, overlap=0.12)
+        if center is not None:
+            paint_red_cell(density, random, center, own, stain)
+
+
+def _add_platelets(density, random, stain, radius, count, taken):
+    for _ in range(count):
+        own = radius * random.uniform(0.7, 1.3)
+        center = _place(random, density.shape[0], own, taken, inside=1.0)
+        if center is not None:
+            paint_platelet(density, random, center, own, stain)
+
+
+def _place(random, size, radius, taken, inside, overlap=0.0):
+    """Find a free place for a disc and note it in ``taken``; None if the field is full.
+
+    The center keeps ``inside`` radii from the border (negative: it may lie outside); ``overlap`` is
+    the share of the radius that may reach into the discs of ``taken``, ((row, column), radius).
+    """
+    margin = inside * radius
+    for _ in range(ATTEMPTS):
+        center = tuple(random.uniform(margin, size - 1 - margin, 2))
+        free = all(
+            np.hypot(center[0] - row, center[1] - column) > other + (1.0 - overlap) * radius
+            for (row, column), other in taken
+        )
+        if free:
+            taken.append((center, radius))
+            return center
+    return None
 
 
 def _nucleus_depth(random, y, x, traits, cell_depth):

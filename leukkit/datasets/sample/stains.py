@@ -1,4 +1,4 @@
-"""How a drawn blood smear takes its color: dyes, light and the camera.
+"""How a synthetic blood smear takes its color: dyes, light and the camera.
 
 A picture is painted as optical density, one value per color, and developed at the end by the
 Beer-Lambert law, light * exp(-density). So overlapping things darken each other as they do on
@@ -12,6 +12,7 @@ filters of other libraries, which change between versions, are not used.
 from typing import NamedTuple
 
 import numpy as np
+from numpy.random import RandomState
 
 STAIN_AXES = ("strength", "hue", "warmth", "brightness", "cytoplasm", "red cells")
 
@@ -32,16 +33,13 @@ class Stain(NamedTuple):
     red_cell: np.ndarray
 
 
-def stain_at(position):
+def stain_at(position: np.ndarray) -> Stain:
     """Return the stain at a point of the space that subjects and pictures are scattered in.
 
     Args:
         position: Six numbers, one per name of ``STAIN_AXES``; standard normal over subjects.
             Cut to -2..2, so that every nucleus stays purple (8-bit LAB a above 141) and every
             red cell and cytoplasm pale (below it) in nearly all pictures.
-
-    Returns:
-        The ``Stain``.
     """
     strength, hue, warmth, brightness, cytoplasm, red_cells = np.clip(position, -2.0, 2.0)
     light = np.array([226.0, 214.0, 207.0]) * (1.0 + 0.035 * brightness)
@@ -56,18 +54,20 @@ def stain_at(position):
     )
 
 
-def develop(density, stain, random, blur=0.7, grain=4.0):
+def develop(
+    density: np.ndarray, stain: Stain, random: RandomState, blur: float = 0.7, grain: float = 4.0
+) -> np.ndarray:
     """Turn optical density into the picture a camera would take.
 
     Args:
-        density: Float array (height, width, 3).
-        stain: The ``Stain``, of which the light is used.
-        random: ``numpy.random.RandomState`` for uneven light and grain.
+        density: Float (height, width, 3).
+        stain: Its light is used.
+        random: For uneven light and grain.
         blur: Standard deviation of the lens blur in pixels.
         grain: Standard deviation of the noise in gray levels, before the blur thins it.
 
     Returns:
-        Float array (height, width, 3), 0..255, not yet rounded (see ``to_pixels``).
+        Float (height, width, 3), 0..255, not yet rounded (see ``to_pixels``).
     """
     height, width = density.shape[:2]
     uneven = 1.0 + 0.012 * smooth_noise(random, (height, width), max(height, width) / 2)
@@ -76,12 +76,12 @@ def develop(density, stain, random, blur=0.7, grain=4.0):
     return np.clip(soften(noisy, blur), 0.0, 255.0)
 
 
-def to_pixels(picture):
+def to_pixels(picture: np.ndarray) -> np.ndarray:
     """Round a picture (float, 0..255) to uint8."""
     return np.rint(np.clip(picture, 0.0, 255.0)).astype(np.uint8)
 
 
-def soften(picture, sigma):
+def soften(picture: np.ndarray, sigma: float) -> np.ndarray:
     """Blur (height, width, channels) with a Gaussian cut at two pixels; edges are repeated."""
     weights = np.exp(-0.5 * (np.arange(-2, 3) / sigma) ** 2)
     weights /= weights.sum()
@@ -92,23 +92,18 @@ def soften(picture, sigma):
     return sum(weight * padded[:, i : i + width] for i, weight in enumerate(weights))
 
 
-def smooth_noise(random, shape, spacing):
-    """Return noise (height, width) without edges: random knots joined by cubic B-splines.
-
-    Args:
-        random: ``numpy.random.RandomState``.
-        shape: (height, width) in pixels.
-        spacing: Pixels between two knots; the size of a blotch.
+def smooth_noise(random: RandomState, shape: tuple[int, int], spacing: float) -> np.ndarray:
+    """Return noise without edges: random knots ``spacing`` pixels apart, joined by cubic B-splines.
 
     Returns:
-        Float array with mean 0 and standard deviation about 1 over many draws.
+        Float array of that shape with mean 0 and standard deviation about 1 over many arrays.
     """
     rows, columns = (_spline_weights(length, spacing) for length in shape)
     knots = random.standard_normal((rows.shape[1], columns.shape[1]))
     return rows @ knots @ columns.T / 0.479  # 0.479: mean sum of squared weights along one axis
 
 
-def _spline_weights(length, spacing):
+def _spline_weights(length: int, spacing: float) -> np.ndarray:
     knots = int(np.ceil(length / spacing)) + 3
     distance = np.abs(np.arange(length)[:, None] / spacing - np.arange(-1, knots - 1)[None, :])
     near = 2.0 / 3.0 - distance**2 + distance**3 / 2.0
