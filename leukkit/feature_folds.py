@@ -9,6 +9,9 @@ from leukkit import classifiers, features, profiles, results
 from leukkit.kept_models import feature_models
 from leukkit.predictions import prediction_frame
 
+# Farag et al. 2025, III.E; to be stated by the card.
+FARAG = {"angles": [0, 45], "mirror": True, "scale": 0.2, "light": [0.2, 1.0]}
+
 
 def make_missing(profile, runs, divided, place):
     """Make the folds that are not finished yet of runs on the same features, several at a time.
@@ -50,6 +53,7 @@ def extract(profile, this, cells):
         segmentation=profile["segmentation"] if this.segmentation else None,
         seed=profile["seed"],
         normalization=profile["normalization"],
+        distortion=FARAG,
     )
 
 
@@ -104,7 +108,8 @@ def _make_fold(profile, divided, extracted, this, folder, configuration, number)
     selected = {}
     if hasattr(fitted, "best_params_"):
         selected = dict(fitted.best_params_)
-        tables["grid"] = pd.DataFrame(fitted.cv_results_).drop(columns="params")
+        if fitted.cv_results_:
+            tables["grid"] = pd.DataFrame(fitted.cv_results_).drop(columns="params")
     kept = profile.get("runs_kept") or [this.model]
     if number in profile.get("models_kept", ()) and this.model in kept:
         feature_models.keep_classifier(

@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from leukkit import images
+from leukkit.datasets import decode
 
 SIDE = 64  # pixels of the small gray image that is hashed and compared
 BITS = 256
@@ -52,14 +52,14 @@ def find(cells, distance=DISTANCE, correlation=CORRELATION):
         mirrored to look like the later.
 
     Raises:
-        leukkit.images.ImageError: A file cannot be read.
+        leukkit.datasets.decode.ImageError: A file cannot be read.
     """
     distinct = cells[cells["sha256"].notna()].drop_duplicates("sha256").reset_index(drop=True)
     crops = distinct["crop"] if "crop" in distinct else [pd.NA] * len(distinct)
     crops = [None if pd.isna(side) else int(side) for side in crops]
     pictures = [
         cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
-        for rgb in images.read_all(distinct["path"], SIDE, crops)
+        for rgb in decode.read_all(distinct["path"], SIDE, crops)
     ]
     first, second, orientations, bits = _candidates(_hashes(pictures), distance)
     alike = np.array(
@@ -135,7 +135,7 @@ def add_altered_copies(cells, folder):
     """
     names = ["darker.png", "mirrored-and-turned.png", "half-the-size.jpg"]
     originals = cells.drop_duplicates("sha256").iloc[[10, 150, 300]]
-    pixels = [images.read(path)[..., ::-1] for path in originals["path"]]
+    pixels = [decode.read(path)[..., ::-1] for path in originals["path"]]
     pixels[0] = cv2.convertScaleAbs(pixels[0], alpha=0.7)
     pixels[1] = np.rot90(pixels[1][:, ::-1])
     pixels[2] = cv2.resize(pixels[2], None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)

@@ -7,9 +7,9 @@ import joblib
 import numpy as np
 import pandas as pd
 
-from leukkit import locations, pixels, preprocessing, profiles, results
+from leukkit import features, images, locations, profiles, results
 from leukkit.predictions import prediction_frame
-from leukkit.training import checkpoint, devices, fitting, frozen, network
+from leukkit.training import checkpoint, devices, fitting, network
 from leukkit.training.errors import TrainingError, writing
 from leukkit.training.keeping import keep_network
 from leukkit.training.progress import FoldProgress
@@ -72,14 +72,14 @@ def fold_tasks(
         run: Dict that names the run, e.g. ``{"dataset": …, "model": …, "variant": …}``; its
             values name the folder.
         results_dir: Folder of the results; None for ``results`` of the project.
-        augmentation: Ranges of the fixed copies in ``cells`` (`leukkit.distortion.draw`).
+        augmentation: Ranges of the fixed copies in ``cells`` (`leukkit.augmentation.draw`).
         seed: Draws weights, order, augmentation and dropout; the same for all folds.
         models_kept: Numbers of the folds whose network is kept, for `leukkit.predictor`.
         tensorboard: Whether to write TensorBoard logs into the folds' folders.
     """
     base = pathlib.Path(results_dir or locations.results_dir()).resolve()
     name = results.run_name(run)
-    preparation = preprocessing.Preparation(recipe.image_size, seed=seed, augmentation=augmentation)
+    preparation = images.Preparation(recipe.image_size, seed=seed, distortion=augmentation)
     common = {
         "paper": paper,
         "protocol": protocol,
@@ -146,10 +146,20 @@ def check_fold(cells, fold, recipe, number):
 
 def _inputs(recipe, cells, preparation, seed):
     """Return what goes into training: the pixels, or a frozen backbone's feature maps."""
-    images = pixels.load(cells, preparation)
-    if recipe.frozen and recipe.normalization != "z-score":
-        return frozen.feature_maps(recipe, images, cells, preparation, seed)
-    return images
+    pixels = images.load(cells, preparation)
+    if not recipe.frozen or recipe.normalization == "z-score":
+        return pixels
+    import keras
+
+    from leukkit import models
+
+    whole = network.build(recipe, 2, None, seed)
+    backbone = keras.Model(whole.input, whole.get_layer("features").output)
+    weights = profiles.find_weights(recipe.weights)
+    used = models.weights_used(recipe.network, weights, recipe.image_size, seed)
+    made_by = [recipe.network, recipe.normalization, str(recipe.mixed_precision), used]
+    keys = images.keys(cells, preparation)
+    return features.feature_maps(backbone, pixels, keys, "\n".join(made_by))
 
 
 def _make_fold(
@@ -181,20 +191,20 @@ def _make_fold(
     only_head = inputs.dtype != np.uint8
     statistics = None
     if recipe.normalization == "z-score":
-        statistics = pixels.channel_statistics(inputs, fold.train)
+        statistics = images.channel_statistics(inputs, fold.train)
     with strategy.scope():
         whole = network.build(recipe, len(classes), statistics, seed)
         part = whole.get_layer("head") if only_head else whole
         model = keras.Model(part.inputs, part.outputs, name=part.name)  # whole stays uncompiled
     targets = np.eye(len(classes), dtype=np.float32)[labels]
-    images = fitting.Images(inputs, targets, cells["image_id"].to_numpy(object), fold)
+    shown = fitting.Images(inputs, targets, cells["image_id"].to_numpy(object), fold)
 
     digest = results.digest(configuration)
     progress = FoldProgress(configuration["run"], number, folds, recipe, fold, folder, tensorboard)
     try:
         with progress:
             state = fitting.fit(
-                model, images, recipe, seed, strategy, folder, digest, progress.report
+                model, shown, recipe, seed, strategy, folder, digest, progress.report
             )
     except fitting.LossError as error:
         raise TrainingError(_stopped(error, folder, number)) from error

@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from leukkit import batches, splits
-from leukkit.training import checkpoint, network
+from leukkit import splits
+from leukkit.training import batches, checkpoint, network
 
 
 class LossError(ValueError):
@@ -115,7 +115,7 @@ def _train_epoch(model, images, recipe, steps, seed, epoch, report):
         recipe.batch_size,
         seed=seed,
         epoch=epoch,
-        augmentation=recipe.augmentation or None,
+        ranges=recipe.augmentation,
     )
     data = training_data(make, images, recipe.batch_size, steps)
     watch = _watch(epoch, report)

@@ -54,7 +54,7 @@ class Recipe:
         patience: Epochs without a better validation loss until training stops; 0 for never.
         select: ``"best"`` keeps the weights of the epoch with the lowest validation loss,
             ``"last"`` those of the last epoch.
-        augmentation: Ranges of `leukkit.distortion.draw` for transforms drawn anew in each epoch;
+        augmentation: Ranges of `leukkit.augmentation.draw` for transforms drawn anew in each epoch;
             empty for none.
         mixed_precision: Compute in float16, weights and head in float32.
         synchronized: Batch normalization over the images of all devices, not of each.
