@@ -4,28 +4,41 @@ All have scikit-learn's interface: ``classes_`` (class names), ``predict``, and 
 ``decision_function``; ``class_scores`` gives one table of scores for any of them.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 import scipy.special
+from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import LabelEncoder, StandardScaler
 
-from leukkit.svm_grid import KERNELS, SvmGridSearch
+from leukkit.classifiers.svm import KERNELS, KernelMachine, SvmGridSearch
+
+__all__ = [
+    "KernelMachine",
+    "NamedXGBoost",
+    "SvmGridSearch",
+    "class_scores",
+    "fit_random_forest",
+    "fit_xgboost",
+    "grid_search_svm",
+]
 
 
 def grid_search_svm(
-    features,
-    labels,
-    c=(0.1, 1, 10, 100, 1000),
-    gamma=(1, 0.1, 0.01, 0.001, 0.0001),
-    kernels=KERNELS,
-    folds=5,
-    scale=False,
-    class_weight=None,
-    threads=2,
-):
+    features: ArrayLike,
+    labels: ArrayLike,
+    c: Sequence[float] = (0.1, 1, 10, 100, 1000),
+    gamma: Sequence[float] = (1, 0.1, 0.01, 0.001, 0.0001),
+    kernels: Sequence[str] = KERNELS,
+    folds: int | Sequence[tuple[np.ndarray, np.ndarray]] = 5,
+    scale: bool = False,
+    class_weight: str | dict | None = None,
+    threads: int = 2,
+) -> SvmGridSearch:
     """Choose C, gamma and kernel of a support vector machine by cross-validated accuracy.
 
     The default grid is Table II's. The result is that of ``GridSearchCV(SVC(), …)``.
@@ -37,33 +50,28 @@ def grid_search_svm(
         gamma: Kernel coefficients.
         kernels: ``"rbf"``, ``"poly"`` (degree 3) or both.
         folds: Number of stratified folds, or a list of (train, test) positions, for example whole
-            subjects on one side.
+            subjects on one side. Not used, nor checked, where the grid has one setting only.
         scale: Standardize each feature, by the training part of each fold.
         class_weight: As in ``sklearn.svm.SVC``: None, ``"balanced"`` or a dict.
         threads: Fits that run side by side.
 
     Returns:
-        A fitted ``SvmGridSearch`` with the attributes of ``GridSearchCV``.
+        A fitted search with the attributes of ``GridSearchCV``.
 
     Raises:
         ValueError: One class only, values that are not finite, missing labels, fewer images of a
             class than folds, or a fold whose training part has one class only.
     """
-    features, labels = _checked(features, labels)
-    if isinstance(folds, int):
-        names, counts = np.unique(labels, return_counts=True)
-        if counts.min() < folds:
-            raise ValueError(
-                f"class '{names[counts.argmin()]}' has {counts.min()} images, fewer than the "
-                f"{folds} folds of the grid search; use fewer folds or more images"
-            )
-    else:
-        _check_folds(folds, labels)
+    table, names = _checked(features, labels)
+    if len(c) * len(gamma) * len(kernels) > 1:
+        _check_folds(folds, names)
     search = SvmGridSearch(c, gamma, kernels, folds, scale, class_weight, threads)
-    return search.fit(features, labels)
+    return search.fit(table, names)
 
 
-def fit_random_forest(features, labels, seed=0, scale=False):
+def fit_random_forest(
+    features: ArrayLike, labels: ArrayLike, seed: int = 0, scale: bool = False
+) -> BaseEstimator:
     """Fit scikit-learn's random forest with its default settings.
 
     Args:
@@ -78,12 +86,16 @@ def fit_random_forest(features, labels, seed=0, scale=False):
     return _fit(RandomForestClassifier(random_state=seed), features, labels, scale)
 
 
-def fit_xgboost(features, labels, seed=0, scale=False):
+def fit_xgboost(
+    features: ArrayLike, labels: ArrayLike, seed: int = 0, scale: bool = False
+) -> BaseEstimator:
     """Fit XGBoost with its default settings; arguments and errors as ``fit_random_forest``."""
     return _fit(NamedXGBoost(seed), features, labels, scale)
 
 
-def class_scores(classifier, features, classes):
+def class_scores(
+    classifier: BaseEstimator, features: np.ndarray, classes: Sequence[str]
+) -> np.ndarray:
     """Return a score for each class, larger for the likelier one.
 
     The largest score of a row is at the class that ``predict`` gives (of equally large ones, as a
@@ -129,10 +141,10 @@ class NamedXGBoost(ClassifierMixin, BaseEstimator):
         seed: Its random state.
     """
 
-    def __init__(self, seed=0):
+    def __init__(self, seed: int = 0):
         self.seed = seed
 
-    def fit(self, features, labels):
+    def fit(self, features: np.ndarray, labels: np.ndarray) -> "NamedXGBoost":
         """Fit to features (images, number of features) and class names (images,)."""
         import xgboost
 
@@ -142,11 +154,11 @@ class NamedXGBoost(ClassifierMixin, BaseEstimator):
         self.model_.fit(features, encoder.transform(labels))
         return self
 
-    def predict(self, features):
+    def predict(self, features: np.ndarray) -> np.ndarray:
         """Return the class name of each row."""
         return self.classes_[self.predict_proba(features).argmax(axis=1)]
 
-    def predict_proba(self, features):
+    def predict_proba(self, features: np.ndarray) -> np.ndarray:
         """Return probabilities, columns in the order of ``classes_``."""
         return self.model_.predict_proba(features)
 
@@ -187,7 +199,15 @@ def _checked(features, labels):
 
 
 def _check_folds(folds, labels):
-    """Raise if a fold's training part holds one class only."""
+    """Refuse folds of a grid search that leave a class out."""
+    if isinstance(folds, int):
+        names, counts = np.unique(labels, return_counts=True)
+        if counts.min() < folds:
+            raise ValueError(
+                f"class '{names[counts.argmin()]}' has {counts.min()} images, fewer than the "
+                f"{folds} folds of the grid search; use fewer folds or more images"
+            )
+        return
     for number, (train, _) in enumerate(folds):
         present = np.unique(labels[train])
         if len(present) < 2:
