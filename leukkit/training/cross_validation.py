@@ -7,7 +7,7 @@ import joblib
 import numpy as np
 import pandas as pd
 
-from leukkit import locations, pixels, preprocessing, profiles, results
+from leukkit import locations, pixels, preprocessing, results
 from leukkit.predictions import prediction_frame
 from leukkit.training import checkpoint, devices, fitting, frozen, network
 from leukkit.training.errors import TrainingError, writing
@@ -169,8 +169,6 @@ def _make_fold(
     """Train, predict and write one fold; whatever it needs it loads itself."""
     import keras
 
-    from leukkit import models
-
     started = time.monotonic()
     strategy = devices.strategy()
     devices.make_repeatable(seed, recipe.deterministic)
@@ -230,12 +228,7 @@ def _make_fold(
             leakage=results.leakage_of(cells, fold),
             seed=seed,
             seconds=state.seconds + time.monotonic() - started,
-            weights_used=models.weights_used(
-                recipe.network,
-                profiles.find_weights(recipe.weights),
-                recipe.image_size,
-                seed,
-            ),
+            weights_used=network.weights_used(recipe, seed),
             devices=devices.describe(strategy),
             synchronized_batch_normalization=recipe.synchronized,
             parameters=whole.count_params(),

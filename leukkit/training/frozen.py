@@ -17,20 +17,17 @@ def feature_maps(recipe, pixels, cells, preparation, seed, batch_size=32):
         pixels: uint8 (images, side, side, 3).
         cells: The frame of the images.
         preparation: What made the pixels.
-        seed: Of drawn weights.
+        seed: Of random weights.
         batch_size: Images that go through the network at once.
 
     Returns:
         float32 (images, height, width, channels), memory-mapped.
     """
-    from leukkit import models, profiles
-
-    weights = profiles.find_weights(recipe.weights)
     key = [
         recipe.network,
         recipe.normalization,
         str(recipe.mixed_precision),
-        models.weights_used(recipe.network, weights, recipe.image_size, seed),
+        network.weights_used(recipe, seed),
         *cells["sha256"].astype(str),
         *preparation.descriptions(cells),
     ]

@@ -19,7 +19,8 @@ def keep_network(folder, network, *, recipe, inputs, cells, fold, configuration,
         configuration: The fold's configuration, as `leukkit.results` digests it.
         held_out: Predictions of the validation part, or None if it has no images.
     """
-    from leukkit import models, profiles, results
+    from leukkit import results
+    from leukkit.training.network import weights_used
 
     with replace_when_done(folder / kept_models.NETWORK) as path:
         network.save(path)
@@ -28,7 +29,6 @@ def keep_network(folder, network, *, recipe, inputs, cells, fold, configuration,
         originals = originals[(cells["copy"].iloc[originals] == 0).to_numpy()]
     reference = outliers.draw(originals, configuration["seed"])
     watched = fold.validation
-    weights = profiles.find_weights(recipe.weights)
     facts = {
         "model": kept_models.NETWORK,
         "configuration_hash": results.digest(configuration),
@@ -40,9 +40,7 @@ def keep_network(folder, network, *, recipe, inputs, cells, fold, configuration,
         "normalization": recipe.normalization,
         "backbone": recipe.network,
         "weights": recipe.weights,
-        "weights_id": models.weights_used(
-            recipe.network, weights, recipe.image_size, configuration["seed"]
-        ),
+        "weights_id": weights_used(recipe, configuration["seed"]),
     }
     labels = pd.Series(cells["label"].iloc[reference]).to_numpy(str)
     empty = embeddings.embed(network, inputs, reference[:1])[:0]

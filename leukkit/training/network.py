@@ -2,7 +2,18 @@
 
 import contextlib
 
+# Until cards and profiles name backbone and head: the networks that are called otherwise there.
+_HEADS = {
+    "vgg19": ("vgg19", "vgg_dense"),
+    "vgg16-cnn": ("vgg16", "convolutions"),
+    "efficientnetb0-attention": ("efficientnetb0", "attention"),
+}
 EAGER_BATCHES = 8  # below it, making the graph takes longer than the work itself
+
+
+def backbone_and_head(name):
+    """Return the backbone and the head of the network that cards and profiles call ``name``."""
+    return _HEADS.get(name, (name, None))
 
 
 def build(recipe, classes, statistics, seed):
@@ -12,18 +23,20 @@ def build(recipe, classes, statistics, seed):
         recipe: A `Recipe`.
         classes: Number of classes.
         statistics: ``(mean, standard deviation)`` per channel for ``"z-score"``, else None.
-        seed: Of the drawn weights.
+        seed: Of the random weights.
     """
     import keras
 
     from leukkit import models, profiles
 
+    backbone, head = backbone_and_head(recipe.network)
     with _precision("mixed_float16" if recipe.mixed_precision else "float32"):
         network = models.build(
-            recipe.network,
+            backbone,
             classes,
             recipe.image_size,
             profiles.find_weights(recipe.weights),
+            head,
             normalization=recipe.normalization,
             statistics=statistics,
             seed=seed,
@@ -32,6 +45,15 @@ def build(recipe, classes, statistics, seed):
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.synchronized = recipe.synchronized
     return network
+
+
+def weights_used(recipe, seed):
+    """Return in a few words what the network of a recipe starts from."""
+    from leukkit import models, profiles
+
+    backbone, head = backbone_and_head(recipe.network)
+    weights = profiles.find_weights(recipe.weights)
+    return models.weights_used(backbone, weights, recipe.image_size, seed, head)
 
 
 def compile_phase(network, recipe, phase, replicas, batches):
