@@ -70,7 +70,8 @@ def measure(name):
     else:
         from leukkit import models
 
-        network = models.build(name, IMAGENET_CLASSES, _BUILT_FOR.get(name, 224))
+        head_name = "vgg_dense" if name == "vgg19" else "pooled"
+        network = models.build(name, IMAGENET_CLASSES, _BUILT_FOR.get(name, 224), head=head_name)
         head = network.get_layer("head")
         graphs = [keras.Model(network.input, network.get_layer("features").output), head]
     layers = [layer for graph in graphs for layer in graph.layers]
@@ -91,10 +92,11 @@ def measure(name):
 
 
 def head_layers(name):
-    """Build the network called ``name`` and return the types of the layers in its head."""
+    """Build the head of the network called ``name`` and return the types of its layers."""
     from leukkit import models
 
-    head = models.build(name, 4, models.smallest_image(name)).get_layer("head")
+    kinds = {"vgg16-cnn": "convolutions", "efficientnetb0-attention": "attention"}
+    head = models.heads.build_head(kinds[name], (7, 7, 512), 4)
     return tuple(type(layer).__name__ for layer in head.layers if _is_step(layer))
 
 

@@ -7,9 +7,10 @@ makes one printed table of that.
 import numpy as np
 import pandas as pd
 
-from leukkit import models, network_runs, profiles
+from leukkit import network_runs, profiles
 from leukkit.report.network_scores import KEYS, QUANTITIES, measure
 from leukkit.report.sides import SIDES, beside, text_table, with_interval
+from leukkit.training.network import weights_used
 
 __all__ = [
     "compare",
@@ -180,9 +181,7 @@ def stand_ins(card, profile, measured=None):
         if recorded is not None:
             begun = recorded.get(tuple(run.keys.values()), "not run")
         else:
-            asked = profiles.find_weights(recipe.weights)
-            size = recipe.image_size
-            begun = models.weights_used(recipe.network, asked, size, profile["seed"])
+            begun = weights_used(recipe, profile["seed"])
         epochs = f"{recipe.epochs} epoch{'s' * (recipe.epochs > 1)}"
         steps = f" of {recipe.steps} step{'s' * (recipe.steps > 1)}" if recipe.steps else ""
         rows[name] = f"{recipe.image_size} px, {epochs}{steps}, weights: {begun}"

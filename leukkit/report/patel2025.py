@@ -164,15 +164,15 @@ def describe_layers(recipe, image_sizes, classes=2):
         Frame, one row per part of the network and one for the whole: ``learning rate``, and for
         each image size the number of parameters.
     """
-    from leukkit.models import backbones, build, heads
+    from leukkit import models
 
-    network = build("vgg19", classes, backbones.BACKBONES["vgg19"].smallest_image)
+    network = models.build("vgg19", classes, models.BACKBONES["vgg19"].smallest_image)
     convolutions = network.count_params() - network.get_layer("head").count_params()
     last_map = network.get_layer("features").output.shape
     columns = {}
     for size in image_sizes:
         side = size * last_map[1] // network.input_shape[1]
-        head = heads.build_head("vgg19", (side, side, last_map[3]), classes)
+        head = models.heads.build_head("vgg_dense", (side, side, last_map[3]), classes)
         dense = {layer.name: layer.count_params() for layer in head.layers if layer.count_params()}
         columns[f"{size} px"] = {
             "16 convolutions": convolutions,

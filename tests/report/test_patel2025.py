@@ -94,7 +94,8 @@ def test_only_the_new_layer_learns_ten_times_as_fast():
     phases = [{"epochs": 1, "learning_rate": 1e-4}]
     recipe = Recipe("vgg19", 32, phases, optimizer="sgd", new_layer_factor=10)
     layers = patel2025.describe_layers(recipe, [64])
-    assert layers.loc["whole", "64 px"] == models.build("vgg19", 2, 64).count_params()
+    network = models.build("vgg19", 2, 64, head="vgg_dense")
+    assert layers.loc["whole", "64 px"] == network.count_params()
     assert layers["64 px"].iloc[:-1].sum() == layers.loc["whole", "64 px"]
     assert layers.loc["16 convolutions", "64 px"] == 20_024_384
     assert layers.loc["new layer", "64 px"] == 2 * 4096 + 2
