@@ -7,7 +7,7 @@ import pandas as pd
 
 from leukkit import classifiers, features, profiles, results
 from leukkit.kept_models import feature_models
-from leukkit.predictions import prediction_frame
+from leukkit.metrics import prediction_frame
 
 
 def make_missing(profile, runs, divided, place):

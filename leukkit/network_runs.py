@@ -10,7 +10,6 @@ from typing import NamedTuple
 import joblib
 
 from leukkit import (
-    ensembles,
     locations,
     profiles,
     protocol_tables,
@@ -19,6 +18,7 @@ from leukkit import (
     results,
     splits,
 )
+from leukkit.metrics import ensembles
 from leukkit.training import Recipe
 from leukkit.training.cross_validation import fold_tasks
 

@@ -16,7 +16,7 @@ import platform
 import pandas as pd
 
 from leukkit import environment, splits
-from leukkit.predictions import check_predictions
+from leukkit.metrics import check_predictions
 from leukkit.writing import replace_when_done
 
 VERSIONED = ("tensorflow", "keras", "numpy", "scikit-learn", "xgboost", "opencv-python-headless")

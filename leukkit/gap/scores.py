@@ -3,9 +3,8 @@
 import numpy as np
 import pandas as pd
 
-from leukkit import datasets, intervals, locations, metrics, profiles, results
+from leukkit import datasets, locations, metrics, profiles, results
 from leukkit.gap.ladder import PAPER, STEPS
-from leukkit.predictions import class_codes, class_probabilities, positive_code
 
 QUANTITIES = ("accuracy", "weighted_f1", "balanced_accuracy", "auc")
 LEAKS = {
@@ -150,20 +149,11 @@ def _drawn(table, subjects, draws, seed):
             "two repeats of one step tested other subjects; their runs are of two data sets. Move "
             "one of them away"
         )
-    classes = [name.removeprefix("prob_") for name in table if name.startswith("prob_")]
-    return intervals.bootstrap_scores(
-        class_codes(table, classes),
-        class_probabilities(table, classes),
-        pd.Index(subjects).get_indexer(table["subject"].astype(object)),
-        len(subjects),
-        draws,
-        seed,
-        positive_code(classes, None),
-    )
+    return metrics.resample(table, order=subjects, draws=draws, seed=seed)
 
 
 def _interval(values, prefix):
-    low, high, _ = intervals.percentile_interval(values, 0.95)
+    low, high = np.nanquantile(values, [0.025, 0.975])
     return {f"{prefix}low": low, f"{prefix}high": high}
 
 
@@ -188,7 +178,7 @@ def _recorded(folders):
 def _text(row, column, prefix):
     if np.isnan(row[column]):
         return ""
-    return f"{row[column]:.3f} ({row[f'{prefix}low']:.3f} to {row[f'{prefix}high']:.3f})"
+    return metrics.with_interval(row[column], row[f"{prefix}low"], row[f"{prefix}high"])
 
 
 def _percent(share):

@@ -2,12 +2,10 @@
 
 import pathlib
 
-import numpy as np
 import pandas as pd
 
-from leukkit import calibration, intervals, locations, metrics, profiles, results
+from leukkit import locations, metrics, profiles, results
 from leukkit.honest import catalog
-from leukkit.predictions import check_predictions, class_codes, class_probabilities, cluster_codes
 
 # quantity -> its name in a table. Scores are 0..1; the calibration error is better when small.
 QUANTITIES = {
@@ -15,7 +13,7 @@ QUANTITIES = {
     "auc": "AUC",
     "balanced_accuracy": "balanced accuracy",
     "accuracy": "accuracy",
-    "patient_vote": "subjects right",
+    "patient_level_accuracy": "subjects right",
     "calibration_error": "calibration error",
     "seconds_per_image": "per image",
 }
@@ -33,7 +31,6 @@ COLUMNS = (
     "weights",
 )
 NOT_HERE, NOT_RUN = "not in this profile", "not run"
-BINS = 15  # of the calibration error
 
 
 def measure(profile, results_dir=None, draws=2000):
@@ -48,11 +45,8 @@ def measure(profile, results_dir=None, draws=2000):
         Frame, one row per number: ``paper, method, protocol``; ``quantity`` (of `QUANTITIES`) and
         its ``value`` with a 95% interval over subjects (``low``, ``high``); ``images`` and
         ``subjects`` tested, all ``folds`` together; ``weights`` that the network began with.
-        ``patient_vote`` is the share of subjects whose cells vote for the right class, its interval
-        that of Clopper and Pearson; the other intervals are bootstraps. That of the
-        ``calibration_error`` leans upward: drawing subjects again makes the bins more unequal, so
-        it can even leave out a very small value. ``seconds_per_image`` has neither protocol nor
-        interval, and is there once `honest.time_methods` has measured it.
+        Values and intervals are those of `metrics.measure`. ``seconds_per_image`` has neither
+        protocol nor interval, and is there once `honest.time_methods` has measured it.
 
     Raises:
         results.ResultsError: A run cannot be used: incomplete, mixed or damaged.
@@ -81,7 +75,7 @@ def read(profile, protocol, results_dir=None):
     """Return the predictions of each method under one protocol, its folds pooled.
 
     Returns:
-        Dict of ``(paper, method)`` to a frame of predictions (see `leukkit.predictions`).
+        Dict of ``(paper, method)`` to a frame of predictions (see `leukkit.metrics.predictions`).
     """
     found = _runs(profile, results_dir)
     return {key: results.read_table(folder) for key, made, folder in found if made == protocol}
@@ -91,7 +85,7 @@ def score(predictions, draws=2000, seed=0):
     """Score one run.
 
     Args:
-        predictions: See `leukkit.predictions`; folds are pooled.
+        predictions: See `leukkit.metrics.predictions`; folds are pooled.
         draws: Bootstrap draws.
         seed: What the draws depend on.
 
@@ -101,35 +95,12 @@ def score(predictions, draws=2000, seed=0):
     Raises:
         ValueError: As `metrics.bootstrap` and `metrics.patient_vote`.
     """
-    drawn = metrics.bootstrap(predictions, draws=draws, seed=seed)
-    rows = {
-        quantity: tuple(drawn.loc[quantity, ["point", "low", "high"]])
-        for quantity in QUANTITIES
-        if quantity in drawn.index
-    }
-    rows["patient_vote"] = patients_right(predictions)
-    rows["calibration_error"] = (
-        calibration.expected_calibration_error(predictions, BINS),
-        *_calibration_interval(predictions, draws, seed),
-    )
-    frame = pd.DataFrame.from_dict(rows, orient="index", columns=["value", "low", "high"])
-    frame = frame.rename_axis("quantity").reset_index()
-    return frame.assign(images=len(predictions), subjects=predictions["subject"].nunique())
-
-
-def patients_right(predictions):
-    """Return the share of subjects whose cells vote for the right class, and its 95% interval.
-
-    Subjects are independent, so the interval is the exact one for a share (Clopper and Pearson): a
-    bootstrap would give none at all where everybody is right.
-    """
-    from scipy.stats import binomtest
-
-    votes = metrics.patient_vote(predictions)
-    actual, voted = class_codes(votes, check_predictions(votes))
-    test = binomtest(int((actual == voted).sum()), len(votes))
-    low, high = test.proportion_ci(0.95, "exact")
-    return test.statistic, float(low), float(high)
+    metrics.patient_vote(predictions)  # refuses unknown subjects, and two labels of one
+    scored = metrics.measure(predictions, draws, seed)
+    scored = scored[scored["label"].isna()].set_index("quantity")
+    scored = scored.reindex([name for name in QUANTITIES if name in scored.index])
+    scored = scored.rename(columns={"groups": "subjects"}).reset_index()
+    return scored[["quantity", "value", "low", "high", "images", "subjects"]]
 
 
 def leaderboard(measured, protocol, methods=None):
@@ -216,31 +187,7 @@ def _others(methods, table):
 
 
 def _text(quantity, row):
-    value, low, high = row["value"], row["low"], row["high"]
-    if quantity == "patient_vote":
-        count = row["subjects"]
-        return f"{round(value * count)} of {count} ({low:.2f} to {high:.2f})"
-    if pd.isna(value):
-        return "undefined"
-    return f"{value:.3f} ({low:.2f} to {high:.2f})"
-
-
-def _calibration_interval(predictions, draws, seed, level=0.95):
-    """Return the percentiles of the expected calibration error over drawn subjects.
-
-    A draw counts each subject some number of times; within a bin the distance of confidence and
-    accuracy, weighted by its images, is then the sum of (right - confidence) over the drawn images.
-    """
-    classes = check_predictions(predictions)
-    actual, predicted = class_codes(predictions, classes)
-    confidence = class_probabilities(predictions, classes).max(axis=1)
-    clusters, number = cluster_codes(predictions, "subject")
-    bins = np.digitize(confidence, np.arange(BINS + 1) / BINS, right=True) - 1
-    surplus = np.zeros((number, BINS))
-    np.add.at(surplus, (clusters, bins), (actual == predicted) - confidence)
-    images = np.bincount(clusters, minlength=number)
-    errors = [
-        np.abs(times @ surplus).sum(axis=1) / (times @ images)
-        for times in intervals.cluster_draws(number, draws, seed, draws)
-    ]
-    return intervals.percentile_interval(np.concatenate(errors), level)[:2]
+    text = metrics.with_interval(row["value"], row["low"], row["high"])
+    if quantity == "patient_level_accuracy":
+        return f"{round(row['value'] * row['subjects'])} of {row['subjects']}: {text}"
+    return text

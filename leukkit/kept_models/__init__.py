@@ -14,8 +14,9 @@ import zipfile
 import numpy as np
 import PIL.Image
 
-from leukkit import calibration, outliers, results
+from leukkit import outliers, results
 from leukkit.kept_models.classifier_files import ModelFileError
+from leukkit.metrics import calibration
 from leukkit.models.weights import sha256
 from leukkit.writing import replace_when_done
 
@@ -61,7 +62,7 @@ def write(folder, facts, *, training, validation, held_out):
         training: Embeddings (n, features) and n labels of training images, originals only.
         validation: Embeddings (m, features) of images that were neither trained on nor looked at
             for the reference; m may be 0.
-        held_out: Their predictions (`leukkit.predictions`), or a text: why there are none.
+        held_out: Their predictions (`leukkit.metrics.predictions`), or a text: why there are none.
     """
     folder = pathlib.Path(folder)
     temperature, not_calibrated = _temperature(held_out)

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from leukkit import locations, pixels, preprocessing, profiles, results
-from leukkit.predictions import prediction_frame
+from leukkit.metrics import prediction_frame
 from leukkit.training import checkpoint, devices, fitting, frozen, network
 from leukkit.training.errors import TrainingError, writing
 from leukkit.training.keeping import keep_network
