@@ -14,7 +14,6 @@ import PIL.Image
 
 from leukkit import (
     answers,
-    calibration,
     explain,
     images,
     kept_models,
@@ -23,6 +22,7 @@ from leukkit import (
 )
 from leukkit.datasets import decode
 from leukkit.kept_models.classifier_files import ModelFileError
+from leukkit.metrics import calibration
 from leukkit.progress import progress
 
 UNLIKE = "unlike the training images: do not rely on the answer"

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from leukkit import images, metrics, segmentation, splits
-from leukkit.predictions import groups, prediction_frame
+from leukkit.metrics import groups, prediction_frame
 
 SHORTCUTS = ("image border", "mean color", "mask area", "file size")
 ALL = "all of these"
@@ -144,7 +144,7 @@ def table(checked, decimals=2):
         for quantity in QUANTITIES:
             name = "AUC" if quantity == "auc" else "balanced accuracy"
             score, low, high = (row[f"{quantity}{end}"] for end in ("", " low", " high"))
-            text = f"{score:.{decimals}f} ({low:.{decimals}f} to {high:.{decimals}f})"
+            text = metrics.with_interval(score, low, high, decimals)
             place[f"{name}, {row['split']}"] = "constant" if row["constant"] else text
     first = checked.iloc[0]
     chance = {"AUC": first["auc chance"], "balanced accuracy": first["balanced_accuracy chance"]}

@@ -1,7 +1,7 @@
 """Published | reproduced | leak-free: the printed numbers beside what came out here."""
 
 from leukkit import profiles, reproduction, results
-from leukkit.predictions import groups
+from leukkit.metrics import groups
 from leukkit.report import networks
 from leukkit.report.feature_scores import compare, measure
 from leukkit.report.sides import SIDES, text_table

@@ -1,10 +1,8 @@
 """The scores of frozen features with classical classifiers, from predictions in the results."""
 
-import numpy as np
 import pandas as pd
 
-from leukkit import files, metrics, profiles, reproduction, results
-from leukkit.predictions import groups
+from leukkit import locations, metrics, profiles, reproduction, results
 from leukkit.report.sides import SIDES, beside
 
 PARTS = {"test": "predictions", "training": "training_predictions"}
@@ -30,14 +28,14 @@ def measure(card, profile_name, results_dir=None, draws=2000, runs=None):
     Args:
         card: A `papers.Card`.
         profile_name: The profile of the results.
-        results_dir: Folder of the results; None for `files.results_dir`.
+        results_dir: Folder of the results; None for `locations.results_dir`.
         draws: Bootstrap draws of the intervals.
         runs: List of `reproduction.Run` to look at; None for all that were made.
 
     Returns:
         The frames of `score_run`, one below the other.
     """
-    base = results_dir or files.results_dir()
+    base = results_dir or locations.results_dir()
     found = results.find(base, card.key, profiles.label(profile_name))
     if runs is not None and len(found):
         found = found[found["model"].isin([this.model for this in runs])]
@@ -92,12 +90,5 @@ def compare(card, measured, about=()):
 
 
 def _score(predictions, draws):
-    over, name = groups(predictions)
-    if draws:
-        grouped = predictions.assign(group=over)
-        frame = metrics.bootstrap(grouped, by="group", draws=draws)
-        frame = frame.rename(columns={"point": "value"})[["value", "low", "high"]]
-    else:
-        frame = metrics.scores(predictions).to_frame("value").assign(low=np.nan, high=np.nan)
-    frame = frame.rename_axis("quantity").reset_index()
-    return frame.assign(images=len(predictions), groups=over.nunique(), groups_are=name)
+    scored = metrics.measure(predictions, draws)
+    return scored[scored["label"].isna() & scored["quantity"].isin(metrics.NAMES)]

@@ -7,10 +7,9 @@ makes one printed table of that.
 import numpy as np
 import pandas as pd
 
-from leukkit import network_runs, profiles
+from leukkit import metrics, models, network_runs, profiles
 from leukkit.report.network_scores import KEYS, QUANTITIES, measure
-from leukkit.report.sides import SIDES, beside, text_table, with_interval
-from leukkit.training.network import weights_used
+from leukkit.report.sides import SIDES, beside, text_table
 
 __all__ = [
     "compare",
@@ -107,10 +106,10 @@ def score_table(measured, quantities=("accuracy", "weighted_f1", "auc"), part="t
     """
     rows = measured[(measured["part"] == part) & measured["quantity"].isin(quantities)]
     rows = rows[rows["label"].isna() & rows["epoch"].isna()]
-    values = rows[["value", "low", "high"]].assign(unit="fraction").itertuples(index=False)
+    values = rows[["value", "low", "high"]].itertuples(index=False)
     protocols = sorted(rows["protocol"].unique(), key=lambda name: (name == "leak-free", name))
     texts = rows.assign(
-        text=[with_interval(*value) for value in values],
+        text=[metrics.with_interval(*value) for value in values],
         protocol=pd.Categorical(rows["protocol"], protocols),
     )
     wide = texts.pivot(index=[*KEYS, "protocol"], columns="quantity", values="text").sort_index()
@@ -125,7 +124,7 @@ def shuffle_labels(predictions, seed=0):
     guessing with the same frequencies, whatever the network can do.
 
     Args:
-        predictions: See `leukkit.predictions`.
+        predictions: See `leukkit.metrics.predictions`.
         seed: Draws the order.
     """
     order = np.random.default_rng(seed).permutation(len(predictions))
@@ -181,7 +180,9 @@ def stand_ins(card, profile, measured=None):
         if recorded is not None:
             begun = recorded.get(tuple(run.keys.values()), "not run")
         else:
-            begun = weights_used(recipe, profile["seed"])
+            asked = profiles.find_weights(recipe.weights)
+            size = recipe.image_size
+            begun = models.weights_used(recipe.network, asked, size, profile["seed"])
         epochs = f"{recipe.epochs} epoch{'s' * (recipe.epochs > 1)}"
         steps = f" of {recipe.steps} step{'s' * (recipe.steps > 1)}" if recipe.steps else ""
         rows[name] = f"{recipe.image_size} px, {epochs}{steps}, weights: {begun}"

@@ -190,7 +190,7 @@ def score_folds(predictions):
     """Score each fold by itself, the mean over the folds as the paper takes it, and the pool.
 
     Args:
-        predictions: See `leukkit.predictions`, with the column ``fold``.
+        predictions: See `leukkit.metrics.predictions`, with the column ``fold``.
 
     Returns:
         Frame, one row per fold (from 1), then ``mean``, ``standard deviation`` and ``pooled``:

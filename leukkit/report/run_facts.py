@@ -7,7 +7,7 @@ import re
 import pandas as pd
 
 from leukkit import results
-from leukkit.predictions import groups
+from leukkit.metrics import groups
 from leukkit.report.names import NAMES, PACKAGES, used
 
 LEAKS = ("patient", "subject", "source_image", "bytes", "original")

@@ -5,7 +5,7 @@ import pathlib
 import numpy as np
 import pandas as pd
 
-from leukkit import augmentation, files, images, profiles, results, segmentation
+from leukkit import augmentation, images, locations, metrics, profiles, results, segmentation
 
 SPLITS = {"image-level": "by image", "patient": "by patient id", "leak-free": "by subject"}
 
@@ -93,7 +93,7 @@ def compare_grid(card, profile_name, runs, results_dir=None):
         card: The card of farag2025.
         profile_name: The profile of the results.
         runs: List of `reproduction.Run` of support vector machines.
-        results_dir: Folder of the results; None for `files.results_dir`.
+        results_dir: Folder of the results; None for `locations.results_dir`.
 
     Returns:
         Frame of text, one row per run and protocol, the paper's own in front. Different choices
@@ -166,7 +166,7 @@ def split_table(measured, leaks, quantities=("accuracy", "weighted_f1", "auc")):
     """
     rows = measured[(measured["part"] == "test") & measured["protocol"].isin(leaks.index)]
     rows = rows[rows["quantity"].isin(quantities)]
-    texts = [f"{row.value:.3f} ({row.low:.3f} to {row.high:.3f})" for row in rows.itertuples()]
+    texts = [metrics.with_interval(row.value, row.low, row.high) for row in rows.itertuples()]
     table = rows.assign(text=texts).set_index(["classifier", "protocol", "quantity"])["text"]
     table = table.unstack()[list(quantities)]
     order = [(name, split) for name in table.index.levels[0] for split in leaks.index]
@@ -179,6 +179,6 @@ def split_table(measured, leaks, quantities=("accuracy", "weighted_f1", "auc")):
 
 def model_dir(card, profile_name, protocol, this, results_dir=None):
     """Return the folder of a run's folds."""
-    base = results_dir or files.results_dir()
+    base = results_dir or locations.results_dir()
     name = profiles.label(profile_name)
     return results.fold_dir(base, card.key, name, protocol, this.model, 0).parent

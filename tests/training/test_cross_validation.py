@@ -9,7 +9,7 @@ import pytest
 
 from leukkit import metrics, models, results, splits, training
 from leukkit.images import ImageError
-from leukkit.predictions import check_predictions
+from leukkit.metrics import check_predictions
 from tests.training import tiny
 
 

@@ -1,19 +1,22 @@
 """Several networks asked about the same image (sultana, DEX)."""
 
 import itertools
+from collections.abc import Sequence
 
 import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
 
-from leukkit.predictions import check_predictions, class_codes, class_probabilities
+from leukkit.metrics.predictions import arrays, check_predictions, with_probabilities
 
 STEP = 0.05  # of the weights
 
 
-def mean(members, weights=None):
+def mean(members: Sequence[pd.DataFrame], weights: ArrayLike | None = None) -> pd.DataFrame:
     """Average the class probabilities of several networks (sultana, 2.4 and Table 7).
 
     Args:
-        members: List of prediction frames of the same images (see `leukkit.predictions`), in any
+        members: Prediction frames of the same images (see `leukkit.metrics.predictions`), in any
             order of rows.
         weights: One number per member, at least 0, not all 0; None weighs all alike.
 
@@ -23,28 +26,30 @@ def mean(members, weights=None):
     Raises:
         ValueError: The members' images or classes differ, or the weights do not fit.
     """
-    classes, stacked = _stack(members)
+    classes, stacked = check_predictions(members[0]), _stack(members)
     weights = np.ones(len(members)) if weights is None else np.asarray(weights, float)
     if weights.shape != (len(members),) or (weights < 0).any() or weights.sum() <= 0:
         raise ValueError(f"weights {weights} for {len(members)} members: one each, none negative")
     averaged = np.tensordot(weights / weights.sum(), stacked, axes=1)
-    columns = {f"prob_{name}": averaged[:, code] for code, name in enumerate(classes)}
-    return members[0].assign(**columns)
+    return with_probabilities(members[0], averaged, classes)
 
 
-def fit_weights(members):
+def fit_weights(members: Sequence[pd.DataFrame]) -> NDArray[np.float64]:
     """Return the weights with the smallest log loss on validation images.
 
     All weights in steps of 0.05 that sum to 1 are tried; of equal ones the first is taken.
 
     Args:
-        members: List of prediction frames of the validation images.
+        members: Prediction frames of the validation images.
 
     Returns:
         float64 (members,), summing to 1.
+
+    Raises:
+        ValueError: The members' images or classes differ.
     """
-    classes, stacked = _stack(members)
-    actual, _ = class_codes(members[0], classes)
+    stacked = _stack(members)
+    actual = arrays(members[0]).actual
     likelihoods = stacked[:, np.arange(len(actual)), actual]
     steps = round(1 / STEP)
     tried = [
@@ -57,17 +62,16 @@ def fit_weights(members):
 
 
 def _stack(members):
-    """Return the classes, and the probabilities (members, images, classes) in one order."""
-    classes = check_predictions(members[0])
+    """Return the probabilities (members, images, classes), images in the order of the first."""
     keys = [name for name in ("fold", "image_id") if name in members[0]]
     order = members[0][keys]
     stacked = []
     for number, frame in enumerate(members):
-        if check_predictions(frame) != classes or len(frame) != len(order):
+        if check_predictions(frame) != check_predictions(members[0]) or len(frame) != len(order):
             raise ValueError(f"member {number} has other classes or images than the first")
         matched = order.merge(frame, on=keys, how="left", validate="one_to_one")
-        if matched["label"].isna().any():
-            missing = matched.loc[matched["label"].isna(), "image_id"].iloc[0]
-            raise ValueError(f"member {number} has no prediction for image {missing!r}")
-        stacked.append(class_probabilities(matched, classes))
-    return classes, np.stack(stacked)
+        if (missing := matched["label"].isna()).any():
+            image = matched.loc[missing, "image_id"].iloc[0]
+            raise ValueError(f"member {number} has no prediction for image {image!r}")
+        stacked.append(arrays(matched).probabilities)
+    return np.stack(stacked)

@@ -9,23 +9,21 @@ import warnings
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-from leukkit.predictions import check_predictions, class_codes, class_probabilities
+from leukkit.metrics.predictions import arrays, with_probabilities
 
+BINS = 15
 TEMPERATURES = (0.01, 100.0)  # the range that is searched
 # Networks give float32: probabilities below this are rounded to 0, whose logarithm is infinite.
 _SMALLEST = float(np.finfo(np.float32).tiny)
 
 
-def reliability(predictions, bins=15):
+def reliability(predictions: pd.DataFrame, bins: int = BINS) -> pd.DataFrame:
     """Compare confidence and accuracy in bins of equal width (Guo et al. 2017, section 2).
 
     Confidence is the probability of the predicted class. Bin m of M holds the images with a
     confidence in ((m - 1) / M, m / M].
-
-    Args:
-        predictions: See `leukkit.predictions`.
-        bins: Number of bins.
 
     Returns:
         A frame, one row per bin: ``low`` and ``high`` (its ends), ``images``, and ``confidence``
@@ -34,52 +32,51 @@ def reliability(predictions, bins=15):
     Raises:
         ValueError: As `check_predictions`, or ``bins`` is no positive integer.
     """
-    if bins != int(bins) or bins < 1:
-        raise ValueError(f"bins={bins!r} must be an integer of at least 1; Guo et al. take 15")
-    classes = check_predictions(predictions)
-    actual, predicted = class_codes(predictions, classes)
-    confidence = class_probabilities(predictions, classes).max(axis=1)
-    edges = np.arange(bins + 1) / bins
-    codes = np.digitize(confidence, edges, right=True) - 1
+    is_right, confidence, codes = _binned(predictions, bins)
     images = np.bincount(codes, minlength=bins)
     filled = np.where(images > 0, images, np.nan)
+    edges = np.arange(bins + 1) / bins
     return pd.DataFrame(
         {
             "low": edges[:-1],
             "high": edges[1:],
             "images": images,
             "confidence": np.bincount(codes, confidence, minlength=bins) / filled,
-            "accuracy": np.bincount(codes, actual == predicted, minlength=bins) / filled,
+            "accuracy": np.bincount(codes, is_right, minlength=bins) / filled,
         }
     )
 
 
-def expected_calibration_error(predictions, bins=15):
+def expected_calibration_error(predictions: pd.DataFrame, bins: int = BINS) -> float:
     """Return the mean distance of confidence and accuracy (Guo et al. 2017, equation 3).
 
-    Args:
-        predictions: See `leukkit.predictions`.
-        bins: Number of bins of equal width; the value depends on it.
-
-    Returns:
-        The distances in the bins, weighted by their images: 0 (calibrated) to 1.
+    The distances in the bins are weighted by their images: 0 (calibrated) to 1. The value depends
+    on the number of bins.
 
     Raises:
         ValueError: As `reliability`.
     """
-    frame = reliability(predictions, bins)
-    distances = (frame["accuracy"] - frame["confidence"]).abs().fillna(0)
-    return float((frame["images"] * distances).sum() / frame["images"].sum())
+    return float(weighted_errors(predictions, np.ones((len(predictions), 1)), bins)[0])
 
 
-def fit_temperature(validation_predictions):
+def weighted_errors(
+    predictions: pd.DataFrame, weights: NDArray, bins: int = BINS
+) -> NDArray[np.float64]:
+    """Compute the expected calibration error for weights of shape (images, weightings).
+
+    Within a bin the distance of confidence and accuracy, weighted by its images, is the sum of
+    (right - confidence) over them.
+    """
+    is_right, confidence, codes = _binned(predictions, bins)
+    surplus = np.eye(bins)[codes] * (is_right - confidence)[:, None]
+    return np.abs(weights.T @ surplus).sum(axis=1) / weights.sum(axis=0)
+
+
+def fit_temperature(validation_predictions: pd.DataFrame) -> float:
     """Find the temperature that makes the labels likeliest (Guo et al. 2017, section 4.2).
 
     It minimizes the mean negative log-likelihood of images that were neither trained nor tested
     on. Divided by a temperature above 1, probabilities become less extreme.
-
-    Args:
-        validation_predictions: See `leukkit.predictions`; of the validation part.
 
     Returns:
         The temperature, within ``TEMPERATURES``. Where the likelihood rises up to an end of this
@@ -91,10 +88,8 @@ def fit_temperature(validation_predictions):
     """
     from scipy.optimize import brentq
 
-    classes = check_predictions(validation_predictions)
-    actual, _ = class_codes(validation_predictions, classes)
-    logits = _logits(class_probabilities(validation_predictions, classes))
-    own = logits[np.arange(len(logits)), actual]
+    answers = arrays(validation_predictions)
+    logits, own = _logits(answers.probabilities), _logits(answers.likelihoods)
 
     def slope(inverse):
         # Of the mean negative log-likelihood in 1 / temperature, where it is convex: one zero.
@@ -112,42 +107,33 @@ def fit_temperature(validation_predictions):
     return end
 
 
-def scale_temperature(predictions, temperature):
-    """Divide the logits by a temperature (Guo et al. 2017, equation 9).
+def scale_temperature(predictions: pd.DataFrame, temperature: float) -> pd.DataFrame:
+    """Divide the logits by a temperature (Guo et al. 2017, equation 9); 1 changes nothing.
 
     The predicted classes stay the same.
-
-    Args:
-        predictions: See `leukkit.predictions`.
-        temperature: Positive, from `fit_temperature`; 1 changes nothing.
-
-    Returns:
-        A copy of ``predictions`` with other probabilities.
 
     Raises:
         ValueError: As `check_predictions`, or the temperature is no positive number.
     """
-    classes = check_predictions(predictions)
-    scaled = scale_probabilities(class_probabilities(predictions, classes), temperature)
-    return predictions.assign(**{f"prob_{name}": scaled[:, k] for k, name in enumerate(classes)})
+    answers = arrays(predictions)
+    scaled = scale_probabilities(answers.probabilities, temperature)
+    return with_probabilities(predictions, scaled, answers.classes)
 
 
-def scale_probabilities(probabilities, temperature):
+def scale_probabilities(probabilities: NDArray, temperature: float) -> NDArray[np.float64]:
     """Do what `scale_temperature` does to probabilities of shape (images, classes)."""
     if not 0 < temperature < np.inf:
         raise ValueError(f"temperature={temperature!r} must be positive and finite")
     return _softmax(_logits(probabilities) / temperature)
 
 
-def scale_folds(predictions, validation_predictions):
+def scale_folds(
+    predictions: pd.DataFrame, validation_predictions: pd.DataFrame
+) -> tuple[pd.DataFrame, pd.Series]:
     """Scale each fold by the temperature of its own validation part.
 
-    Args:
-        predictions: See `leukkit.predictions`, with the column ``fold``.
-        validation_predictions: The same of the validation parts.
-
     Returns:
-        The scaled predictions, in the order of the folds, and the temperatures by fold (a series).
+        The scaled predictions, in the order of the folds, and the temperatures by fold.
 
     Raises:
         ValueError: As `fit_temperature`, or a fold has no validation images.
@@ -157,8 +143,17 @@ def scale_folds(predictions, validation_predictions):
         watched = validation_predictions[validation_predictions["fold"] == fold]
         temperatures[fold] = fit_temperature(watched)
         scaled.append(scale_temperature(tested, temperatures[fold]))
-    temperatures = pd.Series(temperatures, name="temperature").rename_axis("fold")
-    return pd.concat(scaled), temperatures
+    return pd.concat(scaled), pd.Series(temperatures, name="temperature").rename_axis("fold")
+
+
+def _binned(predictions, bins):
+    """Return whether each image is right, its confidence, and the number of its bin from 0."""
+    if bins != int(bins) or bins < 1:
+        raise ValueError(f"bins={bins!r} must be an integer of at least 1; Guo et al. take 15")
+    answers = arrays(predictions)
+    confidence = answers.probabilities.max(axis=1)
+    codes = np.digitize(confidence, np.arange(bins + 1) / bins, right=True) - 1
+    return answers.is_right, confidence, codes
 
 
 def _logits(probabilities):
@@ -166,5 +161,6 @@ def _logits(probabilities):
 
 
 def _softmax(logits):
-    exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return exponentials / exponentials.sum(axis=1, keepdims=True)
+    from scipy.special import softmax
+
+    return softmax(logits, axis=1)
