@@ -115,7 +115,9 @@ def compare(
     label = pathlib.Path(profile).stem
     rows = []
     for folder in sorted(path for path in (old / paper / label).glob("*/*") if path.is_dir()):
-        split = SPLITS.get(folder.parent.name, folder.parent.name).replace("by-identity", "by-subject")
+        split = SPLITS.get(folder.parent.name, folder.parent.name).replace(
+            "by-identity", "by-subject"
+        )
         there = _find(new / paper / label / split, folder.name)
         row = {"split": split, "run": folder.name, "images": 0, "largest": float("nan")}
         if there is None:
@@ -145,7 +147,9 @@ def _find(folder: pathlib.Path, old_name: str) -> pathlib.Path | None:
         keys = _keys(path)
         words = set(re.split("[_-]", "_".join([path.name, *map(str, keys.values())])))
         words -= {"True", "False", "64px", ""}
-        best = max(best, (len(words & wanted) / len(words | wanted), path), key=lambda pair: pair[0])
+        best = max(
+            best, (len(words & wanted) / len(words | wanted), path), key=lambda pair: pair[0]
+        )
     return best[1]
 
 
@@ -169,7 +173,9 @@ def _same_audit(options: argparse.Namespace, here: pathlib.Path) -> bool:
     one, two = frames
     columns = [name for name in ("paper", "place", "where", "printed", "verdict") if name in one]
     same = one[columns].equals(two[columns])
-    print(f"audit: {len(one)} and {len(two)} rows, {', '.join(columns)} {'equal' if same else 'differ'}")
+    print(
+        f"audit: {len(one)} and {len(two)} rows, {', '.join(columns)} {'equal' if same else 'differ'}"
+    )
     return same
 
 

@@ -121,7 +121,11 @@ def measure(
             )
         for name in QUANTITIES:
             points = here.points[name]
-            row = {**step._asdict(), "quantity": name, **_interval("value", points, here.drawn[name])}
+            row = {
+                **step._asdict(),
+                "quantity": name,
+                **_interval("value", points, here.drawn[name]),
+            }
             for column, other in (("worth", before), ("total", before and first)):
                 if other is None:
                     row |= dict.fromkeys((column, f"{column} low", f"{column} high"), np.nan)
@@ -194,7 +198,9 @@ class _Scored(NamedTuple):
                     "sets. Move one of them away"
                 )
         scored = pd.DataFrame([metrics.scores(table) for table in tables])
-        drawn = [metrics.resample(table, order=subjects, draws=draws, seed=seed) for table in tables]
+        drawn = [
+            metrics.resample(table, order=subjects, draws=draws, seed=seed) for table in tables
+        ]
         records = [record for folder in folders for record in results.read_records(folder)]
         leaks = pd.DataFrame([record.leakage for record in records], dtype=float)
         shares = leaks[list(LEAKS)].mul(leaks["test_images"], axis=0).sum(skipna=False)

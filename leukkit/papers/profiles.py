@@ -43,9 +43,7 @@ def resolve(
     if str(name).endswith(".toml"):
         path, place = pathlib.Path(name).expanduser(), str(name)
         if not path.exists():
-            raise SchemaError(
-                f"the profile {path} does not exist; built in are {', '.join(known)}"
-            )
+            raise SchemaError(f"the profile {path} does not exist; built in are {', '.join(known)}")
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     elif name in known:
         place, content = f"[profiles.{name}]", dict(known[name])
@@ -67,7 +65,9 @@ def resolve(
         for kind, table in content.get("splits", {}).items()
     }
     profile = check(
-        Profile, {**content, "key": key, "name": str(name), "splits": _checked(splits, place)}, place
+        Profile,
+        {**content, "key": key, "name": str(name), "splits": _checked(splits, place)},
+        place,
     )
     try:
         plan(profile)
@@ -99,7 +99,9 @@ def plan(profile: Profile, split: str | None = None) -> list[Run]:
         SchemaError: A run names an unknown split, data set or setting.
     """
     if split is not None and split not in profile.splits:
-        raise SchemaError(f"{profile.key} has no split {split!r}; it has {', '.join(profile.splits)}")
+        raise SchemaError(
+            f"{profile.key} has no split {split!r}; it has {', '.join(profile.splits)}"
+        )
     runs = []
     for name in profile.runs:
         entry, settings = _entry(profile, name)
@@ -128,7 +130,9 @@ def recipe(profile: Profile, name: str) -> Recipe:
 def split(profile: Profile, name: str, run: str | None = None) -> dict[str, Any]:
     """Return a split's table; with the copies of ``run``, where they differ between runs."""
     if name not in profile.splits:
-        raise SchemaError(f"{profile.key} has no split {name!r}; it has {', '.join(profile.splits)}")
+        raise SchemaError(
+            f"{profile.key} has no split {name!r}; it has {', '.join(profile.splits)}"
+        )
     table = profile.splits[name].model_dump(exclude_unset=True)
     return table if run is None else _table(profile, _entry(profile, run)[0], table)
 
@@ -146,7 +150,9 @@ def run_name(keys: Mapping[str, Any]) -> str:
 
 
 def _checked(splits: dict[str, dict[str, Any]], place: str) -> dict[str, SplitTable]:
-    return {name: check(SplitTable, table, f"{place}: splits.{name}") for name, table in splits.items()}
+    return {
+        name: check(SplitTable, table, f"{place}: splits.{name}") for name, table in splits.items()
+    }
 
 
 def _entry(profile: Profile, name: str) -> tuple[RunEntry, dict[str, Any]]:
@@ -184,9 +190,7 @@ def _is_left_out(profile: Profile, name: str, entry: RunEntry) -> bool:
     return any(fnmatch.filter(known, pattern) for pattern in profile.leave_out)
 
 
-def _run(
-    profile: Profile, name: str, entry: RunEntry, settings: dict[str, Any], kind: str
-) -> Run:
+def _run(profile: Profile, name: str, entry: RunEntry, settings: dict[str, Any], kind: str) -> Run:
     table = profile.splits[kind].model_dump(exclude_unset=True)
     kept = profile.models_kept if entry.models_kept is None else entry.models_kept
     return Run(
