@@ -1,220 +1,237 @@
-import struct
+"""From rows of the cells frame to pixels, and those pixels in the cache."""
+
+import hashlib
+import json
+import pathlib
 
 import cv2
 import numpy as np
+import pandas as pd
 import PIL.Image
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from leukkit import images
+from leukkit import augmentation, images, segmentation
+from leukkit.images import Preparation, load, prepare
 
-FORMATS = {"BMP": "bmp", "PNG": "png", "TIFF": "tif", "JPEG": "jpg"}
+TEXT = pd.StringDtype("python")
+COUNTS = {"healthy": 7, "ALL": 5}
+RANGES = {"rotation": 20, "flip_vertical": True, "contrast": 0.2}
 
 
 @pytest.fixture
-def rgb():
-    return np.random.default_rng(0).integers(0, 256, (31, 22, 3), dtype=np.uint8)
+def cells(tmp_path):
+    """Return six made-up smears as PNG files; one has a crop, the last equals the first."""
+    generator = np.random.default_rng(0)
+    made = []
+    for number in range(5):
+        rgb = np.full((60, 60, 3), (225, 220, 225), np.uint8)
+        cv2.circle(rgb, (35, 33), 14, (220, 200, 205), -1)
+        cv2.circle(rgb, (22 + number, 25), 10, (110, 50, 150), -1)
+        made.append(rgb + generator.integers(0, 3, rgb.shape, dtype=np.uint8))
+    made.append(made[0])
+    paths = [tmp_path / f"{number}.png" for number in range(6)]
+    for path, rgb in zip(paths, made, strict=True):
+        PIL.Image.fromarray(rgb).save(path)
+    return pd.DataFrame(
+        {
+            "image_id": pd.array([f"cell-{number}" for number in range(6)], dtype=TEXT),
+            "path": pd.array([str(path) for path in paths], dtype=TEXT),
+            "label": pd.array(["healthy", "ALL"] * 3, dtype=TEXT),
+            "crop": pd.array([None, None, 50, None, None, None], dtype="Int64"),
+            "sha256": pd.array([hashlib.sha256(rgb).hexdigest() for rgb in made], dtype=TEXT),
+        }
+    )
 
 
-def bmp_bytes(rgb, top_down=False):
-    """Write the format by hand: 54 bytes of header, BGR rows padded to four bytes."""
-    height, width = rgb.shape[:2]
-    rows = rgb[:, :, ::-1] if top_down else rgb[::-1, :, ::-1]
-    padding = b"\xaa" * (-3 * width % 4)
-    body = b"".join(row.tobytes() + padding for row in rows)
-    header = struct.pack("<2sIHHI", b"BM", 54 + len(body), 0, 0, 54)
-    signed_height = -height if top_down else height
-    header += struct.pack("<IiiHHIIiiII", 40, width, signed_height, 1, 24, 0, len(body), 0, 0, 0, 0)
-    return header + body
+@pytest.fixture
+def cache(tmp_path):
+    return tmp_path / "cache"
 
 
-def save(path, rgb, mode="RGB", **options):
-    PIL.Image.fromarray(rgb).convert(mode).save(path, **options)
-    return path
+def stored(cache):
+    """Return the number of images in each folder of the cache."""
+    folders = sorted(cache.iterdir()) if cache.exists() else []
+    return [sum(np.load(path)["rows"].shape[1] for path in one.glob("*.npy")) for one in folders]
 
 
-@pytest.mark.parametrize("suffix", ["bmp", "png", "tif", "TIFF"])
-def test_lossless_formats_give_the_pixels_that_were_written(tmp_path, rgb, suffix):
-    found = images.read(save(tmp_path / f"image.{suffix}", rgb))
-    np.testing.assert_array_equal(found, rgb)
+def test_whole_images_are_read_cropped_and_resized(cells):
+    found = prepare(cells, Preparation(32))
+    for position, crop in enumerate([None, None, 50, None, None, None]):
+        rgb = images.read(cells["path"][position], crop)
+        np.testing.assert_array_equal(found[position], images.resize(rgb, 32))
+    uncropped = prepare(cells.drop(columns="crop"), Preparation(32))
+    assert (found[2] != uncropped[2]).any()
+
+
+def test_segmented_images_are_black_outside_the_nucleus(cells):
+    found = prepare(cells, Preparation(60, segmentation={}))
+    small = prepare(cells, Preparation(20, segmentation={}))
+    for position in (0, 5):
+        rgb = images.read(cells["path"][position])
+        mask = segmentation.segment_nucleus(rgb)
+        assert 0.05 < mask.mean() < 0.2
+        np.testing.assert_array_equal(found[position][mask], rgb[mask])
+        assert not found[position][~mask].any()
+        at_its_own_size = images.resize(segmentation.apply_mask(rgb, mask), 20)
+        np.testing.assert_array_equal(small[position], at_its_own_size)
+
+
+def test_copies_are_augmented_after_segmentation_and_originals_are_not(cells):
+    plain = prepare(cells, Preparation(32, segmentation={}))
+    expanded = augmentation.expand(cells, COUNTS)
+    found = prepare(expanded, Preparation(32, segmentation={}, seed=3, distortion=RANGES))
+    np.testing.assert_array_equal(found[:6], plain)
+    for position in range(6, 12):
+        row = expanded.iloc[position]
+        original = list(cells["image_id"]).index(row["original"])
+        drawn = augmentation.draw(RANGES, 3, row["original"], row["copy"])
+        np.testing.assert_array_equal(found[position], augmentation.apply(plain[original], drawn))
+    assert len({image.tobytes() for image in found}) == 11  # the last original is the first
+
+
+def test_copies_without_ranges_are_refused(cells, cache):
+    expanded = augmentation.expand(cells, COUNTS)
+    for work in (prepare, load, images.keys):
+        with pytest.raises(ValueError, match="6 of 12 images are augmented copies, but no"):
+            work(expanded, Preparation(32))
+    np.testing.assert_array_equal(
+        prepare(expanded[:6], Preparation(32)), prepare(cells, Preparation(32))
+    )
+
+
+def test_a_row_depends_on_itself_alone(cells):
+    expanded = augmentation.expand(cells, COUNTS)
+    preparation = Preparation(32, distortion=RANGES)
+    together = prepare(expanded, preparation, threads=1)
+    order = np.random.default_rng(0).permutation(len(expanded))
+    np.testing.assert_array_equal(
+        prepare(expanded.iloc[order], preparation, threads=3), together[order]
+    )
+    np.testing.assert_array_equal(prepare(expanded.iloc[[11]], preparation)[0], together[11])
+
+
+def test_images_without_a_nucleus_are_listed(cells, cache):
+    nothing = Preparation(32, segmentation={"threshold": 250})
+    expected = r"in 6 of 6 images \(cell-0: the mask is empty; .*fallback='highest-cluster'"
+    with pytest.raises(segmentation.SegmentationError, match=expected):
+        prepare(cells, nothing)
+    with pytest.raises(segmentation.SegmentationError, match="in 5 of 5 images"):
+        load(cells, nothing, cache)
+    assert stored(cache) == []
+    with pytest.raises(segmentation.SegmentationError, match="cell-5: the mask is full"):
+        prepare(cells, Preparation(32, segmentation={"threshold": 50}))
+    settings = {"threshold": 250, "fallback": "highest-cluster"}
+    np.testing.assert_array_equal(
+        prepare(cells, Preparation(32, segmentation=settings)),
+        prepare(cells, Preparation(32, segmentation={})),
+    )
+
+
+def test_a_blank_image_is_listed_not_passed_on(cells):
+    PIL.Image.fromarray(np.full((60, 60, 3), 240, np.uint8)).save(cells["path"][4])
+    with pytest.raises(segmentation.SegmentationError, match=r"in 1 of 6 images \(cell-4: cannot"):
+        prepare(cells, Preparation(32, segmentation={"fallback": "highest-cluster"}))
+    assert (prepare(cells, Preparation(32))[4] == 240).all()
+
+
+@pytest.mark.parametrize("gone", [False, True])
+def test_a_damaged_or_missing_image_is_named(cells, cache, gone):
+    path = pathlib.Path(cells["path"][3])
+    path.unlink() if gone else path.write_bytes(b"")
+    expected = r"3\.png: is gone; it was there when the cells were loaded\. Put the data set back"
+    for work in (
+        lambda: prepare(cells, Preparation(32)),
+        lambda: load(cells, Preparation(32), cache),
+    ):
+        with pytest.raises(images.ImageError, match=expected if gone else r"3\.png: is empty"):
+            work()
+    assert stored(cache) == []
+
+
+def test_a_description_is_canonical_and_tells_all_that_is_done():
+    default = Preparation(64, segmentation={}).description()
+    assert Preparation(64, segmentation={"threshold": 141, "k": 3}).description() == default
+    assert Preparation(64, segmentation={}, seed=9, distortion=RANGES).description({}) == default
+    drawn = augmentation.draw(RANGES, 0, "cell", 1)
+    others = {
+        Preparation(64).description(),
+        Preparation(65, segmentation={}).description(),
+        Preparation(64, segmentation={"k": 7}).description(),
+        Preparation(64, segmentation={"fallback": "highest-cluster"}).description(),
+        Preparation(64, segmentation={}).description(drawn),
+        Preparation(64, segmentation={}).description(crop=450),
+        default,
+    }
+    assert len(others) == 7
+    expected = {"version": augmentation.VERSION, **drawn}
+    assert json.loads(Preparation().description(drawn))["augmentation"] == expected
+
+
+def test_unknown_settings_are_refused():
+    with pytest.raises(TypeError, match="clusters"):
+        Preparation(segmentation={"clusters": 3})
+    with pytest.raises(ValueError, match="unknown augmentation 'rotate'"):
+        Preparation(distortion={"rotate": 20})
+
+
+def test_loaded_pixels_are_those_of_prepare(cells, cache):
+    found, expected = load(cells, Preparation(16), cache), prepare(cells, Preparation(16))
+    assert found.shape == expected.shape == (6, 16, 16, 3)
     assert found.dtype == np.uint8
+    np.testing.assert_array_equal(np.asarray(found), expected)
+    assert stored(cache) == [5]  # identical images once
 
 
-def test_jpeg_gives_rgb_in_the_right_order(tmp_path):
-    orange = np.full((16, 16, 3), (250, 120, 10), np.uint8)
-    found = images.read(save(tmp_path / "orange.jpg", orange, quality=95))
-    assert np.abs(found.astype(int) - orange).max() < 6
+def test_the_second_call_reads_no_image(cells, cache, tmp_path):
+    expected = np.asarray(load(cells, Preparation(16), cache))
+    for path in tmp_path.glob("*.png"):
+        path.unlink()
+    for order in (slice(None), slice(None, None, -1), [3, 1]):
+        found = np.asarray(load(cells.iloc[order], Preparation(16), cache))
+        np.testing.assert_array_equal(found, expected[order])
 
 
-@pytest.mark.parametrize("top_down", [False, True])
-@pytest.mark.parametrize("width", [20, 21, 22, 23])  # every length of row padding
-def test_bmp_rows_padding_and_channel_order(tmp_path, width, top_down):
-    rgb = np.random.default_rng(width).integers(0, 256, (7, width, 3), dtype=np.uint8)
-    path = tmp_path / "image.bmp"
-    path.write_bytes(bmp_bytes(rgb, top_down))
-    np.testing.assert_array_equal(images.read(path), rgb)
-    np.testing.assert_array_equal(images.read(path), np.array(PIL.Image.open(path)))
+def test_what_changes_pixels_changes_keys_and_originals_are_shared(cells, cache):
+    expanded = augmentation.expand(cells, COUNTS)
+    for preparation, images_stored in [
+        (Preparation(16, distortion=RANGES), [11]),
+        (Preparation(16, distortion=RANGES, seed=1), [17]),
+        (Preparation(16, distortion={"rotation": 45}), [23]),
+        (Preparation(16, distortion={}), [23]),
+        (Preparation(12, distortion={}), [5, 23]),
+    ]:
+        found = load(expanded, preparation, cache)
+        np.testing.assert_array_equal(np.asarray(found), prepare(expanded, preparation))
+        assert sorted(stored(cache)) == images_stored
+    load(cells.drop(columns="crop"), Preparation(16), cache)
+    assert sorted(stored(cache)) == [5, 24]
 
 
-@pytest.mark.parametrize("suffix", ["bmp", "png"])
-@pytest.mark.parametrize("crop", [21, 16, 5])
-def test_crop_is_the_center_whatever_the_format(tmp_path, rgb, suffix, crop):
-    found = images.read(save(tmp_path / f"image.{suffix}", rgb), crop)
-    top, left = (31 - crop) // 2, (22 - crop) // 2
-    np.testing.assert_array_equal(found, rgb[top : top + crop, left : left + crop])
+def test_keys_depend_on_what_else_is_said(cells):
+    plain, more = (images.keys(cells, Preparation(16), text) for text in ("", "vgg16"))
+    assert {len(key) for key in plain + more} == {32}
+    assert len(set(plain)) == 5 and plain[0] == plain[5]
+    assert not set(plain) & set(more)
 
 
-def test_crop_larger_than_the_image(tmp_path, rgb):
-    with pytest.raises(images.ImageError, match=r"image\.png: is 22x31 .* crop of 450x450"):
-        images.read(save(tmp_path / "image.png", rgb), 450)
+def test_the_default_folder_is_in_the_cache(cells, tmp_path, monkeypatch):
+    monkeypatch.setenv("LEUKKIT_CACHE_DIR", str(tmp_path / "own"))
+    load(cells, Preparation(16))
+    assert stored(tmp_path / "own" / "pixels") == [5]
 
 
-@given(share=st.floats(0, 1, exclude_max=True))
-@pytest.mark.filterwarnings("ignore::UserWarning:PIL.TiffImagePlugin")
-@pytest.mark.parametrize("kind", FORMATS)
-def test_a_file_cut_anywhere_is_refused(tmp_path_factory, kind, share):
-    folder = tmp_path_factory.mktemp("cut")
-    rgb = np.random.default_rng(0).integers(0, 256, (31, 22, 3), dtype=np.uint8)
-    path = save(folder / f"image.{FORMATS[kind]}", rgb)
-    pixels, whole = images.read(path), path.read_bytes()
-    path.write_bytes(whole[: int(share * len(whole))])
-    try:
-        found = images.read(path)
-    except images.ImageError as error:
-        assert str(path) in str(error)
-    else:  # only the mark behind the last pixel of a PNG or JPEG may be missing
-        assert share > 0.97
-        np.testing.assert_array_equal(found, pixels)
+def test_nothing_to_load(cells, cache):
+    with pytest.raises(ValueError, match="the cells frame has no rows"):
+        load(cells.iloc[:0], Preparation(16), cache)
+    cells["sha256"] = cells["sha256"].where(cells["image_id"] != "cell-2")
+    with pytest.raises(ValueError, match="1 images have no hash"):
+        load(cells, Preparation(16), cache)
 
 
-def test_the_last_missing_byte_of_a_bmp_is_noticed(tmp_path, rgb):
-    path = tmp_path / "cell.bmp"
-    path.write_bytes(bmp_bytes(rgb)[:-1])
-    with pytest.raises(images.ImageError, match="2161 bytes found, 2162 expected for 22x31"):
-        images.read(path)
-
-
-def test_what_is_not_an_image(tmp_path):
-    empty, text = tmp_path / "empty.bmp", tmp_path / "text.png"
-    empty.write_bytes(b"")
-    text.write_text("Patient_ID,new_names,labels")
-    with pytest.raises(images.ImageError, match=r"empty\.bmp: is empty"):
-        images.read(empty)
-    with pytest.raises(images.ImageError, match=r"text\.png: is not an image .*Fetch the file"):
-        images.read(text)
-
-
-@pytest.mark.parametrize(
-    ("mode", "suffix", "found"),
-    [
-        ("L", "png", "8-bit grayscale"),
-        ("P", "bmp", "palette"),
-        ("P", "png", "palette"),
-        ("1", "tif", "black and white"),
-        ("RGBA", "png", "RGB with transparency"),
-        ("CMYK", "jpg", "CMYK"),
-        ("I;16", "png", "16-bit grayscale"),
-    ],
-)
-def test_other_modes_are_named(tmp_path, rgb, mode, suffix, found):
-    if mode == "I;16":
-        PIL.Image.fromarray(rgb[..., 0].astype(np.uint16) * 256).save(tmp_path / "image.png")
-    else:
-        save(tmp_path / f"image.{suffix}", rgb, mode)
-    with pytest.raises(images.ImageError, match=f"is a {found} image, expected 8-bit RGB"):
-        images.read(tmp_path / f"image.{suffix}")
-
-
-@pytest.mark.parametrize("suffix", ["png", "tif"])
-def test_sixteen_bit_rgb_is_not_cut_to_eight(tmp_path, rgb, suffix):
-    path = tmp_path / f"image.{suffix}"
-    assert cv2.imwrite(str(path), rgb.astype(np.uint16) * 256)
-    with pytest.raises(images.ImageError, match="16-bit RGB"):
-        images.read(path)
-
-
-@pytest.mark.parametrize(("kind", "suffix"), [("TIFF", "bmp"), ("BMP", "tif"), ("PNG", "jpg")])
-def test_a_format_that_the_name_does_not_promise(tmp_path, rgb, kind, suffix):
-    path = save(tmp_path / f"image.{suffix}", rgb, format=kind)
-    with pytest.raises(images.ImageError, match=f"holds a {kind} image, expected .* rename it"):
-        images.read(path)
-
-
-def test_masks(tmp_path, rgb):
-    mask = rgb[..., 0] > 100
-    path = save(tmp_path / "mask.png", mask.astype(np.uint8) * 255, "L")
-    found = images.read_mask(path)
-    assert found.dtype == bool
-    np.testing.assert_array_equal(found, mask)
-
-
-@pytest.mark.parametrize("mode", ["RGB", "L"])
-def test_what_is_not_a_mask(tmp_path, rgb, mode):
-    with pytest.raises(images.ImageError, match=r"image\.png: is not a mask, .*column `mask`"):
-        images.read_mask(save(tmp_path / "image.png", rgb, mode))
-
-
-@pytest.mark.parametrize("value", [0, 77, 255])
-@pytest.mark.parametrize("size", [10, 31, 32, 100])
-def test_resize_keeps_an_even_image_even(value, size):
-    even = np.full((64, 64, 3), value, np.uint8)
-    np.testing.assert_array_equal(images.resize(even, size), np.full((size, size, 3), value))
-
-
-def test_resize_by_a_whole_factor_is_the_mean_of_blocks():
-    image = np.random.default_rng(0).integers(0, 256, (60, 60, 3), dtype=np.uint8)
-    means = image.reshape(20, 3, 20, 3, 3).mean(axis=(1, 3))
-    assert np.abs(images.resize(image, 20) - means).max() <= 0.51
-
-
-@pytest.mark.parametrize(("side", "size"), [(450, 224), (450, 132), (600, 224), (257, 224)])
-def test_resize_suppresses_what_the_smaller_image_cannot_hold(side, size):
-    """A one-pixel checkerboard must turn gray, not into a moire pattern."""
-    board = np.indices((side, side)).sum(axis=0) % 2 * 255
-    small = images.resize(np.repeat(board[..., None], 3, axis=2).astype(np.uint8), size)
-    assert small.mean() == pytest.approx(127.5, abs=2)
-    if side // size > 1:
-        assert small.std() < 20
-    else:
-        assert small.std() < 0.75 * board.std()
-
-
-def test_resize_identity():
-    image = np.random.default_rng(0).integers(0, 256, (20, 20, 3), dtype=np.uint8)
-    np.testing.assert_array_equal(images.resize(image, 20), image)
-
-
-@pytest.mark.parametrize("threads", [1, 3])
-@pytest.mark.parametrize("size", [8, 10, 15, 20, 40])
-def test_read_all_is_read_crop_and_resize(tmp_path, threads, size):
-    generator = np.random.default_rng(1)
-    paths, crops = [], [None, 20, 17, None, 21, None]
-    sides = [(31, 22), (30, 20), (31, 24), (31, 25), (31, 22), (40, 30)]
-    for number, suffix in enumerate(["bmp", "bmp", "png", "tif", "bmp", "jpg"]):
-        rgb = generator.integers(0, 256, (*sides[number], 3), dtype=np.uint8)
-        paths.append(save(tmp_path / f"{number}.{suffix}", rgb))
-    expected = [images.resize(images.read(p, c), size) for p, c in zip(paths, crops, strict=True)]
-    found = images.read_all(paths * 7, size, crops * 7, threads)
-    np.testing.assert_array_equal(found, expected * 7)
-
-
-@pytest.mark.parametrize("side", [450, 449])
-@pytest.mark.parametrize("size", [224, 132, 100, 64, 75])
-def test_a_bmp_and_a_png_of_the_same_cell_give_the_same_pixels(tmp_path, side, size):
-    rgb = np.random.default_rng(size).integers(0, 256, (side, side, 3), dtype=np.uint8)
-    paths = [save(tmp_path / f"cell.{suffix}", rgb, compress_level=1) for suffix in ("bmp", "png")]
-    from_bmp, from_png = images.read_all(paths, size)
-    np.testing.assert_array_equal(from_bmp, from_png)
-    np.testing.assert_array_equal(from_bmp, images.resize(rgb, size))
-
-
-def test_read_all_names_the_damaged_file(tmp_path, rgb):
-    paths = [save(tmp_path / f"{number}.bmp", rgb) for number in range(40)]
-    paths[22].write_bytes(paths[22].read_bytes()[:1000])
-    with pytest.raises(images.ImageError, match=r"22\.bmp: is cut short"):
-        images.read_all(paths, 16)
-
-
-def test_read_all_of_nothing():
-    assert images.read_all([], 16).shape == (0, 16, 16, 3)
+def test_channel_statistics_are_those_of_all_pixels_together(cells, cache, monkeypatch):
+    monkeypatch.setattr(images, "CHUNK_BYTES", 2 * 16 * 16 * 3)
+    found = load(cells, Preparation(16), cache)
+    mean, deviation = images.channel_statistics(found, [0, 2, 3, 4, 2])
+    values = np.asarray(found)[[0, 2, 3, 4, 2]].reshape(-1, 3).astype(float)
+    np.testing.assert_allclose(mean, values.mean(axis=0), rtol=1e-12)
+    np.testing.assert_allclose(deviation, values.std(axis=0), rtol=1e-12)
