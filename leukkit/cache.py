@@ -149,8 +149,10 @@ def _open(path, row):
         shard = np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
         if shard.shape == (1,) and shard.dtype == _type(len(shard["keys"][0]), row):
             return shard
-    except (ValueError, EOFError, IndexError):  # no NumPy file, cut short, or without keys
-        pass
+    except OSError:
+        raise
+    except Exception as error:  # NumPy raises whatever the damage leads it into
+        raise _damaged(path) from error
     raise _damaged(path)
 
 

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from leukkit import (
-    distortion,
+    augmentation,
     network_runs,
     papers,
     profiles,
@@ -33,8 +33,8 @@ def test_every_run_is_a_recipe_on_a_data_set_of_the_profile(planned):
     for run in runs:
         assert run.dataset in profile["datasets"]
         if run.recipe is not None:
-            distortion.check(run.recipe.augmentation)
-    distortion.check(profile["preparation"]["augmentation"])
+            augmentation.check(run.recipe.augmentation)
+    augmentation.check(profile["preparation"]["augmentation"])
 
 
 def test_every_protocol_can_be_divided(planned):

@@ -3,8 +3,8 @@ import threading
 import numpy as np
 import pytest
 
-from leukkit.batches import FIRST_EPOCH_COPY, padded_batches, training_batches
-from leukkit.distortion import distort, draw
+from leukkit.augmentation import apply, draw
+from leukkit.training.batches import FIRST_EPOCH_COPY, padded_batches, training_batches
 
 RANGES = {"rotation": 30, "flip_horizontal": True, "brightness": 0.2}
 IDS = [f"cell-{number}" for number in range(20)]
@@ -52,10 +52,10 @@ def test_only_the_training_positions_are_used(images, targets):
 
 def test_the_order_follows_from_seed_and_epoch(images, targets):
     first, _ = collect(images, targets)
-    np.testing.assert_array_equal(collect(images, targets)[0], first)
+    np.testing.assert_array_equal(collect(images, targets, ranges={})[0], first)
     for changed in ({"seed": 1}, {"epoch": 1}):
         assert (numbers(collect(images, targets, **changed)[0]) != numbers(first)).any()
-    augmented, _ = collect(images, targets, augmentation={"flip_vertical": True}, threads=3)
+    augmented, _ = collect(images, targets, ranges={"flip_vertical": True}, threads=3)
     same_rows = np.sort(augmented, axis=2)  # undoes a vertical flip
     np.testing.assert_array_equal(same_rows, np.sort(first, axis=2))
 
@@ -73,23 +73,18 @@ def test_augmentation_is_drawn_anew_for_each_image_and_epoch(images, targets):
     before = images.copy()
     for epoch in (0, 3):
         plain, _ = collect(images, targets, seed=5, epoch=epoch)
-        found, _ = collect(images, targets, seed=5, epoch=epoch, augmentation=RANGES)
+        found, _ = collect(images, targets, seed=5, epoch=epoch, ranges=RANGES)
         for position, image in zip(numbers(plain).ravel(), found.reshape(-1, 8, 8, 3), strict=True):
             drawn = draw(RANGES, 5, IDS[position], FIRST_EPOCH_COPY + epoch)
-            np.testing.assert_array_equal(image, distort(images[position], drawn))
+            np.testing.assert_array_equal(image, apply(images[position], drawn))
     np.testing.assert_array_equal(images, before)
 
 
-@pytest.mark.parametrize("augmentation", [None, RANGES])
-def test_the_stream_does_not_depend_on_the_threads(images, targets, augmentation):
-    one, _ = collect(images, targets, batch_size=2, augmentation=augmentation, threads=1)
-    four, _ = collect(images, targets, batch_size=2, augmentation=augmentation, threads=4)
+@pytest.mark.parametrize("ranges", [None, RANGES])
+def test_the_stream_does_not_depend_on_the_threads(images, targets, ranges):
+    one, _ = collect(images, targets, batch_size=2, ranges=ranges, threads=1)
+    four, _ = collect(images, targets, batch_size=2, ranges=ranges, threads=4)
     np.testing.assert_array_equal(one, four)
-
-
-def test_no_augmentation_may_also_be_an_empty_table(images, targets):
-    plain, _ = collect(images, targets)
-    np.testing.assert_array_equal(collect(images, targets, augmentation={})[0], plain)
 
 
 def test_features_are_served_as_they_are(targets):
@@ -100,17 +95,14 @@ def test_features_are_served_as_they_are(targets):
     chosen = [rows[tuple(row)] for row in found.reshape(-1, 7)]
     np.testing.assert_array_equal(wanted.reshape(-1, 4), targets[chosen])
     with pytest.raises(ValueError, match=r"uint8 images, found float32 of shape \(20, 7\)"):
-        collect(features, targets, augmentation=RANGES)
+        collect(features, targets, ranges=RANGES)
 
 
 def test_mistakes_are_said_before_the_first_batch(images, targets):
     with pytest.raises(ValueError, match=r"batch of 6 images .* which has 5; set batch_size to 5"):
         training_batches(images, targets, range(5), IDS, 6, seed=0, epoch=0)
     with pytest.raises(ValueError, match="unknown augmentation 'rotate'"):
-        augmentation = {"rotate": 3}
-        training_batches(
-            images, targets, range(9), IDS, 6, seed=0, epoch=0, augmentation=augmentation
-        )
+        collect(images, targets, ranges={"rotate": 3})
 
 
 class Watched:
@@ -159,9 +151,7 @@ def test_padded_batches_repeat_the_last_image(images):
     np.testing.assert_array_equal(exact, images[[3, 5]])
     assert list(padded_batches(images, [], 4)) == []
 
-
-def test_padded_batches_of_features():
     features = np.arange(10, dtype=np.float32).reshape(5, 2)
     found = np.concatenate(list(padded_batches(features, np.arange(5), 4)))
     assert found.dtype == np.float32
-    np.testing.assert_array_equal(found[5:], features[[4, 4, 4]])
+    np.testing.assert_array_equal(found, features[[0, 1, 2, 3, 4, 4, 4, 4]])
