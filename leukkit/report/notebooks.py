@@ -11,8 +11,11 @@ from typing import Any
 
 import nbformat
 
-from leukkit import environment, files
+from leukkit import environment
 from leukkit.files import replace_when_done
+
+
+PACKAGE = pathlib.Path(__file__).resolve().parent.parent
 
 
 class NotebookError(RuntimeError):
@@ -20,10 +23,14 @@ class NotebookError(RuntimeError):
 
 
 def folder() -> pathlib.Path:
-    """Return the folder of the notebooks: of the checkout, or those that the wheel brought along."""
-    in_checkout = files.project_dir() / "notebooks"
-    installed = pathlib.Path(__file__).resolve().parent.parent / "notebooks"
-    return in_checkout if in_checkout.is_dir() else installed
+    """Return the folder of the notebooks: of the checkout, else of the installed package."""
+    in_checkout = PACKAGE.parent / "notebooks"
+    return in_checkout if in_checkout.is_dir() else PACKAGE / "notebooks"
+
+
+def are_installed() -> bool:
+    """Tell whether the notebooks are those of an installed package, not of a checkout."""
+    return folder().parent == PACKAGE
 
 
 def find(paper: str = "all") -> list[pathlib.Path]:
@@ -62,7 +69,7 @@ def copy(target: pathlib.Path) -> list[pathlib.Path]:
 def execute(path: pathlib.Path) -> Any:
     """Run a notebook from top to bottom, saying which cell is at work.
 
-    It runs in its own folder; one that lies in an installed package in the current folder.
+    It runs in its own folder; the notebooks of an installed package run in the current one.
 
     Returns:
         The executed notebook (`nbformat` node), without what went to standard error.
@@ -80,13 +87,12 @@ def execute(path: pathlib.Path) -> Any:
         if cell.cell_type == "code" and sys.stderr.isatty():
             print(f"\r{path.name}: cell {cell_index + 1} of {cells}", end="", file=sys.stderr)
 
-    in_package = path.parent.parent.name == "leukkit" and path.parent == folder()
     client = NotebookClient(
         notebook,
         timeout=None,
         kernel_name="python3",
         record_timing=False,
-        resources={"metadata": {"path": str(pathlib.Path.cwd() if in_package else path.parent)}},
+        resources={"metadata": {"path": str(pathlib.Path.cwd() if are_installed() else path.parent)}},
         on_cell_start=say,
     )
     print(f"{path.name}: running", file=sys.stderr, flush=True)
