@@ -80,7 +80,9 @@ def _parser() -> argparse.ArgumentParser:
         "--grad-cam", type=pathlib.Path, metavar="FOLDER", help="draw where a network looks"
     )
     command = _add(commands, audit, "print which of a paper's numbers can be true", "paper")
-    command.add_argument("--verdict", help="only these rows: consistent, inconsistent, not checkable")
+    command.add_argument(
+        "--verdict", help="only these rows: consistent, inconsistent, not checkable"
+    )
     _add_file(command, "--csv", "write the rows to FILE")
 
     text = "run the methods of all papers under one leak-free split, and rank them"
@@ -254,9 +256,10 @@ def check(options: argparse.Namespace) -> int:
     from leukkit.datasets import near_duplicates
 
     cells = datasets.load(options.name, root=options.root, damaged="keep")
-    wanted = options.near_duplicates or options.figure is not None
-    pairs = near_duplicates.find(cells) if wanted else False
-    problems = datasets.check(cells, near_duplicates=pairs)
+    pairs = None
+    if options.near_duplicates or options.figure is not None:
+        pairs = near_duplicates.find(cells)
+    problems = datasets.check(cells, near_duplicates=False if pairs is None else pairs)
     print(
         f"{options.name}: {len(cells)} images, {cells['patient'].nunique()} patients, "
         f"{cells['subject'].nunique()} subjects; {len(problems)} findings"
@@ -264,7 +267,7 @@ def check(options: argparse.Namespace) -> int:
     if len(problems):
         print(problems["kind"].value_counts().to_string())
         print(problems.to_string(index=False, max_colwidth=100))
-    if pairs is not False:
+    if pairs is not None:
         print(f"\nnear-duplicates\n{near_duplicates.count(pairs).to_string()}")
         if options.figure is not None and len(pairs):
             from leukkit import plots

@@ -154,8 +154,9 @@ def _marks(cell: Mapping[str, Any]) -> list[dict[str, Any]]:
     for name, values in found:
         numbers = [scale * value for value in values if pd.notna(value)]
         if numbers:
+            value, low, high = numbers if len(numbers) == 3 else (numbers[0], np.nan, np.nan)
             who = "printed" if name == "published" else name
-            text = f"{who} {metrics.with_interval(*(*numbers, np.nan, np.nan)[:3], 1)}"
+            text = f"{who} {metrics.with_interval(value, low, high, 1)}"
             marks.append({"name": name, "numbers": numbers, "text": text, "y": LANES[name]})
     return marks
 
@@ -200,9 +201,7 @@ def _curves(
     classes = metrics.check_predictions(next(iter(tables.values())))
     if len(classes) == 2:
         alt = f"ROC curves of {name}. Positive class: {classes[-1]}."
-        return [
-            write(plots.roc(tables), folder / f"{stem}-roc.svg", alt, f"ROC curves: {name}.")
-        ]
+        return [write(plots.roc(tables), folder / f"{stem}-roc.svg", alt, f"ROC curves: {name}.")]
     drawn = []
     for side, table in tables.items():
         alt = f"ROC curve of each class against the others, {name}, {side}."

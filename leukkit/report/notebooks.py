@@ -14,7 +14,6 @@ import nbformat
 from leukkit import environment
 from leukkit.files import replace_when_done
 
-
 PACKAGE = pathlib.Path(__file__).resolve().parent.parent
 
 
@@ -92,7 +91,9 @@ def execute(path: pathlib.Path) -> Any:
         timeout=None,
         kernel_name="python3",
         record_timing=False,
-        resources={"metadata": {"path": str(pathlib.Path.cwd() if are_installed() else path.parent)}},
+        resources={
+            "metadata": {"path": str(pathlib.Path.cwd() if are_installed() else path.parent)}
+        },
         on_cell_start=say,
     )
     print(f"{path.name}: running", file=sys.stderr, flush=True)
@@ -165,8 +166,6 @@ def _write_html(notebook: Any, target: pathlib.Path) -> None:
     exporter = HTMLExporter(mathjax_url="", require_js_url="", jquery_url="", embed_images=True)
     numbers = itertools.count(1)  # for ids that are random otherwise
     exporter.environment.globals["uuid4"] = lambda: f"output-{next(numbers)}"
-    body, _ = exporter.from_notebook_node(
-        notebook, resources={"metadata": {"name": target.stem}}
-    )
+    body, _ = exporter.from_notebook_node(notebook, resources={"metadata": {"name": target.stem}})
     with replace_when_done(target) as path:
         path.write_text(body, encoding="utf-8")

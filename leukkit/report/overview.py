@@ -25,7 +25,8 @@ OF_THE_VALUE = {
     " high": "float64",
     " images": "Int64",
     " groups": "Int64",
-    " groups are": "string",
+    " groups_are": "string",
+    " folder": "string",
 }
 OF_OWN_RUNS = {"accuracy": "Accuracy", "weighted_f1": "Weighted F1", "auc": "AUC"}
 OF_THE_RUN = ["folds", "minutes", "finished", "data", "network", "versions", "hardware", "commit"]
@@ -53,7 +54,7 @@ def cells(base: pathlib.Path | str | None = None, draws: int = 2000) -> pd.DataF
           ``leak-free``): ``<side>``, ``<side> low`` and ``<side> high`` (95% interval), in the unit
           of the print; NaN where not run, or not defined by the predictions (status ``run``).
           Training scores and those of single epochs have no interval;
-        * ``<side> images, groups`` (number of what the interval is over) and ``groups are``
+        * ``<side> images, groups`` (number of what the interval is over) and ``groups_are``
           (``subjects``, ``block proxies``, ``original images``), of the part that was scored; NA
           for a single epoch, which comes from the training history;
         * ``<side> folds, minutes, finished`` (date, UTC), of the whole run; ``data`` and
@@ -105,8 +106,9 @@ def own(known: pd.DataFrame, base: pathlib.Path, draws: int = 2000) -> pd.DataFr
         draws: Bootstrap draws of the intervals.
 
     Returns:
-        Frame with ``run, paper, profile, split, folder``, the scores of `OF_OWN_RUNS` as text (or why there are none),
-        and ``changed``: a list of what differs from the planned run of this name, if there is one.
+        Frame with ``run, paper, profile, split, folder``, the scores of `OF_OWN_RUNS` as text
+        (or why there are none), and ``changed``: a list of what differs from the planned run of
+        this name, if there is one.
     """
     mine = known["run"].str.contains("~") | (known["paper"] == "own")
     rows = []
@@ -147,7 +149,7 @@ def _compare(
 ) -> pd.DataFrame:
     """Return the rows of one paper and profile."""
     measured, problems = _measure(known, base, draws)
-    about = ("images", "groups", "groups_are", "folder")
+    about = [name.strip() for name in OF_THE_VALUE][3:]
     compared = comparison.compare(card, measured, about).set_index(PLACE)
     printed = card.cells()
     printed = printed[printed["quantity"].isin(SCORES)].reset_index(drop=True)
@@ -156,7 +158,7 @@ def _compare(
     rows = printed.assign(**texts).astype(dict.fromkeys(texts, "string"))[OF_THE_CELL]
     why = _Reasons.of(card, profile, measured, problems)
     for split, side in SIDES.items():
-        rows = rows.join(_side(compared, side, known.set_index("folder"), base))
+        rows = rows.join(_side(compared, side, known.set_index("folder")))
         if split in card.profile("paper").splits:
             missing = rows[f"{side} folder"].isna()
             reasons = [why.not_run(split, cell) for cell in printed[missing].to_dict("records")]
@@ -172,31 +174,20 @@ def _measure(
     frames = []
     for folder in known.loc[known["problem"].isna(), "folder"]:
         try:
-            frames.append(comparison.score(base / folder, draws))
+            frames.append(comparison.score(base / folder, draws).assign(folder=folder))
         except (ValueError, OSError) as error:  # one run that cannot be scored is not all of them
             problems[folder] = facts.relative_text(error, base)
     return comparison.concat(frames), problems
 
 
-def _side(
-    compared: pd.DataFrame, side: str, known: pd.DataFrame, base: pathlib.Path
-) -> pd.DataFrame:
+def _side(compared: pd.DataFrame, side: str, known: pd.DataFrame) -> pd.DataFrame:
     """Return the columns of one side, in the order of the printed cells; NA where not run."""
-    frame = pd.DataFrame(index=range(len(compared)))
-    for name, kind in OF_THE_VALUE.items():
-        found = compared.get(f"{side}{name.replace(' are', '_are')}")
-        frame[f"{side}{name}"] = pd.Series(None if found is None else found.array, dtype=kind)
-    found = compared.get(f"{side} folder", pd.Series(index=compared.index, dtype="string"))
-    folders = [
-        None if pd.isna(path) else pathlib.Path(path).relative_to(base).as_posix() for path in found
-    ]
-    of_the_run = known[OF_THE_RUN].reindex(folders)
-    for name in OF_THE_RUN:
-        frame[f"{side} {name}"] = of_the_run[name].array
-    frame[f"{side} folder"] = pd.array(folders, dtype="string")
+    types = {f"{side}{name}": kind for name, kind in OF_THE_VALUE.items()}
+    frame = compared.reindex(columns=list(types)).astype(types).reset_index(drop=True)
+    of_the_run = known[OF_THE_RUN].reindex(frame[f"{side} folder"]).reset_index(drop=True)
     ran = frame[f"{side} folder"].notna()
-    frame[f"{side} status"] = ran.map({True: "run", False: pd.NA}).astype("string")
-    return frame
+    status = ran.map({True: "run", False: pd.NA}).astype("string")
+    return frame.join(of_the_run.add_prefix(f"{side} ")).assign(**{f"{side} status": status})
 
 
 class _Reasons(NamedTuple):

@@ -1,4 +1,4 @@
-"""The tables of the page: every frame as cells of text, with what they are sorted and filtered by."""
+"""The tables of the page: cells of text, and what they are sorted and filtered by."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -51,7 +51,7 @@ class Row(NamedTuple):
     """A row: its cells, and HTML attributes, among them the data that filters compare with."""
 
     cells: list[Cell]
-    attributes: dict[str, str] = {}
+    attributes: dict[str, str] | None = None
 
 
 class Filter(NamedTuple):
@@ -82,7 +82,7 @@ class Table(NamedTuple):
     id: str = ""
     kind: str = "wide"
     noun: str = "rows"
-    filters: list[Filter] = []
+    filters: tuple[Filter, ...] = ()
 
     @property
     def numbers(self) -> set[int]:
@@ -91,9 +91,7 @@ class Table(NamedTuple):
         return {place for row in cells for place, cell in row if cell.sort is not None}
 
 
-def comparison(
-    cells: pd.DataFrame, run_ids: Mapping[str, str], names: Mapping[str, str]
-) -> Table:
+def comparison(cells: pd.DataFrame, run_ids: Mapping[str, str], names: Mapping[str, str]) -> Table:
     """Put every printed cell beside what came out here.
 
     Args:
@@ -126,13 +124,22 @@ def comparison(
         data = {"paper": cell["paper"], "profile": cell["profile"] or "none"}
         rows.append(Row(shown, _data(**data, status="|".join(status))))
     profiles = [(name or "none", name or "not run") for name in cells["profile"].unique()]
-    filters = [
+    statuses = [*((name, name) for name in (*COLUMNS, "both")), ("none", "not run")]
+    filters = (
         Filter("Paper", "paper", list(names.items())),
-        Filter("Protocol", "status", [(name, name) for name in (*COLUMNS, "both")]),
+        Filter("Protocol", "status", statuses),
         Filter("Profile", "profile", profiles),
+    )
+    columns = [
+        "Paper",
+        "Table",
+        "What",
+        "Quantity",
+        "Printed",
+        "Reproduced",
+        "Leak-free",
+        "Profile",
     ]
-    filters[1].options.append(("none", "not run"))
-    columns = ["Paper", "Table", "What", "Quantity", "Printed", "Reproduced", "Leak-free", "Profile"]
     caption = "Every printed score of a paper's own results, beside what came out here"
     return Table(caption, columns, rows, "cells", "cards sortable", "cells", filters)
 
@@ -141,12 +148,12 @@ def counts(cells: pd.DataFrame, names: Mapping[str, str]) -> Table:
     """Count the cells that were run, per profile and paper."""
     rows = []
     for row in overview.counts(cells).to_dict("records"):
-        is_paper = row["paper"] in names
-        link = {"link": f"#{row['paper']}"} if is_paper else {}
+        paper, others = Cell("all"), []
+        if row["paper"] in names:
+            paper = Cell(names[row["paper"]], link=f"#{row['paper']}")
+            others = [f"{side}: {row[side]}" for side in OTHERS if pd.notna(row[side])]
         numbers = [Cell(str(row[name]), kind="number") for name in ("printed", *COLUMNS)]
-        others = tuple(f"{side}: {row[side]}" for side in OTHERS if is_paper and pd.notna(row[side]))
-        numbers[1] = numbers[1]._replace(notes=others)
-        paper = Cell(names.get(row["paper"], "all"), **link)
+        numbers[1] = numbers[1]._replace(notes=tuple(others))
         rows.append(Row([Cell(row["profile"] or "not run"), paper, *numbers]))
     columns = ["Profile", "Paper", "Printed", "Reproduced", "Leak-free"]
     return Table("Cells reproduced of cells printed, per profile and paper", columns, rows)
@@ -170,7 +177,7 @@ def runs(known: pd.DataFrame, run_ids: Mapping[str, str], names: Mapping[str, st
             rows.append(Row([*shown, Cell(f"Not used: {run['problem']}", span=12)], attributes))
             continue
         shown.append(_number(f"{run['images']:,}", run["images"]))
-        shown.append(Cell(f"{run['subjects']:,} {run['groups are']}", str(run["subjects"])))
+        shown.append(Cell(f"{run['subjects']:,} {run['groups_are']}", str(run["subjects"])))
         shown += [_number(_share(run, leak), run[leak]) for leak in LEAKS]
         shown.append(_number(f"{run['minutes']:.2f}", run["minutes"]))
         rows.append(Row(shown + [Cell(_text(run[name])) for name in TEXTS], attributes))
@@ -232,7 +239,7 @@ def claims(found: pd.DataFrame, key: str, name: str) -> Table:
         shown[0] = shown[0]._replace(kind=f"verdict-{row['verdict'].replace(' ', '-')}")
         rows.append(Row(shown, _data(verdict=row["verdict"])))
     options = [(verdict, verdict) for verdict in VERDICTS]
-    filters = [Filter("Verdict", "verdict", options, "inconsistent")]
+    filters = (Filter("Verdict", "verdict", options, "inconsistent"),)
     caption = f"What {name} print, and what the same paper's other numbers make of it"
     return Table(caption, columns, rows, f"{key}-claims", "cards sortable", "claims", filters)
 
@@ -261,7 +268,7 @@ def said(profile: str) -> str:
 
 
 def _side(cell: Mapping[str, Any], side: str, run_ids: Mapping[str, str]) -> Cell:
-    """Return one side of a printed cell: its value with interval and facts, or why there is none."""
+    """Return one side of a printed cell: value, interval and facts, or why there is none."""
     status = cell[f"{side} status"]
     if status != "run":
         reason = _text(status).removeprefix("not run").removeprefix(":").strip()
@@ -284,7 +291,7 @@ def _rests_on(cell: Mapping[str, Any], side: str) -> str:
     parts = []
     if pd.notna(cell[f"{side} images"]):
         parts.append(f"{cell[f'{side} images']:,} images")
-        parts.append(f"{cell[f'{side} groups']:,} {cell[f'{side} groups are']}")
+        parts.append(f"{cell[f'{side} groups']:,} {cell[f'{side} groups_are']}")
     parts.append(cell[f"{side} data"])
     network = cell[f"{side} network"]
     if not network.startswith("mean of") and network not in cell["what"]:
