@@ -8,17 +8,74 @@ This module needs TensorFlow: `keras.ops` has no gradients, so they are taken by
 ``GradientTape``. Networks themselves stay independent of it.
 """
 
+import pathlib
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from leukkit import models, results
+from leukkit.images import Preparation, prepare
 from leukkit.metrics import arrays
 from leukkit.saved import embeddings
 
 _BATCH = 16  # images at once; the gradient is taken of the head alone, so this is little memory
+
+
+class Explained(NamedTuple):
+    """Cells and their Grad-CAM maps, as `plots.grad_cam_grid` takes them.
+
+    Attributes:
+        images: uint8 RGB (n, side, side, 3), what the network saw.
+        maps: float32 (n, side, side), 0..1, for the predicted class.
+        titles: One for each: the actual class; what was predicted, how surely.
+    """
+
+    images: NDArray[np.uint8]
+    maps: NDArray[np.float32]
+    titles: list[str]
+
+
+def explain_fold(
+    folder: pathlib.Path | str, cells: pd.DataFrame, per_kind: int = 1, network: Any = None
+) -> Explained:
+    """Explain test cells of a finished fold: of each class right and wrong ones.
+
+    Args:
+        folder: Of the fold, such as ``run / "fold-0"``.
+        cells: The frame that its split points into.
+        per_kind: How many right and how many wrong cells of each class, at most; those the network
+            is surest of.
+        network: What predicted the fold; None for the network that was saved with it.
+
+    Raises:
+        FileNotFoundError: No network was saved with the fold.
+    """
+    folder = pathlib.Path(folder)
+    record = results.read_record(folder)
+    if network is None and not (folder / "model.keras").exists():
+        why = record.not_saved or "its number is none of models_kept"
+        raise FileNotFoundError(f"{folder} has no saved network: {why}")
+    network = network or models.load(folder / "model.keras")
+    settings = record.configuration.recipe or {}
+    preparation = Preparation(
+        network.input_shape[1],
+        settings.get("segmentation"),
+        record.configuration.seed,
+        settings.get("distortion") or None,
+    )
+    chosen = examples(results.read_fold(folder), record.configuration.classes, per_kind)
+    shown = cells.set_index("image_id", drop=False).loc[chosen["image_id"]]
+    pixels = prepare(shown, preparation)
+    titles = [
+        f"{row.label}, right\n{row.confidence:.0%}"
+        if row.correct
+        else f"{row.label}, taken for\n{row.predicted}, {row.confidence:.0%}"
+        for row in chosen.itertuples()
+    ]
+    return Explained(pixels, grad_cam(network, pixels), titles)
 
 
 def grad_cam(
