@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 from keras import layers
 
-from leukkit import explain
+from leukkit import explain, metrics, papers, results, runs
 
 SIZE = 8
 
@@ -231,3 +231,25 @@ def test_examples_are_the_surest_right_and_wrong_cells_of_each_class():
     assert more["image_id"].tolist() == ["e", "f", "b", "a", "d", "c"]
     with pytest.raises(ValueError, match=r"unknown classes \['hem'\].*healthy, ALL"):
         explain.examples(frame, ["hem"])
+
+
+def test_cells_of_a_finished_fold_are_explained_and_named(tmp_path):
+    run = papers.load("mishra").plan("sample", "published")[0]
+    split, classes = runs.split_of(run), ["benign", "early", "pre", "pro"]
+    place = results.place(split, run.recipe, run.name, run.seed, planned=run, base=tmp_path)
+    tested = split.cells.iloc[split.folds[0].test]
+    chances = np.tile([0.1, 0.1, 0.7, 0.1], (len(tested), 1))  # every cell is taken for "pre"
+    predicted = {"predictions": metrics.prediction_frame(tested, chances, classes)}
+    results.write_fold(place.fold(0), place.folds[0], split, 0, predicted, seconds=1)
+    network = small_network(classes=4)
+    shown = explain.explain_fold(place.fold(0), split.cells, network=network)
+    assert shown.titles == [
+        "benign, taken for\npre, 70%",
+        "early, taken for\npre, 70%",
+        "pre, right\n70%",
+        "pro, taken for\npre, 70%",
+    ]
+    assert shown.images.shape == (4, SIZE, SIZE, 3) and shown.images.dtype == np.uint8
+    np.testing.assert_array_equal(shown.maps, explain.grad_cam(network, shown.images))
+    with pytest.raises(FileNotFoundError, match="no saved network: its number is none of models_k"):
+        explain.explain_fold(place.fold(0), split.cells)
