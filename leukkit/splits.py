@@ -287,17 +287,15 @@ def _of_phases(cells: pd.DataFrame, phases: tuple[str, ...]) -> pd.DataFrame:
 
 def _folds(cells: pd.DataFrame, table: SplitTable, seed: int) -> list[Fold]:
     validation = 0.0 if table.validation == "test" else float(table.validation)
-    common = {"validation": validation, "seed": seed}
     if table.split == "holdout":
-        return holdout(cells, table.test or 0, **common, by=table.by, missing=table.missing)
+        return holdout(cells, table.test or 0, validation, seed, table.by, table.missing)
     if table.split == "stratified":
-        return stratified_kfold(cells, table.folds or 0, **common)
+        return stratified_kfold(cells, table.folds or 0, validation, seed)
     if table.split == "subject":
-        by = table.by or "subject"
-        options = {"by": by, "missing": table.missing, "embargo": table.embargo}
-        return subject_kfold(cells, table.folds or 0, **common, **options)
+        by, missing, embargo = table.by or "subject", table.missing, table.embargo
+        return subject_kfold(cells, table.folds or 0, validation, seed, by, missing, embargo)
     if table.split == "official":
-        return [_by_phase(cells, **common)]
+        return [_by_phase(cells, validation, seed)]
     if validation:
         raise ValueError(f"validation={validation}: split = 'counts' has no such part, only 'test'")
     return [_exact_counts(cells, table.test_counts or {}, seed)]
@@ -380,10 +378,11 @@ def _copy_training(
 
 def _targets(copies: Any, cells: pd.DataFrame, positions: np.ndarray, whole: int) -> dict[str, int]:
     """Return the images per class that a part of ``whole`` images has after augmentation."""
-    present = cells["label"].iloc[positions].value_counts().to_dict()
+    counted = cells["label"].iloc[positions].value_counts()
+    present = {str(label): int(images) for label, images in counted.items()}
     if "counts" in copies:  # scaled to the part, and never below its originals
         return {
-            label: max(int(present.get(label, 0)), round(count * len(positions) / whole))
+            label: max(present.get(label, 0), round(count * len(positions) / whole))
             for label, count in copies["counts"].items()
         }
     if "each" in copies:

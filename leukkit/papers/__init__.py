@@ -161,7 +161,8 @@ class Card:
             return {}
         cells = self._cells
         named = cells.loc[cells[self.run_keys].notna().all(axis=1), self.run_keys]
-        rows = named.drop_duplicates().astype(object).to_dict("records")
+        values = named.drop_duplicates().astype(object).itertuples(index=False, name=None)
+        rows = [dict(zip(self.run_keys, row, strict=True)) for row in values]
         return {profiles.run_name(row): row for row in rows}
 
 
