@@ -412,7 +412,7 @@ def _tuning_folds(
         ``(train, test)`` positions within ``after.train``; copies on the fitting side only.
     """
     part = _part(originals, before.train)
-    if table.split == "stratified" or (table.split == "holdout" and table.by is None):
+    if table.by is None and table.split in ("stratified", "holdout", "counts"):
         inner = stratified_kfold(part, table.tuning, seed=seed)
     else:
         by = table.by or "subject"

@@ -18,6 +18,7 @@ from leukkit.schemas import Profile, Recipe, Run, RunEntry, SchemaError, SplitTa
 # Tables that are merged key by key, and those whose entries are.
 _MERGED = ("datasets", "recipe", "splits", "copies", "networks")
 _MERGED_BY_ENTRY = ("runs",)
+_TABLES_OF_TABLES = ("splits", "copies", "networks", "runs")
 
 
 def resolve(
@@ -45,7 +46,10 @@ def resolve(
             raise SchemaError(
                 f"the profile {path} does not exist; built in are {', '.join(known)}"
             )
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
+        try:
+            content = tomllib.loads(path.read_text(encoding="utf-8"))
+        except tomllib.TOMLDecodeError as error:
+            raise SchemaError(f"{path}: {error}") from None
     elif name in known:
         place, content = f"[profiles.{name}]", dict(known[name])
     else:
@@ -53,22 +57,29 @@ def resolve(
             f"{key} has no profile {name!r}; it has {', '.join(known)}. Any other is the path of a "
             "TOML file"
         )
+    _check_sections(content, place)
     base = content.pop("extends", "none" if name == "paper" else "paper")
-    if base not in (*known, "none"):
-        raise SchemaError(f"{place}: extends is {base!r}; expected none or {', '.join(known)}")
+    others = [other for other in known if other != name]
     while base != "none":
+        if base not in others:
+            expected = ", ".join(["none", *others])
+            raise SchemaError(f"{place}: extends is {base!r}; expected {expected}")
+        others.remove(base)
         below = dict(known[base])
+        _check_sections(below, f"[profiles.{base}]")
         base = below.pop("extends", "none" if base == "paper" else "paper")
         content = merge(below, content)
-    content = merge({"runs": dict(runs or {})}, content)
-    splits = {
-        kind: {**table, "paper": key, "profile": str(name), "name": kind}
-        for kind, table in content.get("splits", {}).items()
-    }
-    profile = check(
-        Profile, {**content, "key": key, "name": str(name), "splits": _checked(splits, place)}, place
-    )
+    if runs:
+        content = merge({"runs": dict(runs)}, content)
+    if "splits" in content:
+        tables = {
+            kind: {**table, "paper": key, "profile": str(name), "name": kind}
+            for kind, table in content["splits"].items()
+        }
+        content = {**content, "splits": _checked(tables, place)}
+    profile = check(Profile, {**content, "key": key, "name": str(name)}, place)
     try:
+        _check_names(profile)
         plan(profile)
     except SchemaError as error:
         raise SchemaError(f"{place}: {error}") from None
@@ -82,8 +93,9 @@ def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
         if isinstance(below.get(section), dict) and isinstance(above.get(section), dict):
             merged[section] = {**below[section], **above[section]}
     for section in _MERGED_BY_ENTRY:
-        one, two = below.get(section, {}), above.get(section, {})
-        merged[section] = {**one, **{name: {**one.get(name, {}), **two[name]} for name in two}}
+        if section in below and section in above:
+            one, two = below[section], above[section]
+            merged[section] = {**one, **{name: {**one.get(name, {}), **two[name]} for name in two}}
     return merged
 
 
@@ -129,7 +141,7 @@ def split(profile: Profile, name: str, run: str | None = None) -> dict[str, Any]
     if name not in profile.splits:
         raise SchemaError(f"{profile.key} has no split {name!r}; it has {', '.join(profile.splits)}")
     table = profile.splits[name].model_dump(exclude_unset=True)
-    return table if run is None else _table(profile, _entry(profile, run)[0], table)
+    return table if run is None else _table(profile, run, _entry(profile, run)[0], table)
 
 
 def run_name(keys: Mapping[str, Any]) -> str:
@@ -141,6 +153,30 @@ def run_name(keys: Mapping[str, Any]) -> str:
 
 def _checked(splits: dict[str, dict[str, Any]], place: str) -> dict[str, SplitTable]:
     return {name: check(SplitTable, table, f"{place}: splits.{name}") for name, table in splits.items()}
+
+
+def _check_sections(content: Mapping[str, Any], place: str) -> None:
+    for section in _TABLES_OF_TABLES:
+        entries = content.get(section, {})
+        if not isinstance(entries, dict) or not all(isinstance(e, dict) for e in entries.values()):
+            raise SchemaError(f"{place}: {section} must be a table of tables, found {entries!r}")
+
+
+def _check_names(profile: Profile) -> None:
+    """Refuse what is said of a network, data set or run that the profile does not have."""
+    entries = [_entry(profile, name)[0] for name in profile.runs]
+    networks = {str(entry.model or entry.backbone) for entry in entries}
+    anything = {*profile.runs, *profile.datasets, *networks, *(entry.variant for entry in entries)}
+    for section, names, known in (
+        ("copies", profile.copies, profile.datasets),
+        ("networks", profile.networks, networks),
+        ("leave_out", profile.leave_out, anything),
+    ):
+        if unknown := [name for name in names if name not in known]:
+            raise SchemaError(
+                f"{section}: no run has {', '.join(unknown)}; known are "
+                f"{', '.join(sorted(filter(None, known)))}"
+            )
 
 
 def _entry(profile: Profile, name: str) -> tuple[RunEntry, dict[str, Any]]:
@@ -173,13 +209,17 @@ def _is_left_out(profile: Profile, name: str, entry: RunEntry) -> bool:
             f"runs.{name}: unknown data set {entry.dataset!r}; known are "
             f"{', '.join(profile.datasets)}"
         )
-    names = {name, entry.dataset, entry.model, entry.backbone, entry.variant, *entry.members}
-    return not names.isdisjoint(profile.leave_out)
+    names = {name, entry.dataset, entry.model, entry.backbone, entry.variant}
+    return not names.isdisjoint(profile.leave_out) or any(
+        _is_left_out(profile, member, _entry(profile, member)[0]) for member in entry.members
+    )
 
 
 def _run(
     profile: Profile, name: str, entry: RunEntry, settings: dict[str, Any], kind: str
 ) -> Run:
+    if entry.members and settings:
+        raise SchemaError(f"runs.{name}: an ensemble has no recipe to take {', '.join(settings)}")
     table = profile.splits[kind].model_dump(exclude_unset=True)
     kept = profile.models_kept if entry.models_kept is None else entry.models_kept
     return Run(
@@ -188,7 +228,7 @@ def _run(
         name=name,
         keys=_keys(entry),
         data=profile.datasets[str(entry.dataset)],
-        table=_table(profile, entry, table),
+        table=_table(profile, name, entry, table),
         recipe=None if entry.members else _recipe(profile, name, entry, settings),
         members=entry.members,
         seed=profile.seed,
@@ -207,18 +247,25 @@ def _keys(entry: RunEntry) -> dict[str, Any]:
     return {**keys, "paper": entry.paper} if entry.paper else keys
 
 
-def _table(profile: Profile, entry: RunEntry, table: dict[str, Any]) -> dict[str, Any]:
+def _table(
+    profile: Profile, name: str, entry: RunEntry, table: dict[str, Any]
+) -> dict[str, Any]:
     """Return a split's table with the copies of a run, and with what it changes besides."""
-    table, copies = {**table, **entry.table}, table.get("copies", {})
+    table, place = {**table, **entry.table}, f"runs.{name}, splits.{table['name']}"
+    copies = table.get("copies") or {}
     if entry.augmentation is False:
         copies = {}
     elif entry.copies is not None:
         copies = entry.copies
     elif "data_set" in copies:
+        if entry.dataset not in profile.copies:
+            raise SchemaError(f"{place}: copies = data_set, but [copies] lacks {entry.dataset}")
         copies = profile.copies[str(entry.dataset)]
     when = table.get("augment", "after")
     table = {key: value for key, value in table.items() if key not in ("augment", "copies")}
-    return {**table, "augment": when, "copies": copies} if copies else table
+    table = {**table, "augment": when, "copies": copies} if copies else table
+    check(SplitTable, table, place)
+    return table
 
 
 def _recipe(profile: Profile, name: str, entry: RunEntry, settings: dict[str, Any]) -> Recipe:

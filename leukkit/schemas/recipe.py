@@ -3,6 +3,7 @@
 import hashlib
 import inspect
 import os
+import types
 from collections.abc import Callable
 from typing import Any, Literal, Self
 
@@ -237,11 +238,13 @@ def _function_record(function: Callable) -> dict[str, str]:
     """Return what a head of one's own is known by: module, name, source and defaults.
 
     Raises:
-        ValueError: A lambda, a closure, or a function whose source cannot be read: two different
-            ones could not be told apart.
+        ValueError: Not a function, or a lambda, a closure, or one whose source cannot be read: two
+            different ones could not be told apart.
     """
-    name = getattr(function, "__qualname__", repr(function))
-    if name == "<lambda>" or name.endswith(".<lambda>") or getattr(function, "__closure__", None):
+    if not isinstance(function, types.FunctionType):
+        raise ValueError(f"head {function!r} is no function: write one with def, and its name here")
+    name = function.__qualname__
+    if function.__name__ == "<lambda>" or function.__closure__:
         raise ValueError(
             f"head {name} is a lambda or uses variables of a function around it, so its source does "
             "not say what it does. Write it with def, in a cell or module of its own, and give "
@@ -249,7 +252,7 @@ def _function_record(function: Callable) -> dict[str, str]:
         )
     try:
         source = inspect.getsource(function)
-    except (OSError, TypeError):
+    except OSError:
         raise ValueError(
             f"the source of head {name} cannot be read: define it with def in a cell or a file"
         ) from None
