@@ -176,10 +176,11 @@ class Recipe(Model):
 
     def phase_of(self, epoch: int) -> int:
         """Return the number of the phase that an epoch (from 0) belongs to."""
+        begun = 0
         for number, phase in enumerate(self.phases):
-            if epoch < phase.epochs:
+            begun += phase.epochs
+            if epoch < begun:
                 return number
-            epoch -= phase.epochs
         raise IndexError(f"epoch {epoch} lies beyond the {self.epochs} epochs of the recipe")
 
     def record(self) -> dict[str, Any]:
