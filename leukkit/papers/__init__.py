@@ -190,7 +190,7 @@ def read(path: pathlib.Path | str) -> Card:
         if content.key != path.stem:
             raise CardError(f"key is {content.key!r}, but the file is named after {path.stem!r}")
         card = Card(content)
-        for name in content.profiles:
+        for name in sorted(content.profiles, key=lambda name: name != "paper"):
             card.profile(name)
         return card
     except (tomllib.TOMLDecodeError, CardError) as error:
