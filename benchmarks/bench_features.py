@@ -12,6 +12,7 @@ from leukkit import augmentation, datasets, features
 
 TARGET = 20
 BACKBONE, IMAGE_SIZE, COUNTS = "densenet201", 64, {"healthy": 320, "ALL": 320}
+DISTORTION = {"angles": [0, 45], "mirror": True, "scale": 0.2, "light": [0.2, 1.0]}
 
 
 def main():
@@ -22,7 +23,9 @@ def main():
     with tempfile.TemporaryDirectory() as cache:
         for _ in range(2):
             started = time.perf_counter()
-            found.append(features.extract(cells, BACKBONE, IMAGE_SIZE, None, cache))
+            found.append(
+                features.extract(cells, BACKBONE, IMAGE_SIZE, None, cache, distortion=DISTORTION)
+            )
             seconds.append(time.perf_counter() - started)
     assert np.array_equal(*found)
     print(

@@ -17,6 +17,7 @@ import time
 
 import numpy as np
 
+from benchmarks.bench_features import DISTORTION
 from benchmarks.bench_svm_grid import made_up_features
 from leukkit import augmentation, classifiers, datasets, features
 
@@ -37,7 +38,7 @@ def measure(results):
     cells = augmentation.expand(datasets.load("sample-cells"), DIFFERENT)
     cells = cells.sample(IMAGES, replace=True, random_state=0)
     with tempfile.TemporaryDirectory() as cache:
-        extracted = features.extract(cells, "densenet201", 224, None, cache)
+        extracted = features.extract(cells, "densenet201", 224, None, cache, distortion=DISTORTION)
     assert extracted.shape == (IMAGES, FEATURES)
     results.put(("features", time.perf_counter() - started, peak()))
 

@@ -1,8 +1,8 @@
 """What the way from files to batches costs, against the same batches ready in memory.
 
-The same network is fitted twice on the same augmented batches: once through `leukkit.pixels` and
-`leukkit.batches`, once from arrays. After the first epoch the image files are deleted, so every
-further one shows that none is read again.
+The same network is fitted twice on the same augmented batches: once through `leukkit.images` and
+`leukkit.training.batches`, once from arrays. After the first epoch the image files are deleted, so
+every further one shows that none is read again.
 """
 
 import functools
@@ -15,8 +15,8 @@ import time
 
 import numpy as np
 
-from leukkit import batches, datasets, papers, pixels, preprocessing, profiles, training
-from leukkit.training import fitting, network
+from leukkit import datasets, images, papers, profiles, training
+from leukkit.training import batches, fitting, network
 
 IMAGE_SIZE = 224
 # batch size, steps, rounds, at most this share of a step
@@ -27,14 +27,14 @@ def main():
     ranges = profiles.load(papers.load("patel2025"), "paper")["training"]["augmentation"]
     with tempfile.TemporaryDirectory() as folder:
         cells = _copy(datasets.load("sample-cells").head(128), pathlib.Path(folder) / "images")
-        preparation = preprocessing.Preparation(IMAGE_SIZE)
-        images = pixels.load(cells, preparation, cache_dir=pathlib.Path(folder) / "cache")
+        preparation = images.Preparation(IMAGE_SIZE)
+        pixels = images.load(cells, preparation, cache_dir=pathlib.Path(folder) / "cache")
         shutil.rmtree(pathlib.Path(folder) / "images")
         for name, (batch_size, steps, rounds, limit) in NETWORKS.items():
-            _compare(name, cells, images, ranges, batch_size, steps, rounds, limit)
+            _compare(name, cells, pixels, ranges, batch_size, steps, rounds, limit)
 
 
-def _compare(name, cells, images, ranges, batch_size, steps, rounds, limit):
+def _compare(name, cells, pixels, ranges, batch_size, steps, rounds, limit):
     recipe = training.Recipe(
         network=name,
         image_size=IMAGE_SIZE,
@@ -47,19 +47,19 @@ def _compare(name, cells, images, ranges, batch_size, steps, rounds, limit):
     network.compile_phase(model, recipe, recipe.phases[0], 1, 1000)
     targets = np.eye(2, dtype=np.float32)[(cells["label"] == "ALL").to_numpy(int)]
     positions, names = np.arange(len(cells)), cells["image_id"].to_numpy(object)
-    fold = fitting.Images(images, targets, names, None)
+    fold = fitting.Images(pixels, targets, names, None)
 
     def stream(epoch):
         return functools.partial(
             batches.training_batches,
-            images,
+            pixels,
             targets,
             positions,
             names,
             batch_size,
             seed=0,
             epoch=epoch,
-            augmentation=ranges,
+            ranges=ranges,
         )
 
     def through_pipeline(epoch):

@@ -12,7 +12,7 @@ import time
 import cv2
 import numpy as np
 
-from leukkit import images
+from leukkit.datasets import decode
 
 TARGET = 1.7
 FILES, SIDE, SIZE, ROUNDS = 400, 450, 224, 7
@@ -42,7 +42,7 @@ def main():
         )
 
         def ours():
-            return len(images.read_all(paths, SIZE))
+            return len(decode.read_all(paths, SIZE))
 
         def theirs():
             return sum(len(batch) for batch in dataset)

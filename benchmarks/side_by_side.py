@@ -12,8 +12,10 @@ within 1e-3). The audit's rows and verdicts are compared, too.
 """
 
 import argparse
+import json
 import os
 import pathlib
+import re
 import subprocess
 import sys
 
@@ -79,7 +81,6 @@ REAL = [
 ]
 # How the two name the same thing.
 SPLITS = {"identity": "subject"}
-WITHIN = {"features": 1e-9, "gap": 1e-9, "networks": 1e-3, "honest": 1e-3}
 
 
 def main() -> int:
@@ -114,7 +115,9 @@ def compare(
     label = pathlib.Path(profile).stem
     rows = []
     for folder in sorted(path for path in (old / paper / label).glob("*/*") if path.is_dir()):
-        split = SPLITS.get(folder.parent.name, folder.parent.name).replace("by-identity", "by-subject")
+        split = SPLITS.get(folder.parent.name, folder.parent.name).replace(
+            "by-identity", "by-subject"
+        )
         there = _find(new / paper / label / split, folder.name)
         row = {"split": split, "run": folder.name, "images": 0, "largest": float("nan")}
         if there is None:
@@ -131,28 +134,33 @@ def compare(
                 continue
             columns = [name for name in before if name.startswith("prob_")]
             largest = max(largest, (before[columns] - after[columns]).abs().to_numpy().max())
-        within = 1e-9 if "classifier" in _keys(there) else WITHIN[kind]
+        within = 1e-9 if _is_classifier(there) else 1e-3
         same = not what and largest <= within
         rows.append({**row, "largest": largest, "same": same, "what": what or f"within {within:g}"})
     return pd.DataFrame(rows)
 
 
 def _find(folder: pathlib.Path, old_name: str) -> pathlib.Path | None:
-    """Return the new folder of a run: without the data set in front, or under the benchmark's name."""
-    for path in sorted(folder.glob("*")):
+    """Return the new folder of a run: the one whose name and keys have most words in common."""
+    wanted, best = set(re.split("[_-]", old_name)), (0.0, None)
+    for path in sorted(one for one in folder.glob("*") if one.is_dir()):
         keys = _keys(path)
-        names = ("dataset", "model", "variant")
-        network = "_".join(str(keys[name]) for name in names if keys.get(name))
-        if old_name in (path.name, network, keys.get("before", "")):
-            return path
-    return None
+        words = set(re.split("[_-]", "_".join([path.name, *map(str, keys.values())])))
+        words -= {"True", "False", "64px", ""}
+        best = max(
+            best, (len(words & wanted) / len(words | wanted), path), key=lambda pair: pair[0]
+        )
+    return best[1]
 
 
 def _keys(folder: pathlib.Path) -> dict:
-    import json
-
     records = sorted(folder.glob("fold-*/fold.json"))
     return json.loads(records[0].read_text())["configuration"]["keys"] if records else {}
+
+
+def _is_classifier(folder: pathlib.Path) -> bool:
+    record = json.loads(next(folder.glob("fold-*/fold.json")).read_text())
+    return bool((record["configuration"]["recipe"] or {}).get("classifier"))
 
 
 def _same_audit(options: argparse.Namespace, here: pathlib.Path) -> bool:
@@ -165,7 +173,9 @@ def _same_audit(options: argparse.Namespace, here: pathlib.Path) -> bool:
     one, two = frames
     columns = [name for name in ("paper", "place", "where", "printed", "verdict") if name in one]
     same = one[columns].equals(two[columns])
-    print(f"audit: {len(one)} and {len(two)} rows, {', '.join(columns)} {'equal' if same else 'differ'}")
+    print(
+        f"audit: {len(one)} and {len(two)} rows, {', '.join(columns)} {'equal' if same else 'differ'}"
+    )
     return same
 
 

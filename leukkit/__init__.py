@@ -5,6 +5,7 @@ Submodules are imported when first used (``leukkit.datasets``, ``leukkit.metrics
 """
 
 import importlib
+from typing import Any
 
 __version__ = "0.1.0"
 NOT_FOR_CLINICAL_USE = "Research software, not for clinical use."
@@ -12,43 +13,34 @@ NOT_FOR_CLINICAL_USE = "Research software, not for clinical use."
 __all__ = [
     "audit",
     "augmentation",
-    "batches",
-    "calibration",
+    "benchmark",
     "classifiers",
     "datasets",
-    "distortion",
-    "ensembles",
     "environment",
     "explain",
     "features",
-    "gap",
-    "honest",
     "images",
     "metrics",
     "models",
-    "network_runs",
     "papers",
-    "pixels",
     "plots",
-    "predictor",
-    "preprocessing",
-    "profiles",
-    "protocols",
+    "predict",
     "report",
-    "reproduction",
     "results",
+    "runs",
+    "saved",
+    "schemas",
     "segmentation",
-    "shortcuts",
     "splits",
     "training",
 ]
 
 
-def __getattr__(name):
+def __getattr__(name: str) -> Any:
     if name in __all__:
         return importlib.import_module(f"leukkit.{name}")
     raise AttributeError(f"module 'leukkit' has no attribute {name!r}")
 
 
-def __dir__():
+def __dir__() -> list[str]:
     return sorted([*globals(), *__all__])

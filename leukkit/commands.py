@@ -8,7 +8,7 @@ from leukkit import NOT_FOR_CLINICAL_USE
 
 def reproduce(options):
     """Run notebooks, keep them, print the comparison, and write the report."""
-    from leukkit import locations, papers, profiles
+    from leukkit import files, papers, profiles
     from leukkit.report import notebooks, print_comparison
 
     if options.paper != "all":  # a wrong name must not cost the minutes of a run
@@ -16,7 +16,7 @@ def reproduce(options):
     paths = notebooks.find(options.paper)
     for path in paths:
         executed = notebooks.execute(path)
-        profile, results_dir = os.environ["LEUKKIT_PROFILE"], locations.results_dir()
+        profile, results_dir = os.environ["LEUKKIT_PROFILE"], files.results_dir()
         notebooks.keep(executed, notebooks.kept_path(results_dir, profile, path))
         if options.in_place:
             notebooks.keep(executed, path)
@@ -28,10 +28,10 @@ def reproduce(options):
 
 def report(options):
     """Write the cards of kept models, and the report, from the results alone."""
-    from leukkit import locations
+    from leukkit import files
     from leukkit.report import page, result_cards
 
-    results_dir = locations.results_dir()
+    results_dir = files.results_dir()
     cards = result_cards.write(results_dir)
     for row in cards[cards["skipped"].notna()].itertuples():
         print(f"no card for {row.model}: {row.skipped}", file=sys.stderr)
@@ -157,8 +157,8 @@ def _write_figure(axes, path):
 def card(options):
     """Print or write a data set's card."""
     from leukkit import datasets
+    from leukkit.files import replace_when_done
     from leukkit.report import data_cards
-    from leukkit.writing import replace_when_done
 
     data_cards.read_facts(options.name)  # a wrong name is another error than missing images
     try:

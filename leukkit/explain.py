@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from leukkit import embeddings
-from leukkit.predictions import check_predictions, class_codes, class_probabilities
+from leukkit.metrics import arrays
 
 _BATCH = 16  # images at once; the gradient is taken of the head alone, so this is little memory
 
@@ -69,7 +69,7 @@ def examples(predictions, classes, per_kind=1):
     """Choose right and wrong cells of each class, those the model is surest of first.
 
     Args:
-        predictions: See `leukkit.predictions`.
+        predictions: See `leukkit.metrics.predictions`.
         classes: The actual classes to choose from, in the order wanted.
         per_kind: How many right and how many wrong cells of each class, at most.
 
@@ -79,17 +79,16 @@ def examples(predictions, classes, per_kind=1):
         the right cells, then the wrong ones. A class without wrong cells has no such rows.
 
     Raises:
-        ValueError: As `leukkit.predictions.check_predictions`, or a class that is none of theirs.
+        ValueError: As `leukkit.metrics.check_predictions`, or a class that is none of theirs.
     """
-    known = check_predictions(predictions)
-    unknown = [name for name in classes if name not in known]
-    if unknown:
+    answers = arrays(predictions)
+    known = answers.classes
+    if unknown := [name for name in classes if name not in known]:
         raise ValueError(f"unknown classes {unknown}; the predictions are of {', '.join(known)}")
-    actual, predicted = class_codes(predictions, known)
     frame = predictions.assign(
-        predicted=np.array(known, dtype=object)[predicted],
-        confidence=class_probabilities(predictions, known).max(axis=1),
-        correct=actual == predicted,
+        predicted=np.array(known, dtype=object)[answers.predicted],
+        confidence=answers.probabilities.max(axis=1),
+        correct=answers.is_right,
     )
     # Equal confidences are common where a network is sure: the image's name then decides.
     frame = frame.sort_values(["confidence", "image_id"], ascending=[False, True], kind="stable")

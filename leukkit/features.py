@@ -1,35 +1,41 @@
-"""Feature vectors of images from a frozen network (farag2025, III.F), each computed only once."""
+"""What a frozen network sees in images, each computed only once (farag2025, III.F)."""
 
 import functools
 import hashlib
 import json
+import os
 import pathlib
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from leukkit import feature_cache, locations
+from leukkit import cache, files
+from leukkit.images import Preparation, keys, prepare
 from leukkit.models import build_backbone, find_backbone, prepare_input, weights_id
-from leukkit.preprocessing import Preparation, prepare
-from leukkit.progress import progress
 
-__all__ = ["NORMALIZATIONS", "extract", "weights_id"]
+if TYPE_CHECKING:
+    import keras
+
+__all__ = ["NORMALIZATIONS", "extract", "feature_maps", "network_input", "weights_id"]
 
 NORMALIZATIONS = ("backbone", "unit")
 
 
 def extract(
-    cells,
-    backbone,
-    image_size=224,
-    weights="imagenet",
-    cache_dir=None,
+    cells: pd.DataFrame,
+    backbone: str,
+    image_size: int = 224,
+    weights: str | os.PathLike | None = "imagenet",
+    cache_dir: str | os.PathLike | None = None,
     *,
-    segmentation=None,
-    seed=0,
-    normalization="backbone",
-    batch_size=32,
-):
+    segmentation: Mapping[str, Any] | None = None,
+    seed: int = 0,
+    normalization: str = "backbone",
+    distortion: Mapping[str, Any] | None = None,
+    batch_size: int = 32,
+) -> np.ndarray:
     """Return one feature vector for each image, from the cache where it is there.
 
     What is cached for an image depends on the bytes of its file and on everything that is done to
@@ -46,58 +52,97 @@ def extract(
         seed: Of the augmented copies, and of random weights.
         normalization: ``"backbone"``, each network's own ``preprocess_input``, or ``"unit"``,
             pixels divided by 255 as the paper states (III.C.3).
+        distortion: What happens to the augmented copies; None where there are none.
         batch_size: Images that go through the network at once.
 
     Returns:
         float32 (images, features), rows in the order of ``cells``.
 
     Raises:
-        ValueError: Unknown backbone or normalization, an image too small, a row without hash, or
-            features that are not finite.
+        ValueError: Unknown backbone or normalization, an image too small, a row without hash,
+            copies without ``distortion``, or features that are not finite.
         leukkit.models.WeightsError: The weights cannot be downloaded or are another network's.
         FileNotFoundError: The weights file does not exist.
         leukkit.images.ImageError: An image cannot be read.
-        OSError: The cache folder cannot be written to.
+        OSError: The cache folder cannot be written to, or has too little space.
     """
     if normalization not in NORMALIZATIONS:
         raise ValueError(f"unknown normalization {normalization!r}; choose from {NORMALIZATIONS}")
-    if cells["sha256"].isna().any():
-        raise ValueError(
-            f"{cells['sha256'].isna().sum()} images have no hash in the column sha256; "
-            "load the cells with leukkit.datasets.load"
+    preparation = Preparation(image_size, segmentation, seed, distortion)
+    used = weights_id(backbone, weights, seed)
+    settings = json.dumps([backbone, used, normalization])
+
+    def make(positions):
+        network = _network(backbone, image_size, weights, seed, used)
+        images = prepare(cells.iloc[positions], preparation)
+        for start in range(0, len(images), batch_size):
+            batch = images[start : start + batch_size]
+            rows = _predict(network, network_input(batch, backbone, normalization), batch_size)
+            if not np.isfinite(rows).all():
+                raise ValueError(
+                    f"{backbone} gave features that are not finite (NaN or infinite); its weights "
+                    "are damaged or are not made for this normalization. Check the weights file"
+                )
+            yield rows
+
+    root = pathlib.Path(cache_dir) if cache_dir else files.cache_dir() / "features"
+    return np.asarray(
+        cache.rows(
+            root / f"{backbone}-{image_size}-{_digest(settings, preparation.description())}",
+            keys(cells, preparation, settings),
+            make,
+            (find_backbone(backbone).features,),
+            np.float32,
+            f"{backbone} features",
         )
-    preparation = Preparation(image_size, segmentation, seed)
-    network_settings = {
-        "backbone": backbone,
-        "weights": weights_id(backbone, weights, seed),
-        "normalization": normalization,
-    }
-    keys = _keys(cells, preparation, network_settings)
-    folder = _folder(cache_dir, preparation, network_settings)
-
-    # Byte-identical images have equal keys: each key is computed once.
-    numbers, distinct = pd.factorize(np.array(keys, dtype=object))
-    _, positions = np.unique(numbers, return_index=True)  # of each key's first image
-    table = np.empty((len(distinct), find_backbone(backbone).features), np.float32)
-    found = feature_cache.read(folder, list(distinct), table)
-    if not found.all():
-        network = _network(backbone, image_size, weights, seed, network_settings["weights"])
-        missing = np.flatnonzero(~found)
-        batches = _batches(cells.iloc[positions[missing]], preparation, batch_size)
-        total = -(-len(missing) // batch_size)
-        done = flushed = 0
-        for images in progress(batches, f"{backbone} features", total=total, unit="chunk"):
-            rows = _predict(network, backbone, images, normalization, batch_size)
-            table[missing[done : done + len(rows)]] = rows
-            done += len(rows)
-            if done - flushed >= feature_cache.SHARD_ROWS or done == len(missing):
-                written = missing[flushed:done]
-                feature_cache.write(folder, list(distinct[written]), table[written])
-                flushed = done
-    return table[numbers]
+    )
 
 
-def network_input(images, backbone, normalization):
+def feature_maps(
+    network: "keras.Model",
+    pixels: np.ndarray | cache.Rows,
+    pixel_keys: Sequence[bytes],
+    made_by: str,
+    cache_dir: str | os.PathLike | None = None,
+    batch_size: int = 32,
+) -> cache.Rows:
+    """Return what a network makes of each image, from the cache where it is there.
+
+    Of a backbone whose layers never change: each image goes through it once, not once per epoch.
+
+    Args:
+        network: From pixels (n, side, side, 3) to feature maps (n, height, width, channels).
+        pixels: uint8 (images, side, side, 3).
+        pixel_keys: What the pixels are made of, as :func:`leukkit.images.keys` says it.
+        made_by: A text that tells all that the network depends on: name, weights, precision, …
+        cache_dir: Folder of the cache; None for ``feature-maps`` in ``leukkit``'s own cache.
+        batch_size: Images that go through the network at once.
+
+    Returns:
+        float32 (images, height, width, channels), mapped into memory.
+
+    Raises:
+        OSError: The cache folder cannot be written to, or has too little space.
+    """
+
+    def make(positions):
+        for start in range(0, len(positions), batch_size):
+            batch = pixels[np.array(positions[start : start + batch_size])]
+            yield _predict(network, batch.astype(np.float32), batch_size)
+
+    root = pathlib.Path(cache_dir) if cache_dir else files.cache_dir() / "feature-maps"
+    made_by += f"\n{network.input_shape}"
+    return cache.rows(
+        root / _digest(made_by),
+        [hashlib.sha256(made_by.encode() + key).digest() for key in pixel_keys],
+        make,
+        network.output_shape[1:],
+        np.float32,
+        "feature maps",
+    )
+
+
+def network_input(images: np.ndarray, backbone: str, normalization: str) -> np.ndarray:
     """Return uint8 images as the backbone takes them: float32, scaled as ``normalization`` says.
 
     Args:
@@ -114,49 +159,14 @@ def _network(backbone, image_size, weights, seed, weights_id):
     return build_backbone(backbone, image_size, weights, seed)
 
 
-def _batches(cells, preparation, batch_size):
-    """Yield the pixels of the images, ``batch_size`` at a time; few are in memory at once."""
-    at_once = batch_size * max(1, feature_cache.SHARD_ROWS // batch_size)
-    for start in range(0, len(cells), at_once):
-        images = prepare(cells.iloc[start : start + at_once], preparation)
-        for first in range(0, len(images), batch_size):
-            yield images[first : first + batch_size]
+def _predict(network, images, batch_size):
+    """Return what the network gives for at most ``batch_size`` images.
 
-
-def _predict(network, backbone, images, normalization, batch_size):
-    """Return the features of at most ``batch_size`` images.
-
-    The last batch is padded: a second input shape would have the network traced again.
+    A last batch is filled up: a second input shape would have the network traced again.
     """
     padding = [(0, batch_size - len(images)), (0, 0), (0, 0), (0, 0)]
-    pixels = network_input(np.pad(images, padding), backbone, normalization)
-    rows = network.predict_on_batch(pixels)[: len(images)]
-    if not np.isfinite(rows).all():
-        raise ValueError(
-            f"{backbone} gave features that are not finite (NaN or infinite); its weights are "
-            "damaged or are not made for this normalization. Check the weights file"
-        )
-    return rows
+    return network.predict_on_batch(np.pad(images, padding, mode="edge"))[: len(images)]
 
 
-def _folder(cache_dir, preparation, network_settings):
-    """Return the cache folder of one network and one way to prepare images.
-
-    One folder for each, so that a run reads the shards it can use and no others.
-    """
-    steps = preparation.description()
-    digest = hashlib.sha256((json.dumps(network_settings, sort_keys=True) + steps).encode())
-    root = pathlib.Path(cache_dir) if cache_dir else locations.cache_dir() / "features"
-    name = f"{network_settings['backbone']}-{preparation.image_size}-{digest.hexdigest()[:16]}"
-    return root / name
-
-
-def _keys(cells, preparation, network_settings):
-    """Return the 32-byte cache key of each image."""
-    shared = hashlib.sha256(json.dumps(network_settings, sort_keys=True).encode())
-    keys = []
-    for file_hash, steps in zip(cells["sha256"], preparation.descriptions(cells), strict=True):
-        key = shared.copy()
-        key.update(f"\n{file_hash}\n{steps}".encode())
-        keys.append(key.digest())
-    return keys
+def _digest(*parts):
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]

@@ -1,226 +1,265 @@
-"""Reading image files strictly, and resizing them.
+"""From rows of the cells frame to pixels: read, crop, segment, resize, augment; then from a cache.
 
 Every image is uint8 RGB of shape (height, width, 3), values 0-255.
 """
 
-import io
+import dataclasses
+import hashlib
+import inspect
+import json
+import os
 import pathlib
-import struct
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
-import cv2
 import numpy as np
-import PIL.Image
+import pandas as pd
+from numpy.typing import ArrayLike
 
-SUFFIXES = {
-    "BMP": (".bmp",),
-    "JPEG": (".jpg", ".jpeg"),
-    "PNG": (".png",),
-    "TIFF": (".tif", ".tiff"),
-}
-MODES = {
-    "RGB": "8-bit RGB",
-    "1": "black and white",
-    "L": "8-bit grayscale",
-    "LA": "grayscale with transparency",
-    "I": "32-bit grayscale",
-    "I;16": "16-bit grayscale",
-    "I;16B": "16-bit grayscale",
-    "F": "floating-point grayscale",
-    "P": "palette",
-    "RGBA": "RGB with transparency",
-    "CMYK": "CMYK",
-}
-IMAGES_PER_TASK = 16  # handing a task to a thread costs a tenth of reading an image
-FETCH_AGAIN = (
-    "Fetch the file again, or leave damaged images out when loading the data set (damaged='drop')."
-)
+from leukkit import augmentation, cache, files, segmentation
+from leukkit.datasets.decode import ImageError, read, read_mask, read_resized, resize
+
+__all__ = [
+    "ImageError",
+    "Preparation",
+    "channel_statistics",
+    "keys",
+    "load",
+    "prepare",
+    "read",
+    "read_mask",
+    "resize",
+]
+
+VERSION = 1  # raise it when the same settings begin to give other pixels
+CHUNK_BYTES = 32 * 2**20  # counted at once
 
 
-class ImageError(ValueError):
-    """A file is not the whole 8-bit RGB image it should be."""
+@dataclasses.dataclass(frozen=True)
+class Preparation:
+    """How images become pixels.
+
+    The order of the steps is fixed: segmentation before augmentation, as in Farag et al. 2025,
+    III and Fig. 3. (Their IV.D names them the other way round; but brightness would then move the
+    colors that the threshold of the segmentation is made for.)
+
+    Attributes:
+        image_size: Side of the result in pixels.
+        segmentation: None keeps the whole image; a dict of keywords of
+            :func:`leukkit.segmentation.segment_nucleus` (``{}`` for the paper's) blacks out all
+            but the nucleus, at the size of the file.
+        seed: Of the augmented copies.
+        distortion: What happens to the augmented copies, ranges of
+            :func:`leukkit.augmentation.draw`; None where there are no copies.
+
+    Raises:
+        TypeError: ``segmentation`` holds a keyword that ``segment_nucleus`` does not have.
+        ValueError: ``distortion`` holds an unknown operation or an impossible range.
+    """
+
+    image_size: int = 224
+    segmentation: Mapping[str, Any] | None = None
+    seed: int = 0
+    distortion: Mapping[str, Any] | None = None
+
+    def __post_init__(self):
+        if self.distortion is not None:
+            augmentation.check(self.distortion)
+        if self.segmentation is not None:
+            settings = inspect.signature(segmentation.segment_nucleus)
+            bound = settings.bind(None, **self.segmentation)
+            bound.apply_defaults()
+            object.__setattr__(self, "segmentation", dict(list(bound.arguments.items())[1:]))
+
+    def description(self, drawn: Mapping[str, Any] | None = None, crop: int | None = None) -> str:
+        """Return a canonical text: two images of one file with equal texts have equal pixels.
+
+        Args:
+            drawn: What was drawn for the copy; None or nothing for an original.
+            crop: Side of the center crop, or None.
+        """
+        steps = {
+            "version": VERSION,
+            "size": self.image_size,
+            "segmentation": self.segmentation,
+            "crop": crop,
+            "augmentation": {"version": augmentation.VERSION, **drawn} if drawn else None,
+        }
+        return json.dumps(steps, sort_keys=True)
+
+    def draw(self, cells: pd.DataFrame) -> list[dict[str, Any] | None]:
+        """Return what happens to each row that is an augmented copy, None for the others.
+
+        Raises:
+            ValueError: There are copies, and no ``distortion`` says what happens to them.
+        """
+        if "copy" not in cells or not (cells["copy"] > 0).any():
+            return [None] * len(cells)
+        if self.distortion is None:
+            raise ValueError(
+                f"{(cells['copy'] > 0).sum()} of {len(cells)} images are augmented copies, but no "
+                "distortion says how they differ; give its ranges (leukkit.augmentation.draw)"
+            )
+        return [
+            augmentation.draw(self.distortion, self.seed, original, int(copy)) if copy else None
+            for original, copy in zip(cells["original"], cells["copy"], strict=True)
+        ]
 
 
-def read(path, crop=None):
-    """Read one BMP, PNG, TIFF or JPEG file.
+def prepare(cells: pd.DataFrame, preparation: Preparation, threads: int = 2) -> np.ndarray:
+    """Return the pixels of every row: read, crop, segment, resize, augment.
+
+    A row's pixels depend on that row and the preparation only, not on the other rows or on
+    ``threads``.
 
     Args:
-        path: The file.
-        crop: Side in pixels of the square to take from the center; None takes the whole image.
+        cells: The cells frame (with ``original`` and ``copy`` if it was expanded).
+        preparation: How images become pixels.
+        threads: Number of threads.
 
     Returns:
-        uint8 RGB array of shape (height, width, 3).
+        uint8 RGB array of shape (len(cells), image_size, image_size, 3).
 
     Raises:
-        ImageError: The file is empty, cut short, not an image, of another format than its name
-            says, not 8-bit RGB, or smaller than ``crop``.
+        ImageError: A file cannot be read, or is gone since the cells were loaded.
+        leukkit.segmentation.SegmentationError: The masks of some images are empty or full; lists
+            them. A black or unchanged image must not pass for a segmented one.
+        ValueError: There are copies, and no ``distortion`` says what happens to them.
     """
-    bgr, upside_down = _load(path, crop)
-    return cv2.cvtColor(cv2.flip(bgr, 0) if upside_down else bgr, cv2.COLOR_BGR2RGB)
+    size = preparation.image_size
+    pixels = np.empty((len(cells), size, size, 3), np.uint8)
+    rows = [*zip(cells["path"], _crops(cells), preparation.draw(cells), strict=True)]
 
-
-def read_mask(path):
-    """Read a mask: a grayscale image file of 0 and 255.
-
-    Returns:
-        bool array of shape (height, width).
-
-    Raises:
-        ImageError: The file is damaged, or holds other values than 0 and 255.
-    """
-    path = pathlib.Path(path)
-    pixels, kind = _decode(path.read_bytes(), path)
-    if kind != "L" or not np.isin(pixels, (0, 255)).all():
-        raise ImageError(
-            f"{path}: is not a mask, expected an 8-bit grayscale image of 0 and 255 only, "
-            f"found a {MODES.get(kind, kind)} image. Check the column `mask` of the cells."
-        )
-    return pixels > 0
-
-
-def read_resized(path, size, crop=None):
-    """Return ``resize(read(path, crop), size)``, sooner: rows and channels get their order late."""
-    bgr, upside_down = _load(path, crop)
-    return cv2.cvtColor(_resize(bgr, size, upside_down), cv2.COLOR_BGR2RGB)
-
-
-def read_all(paths, size, crops=None, threads=2):
-    """Read and resize many images.
-
-    Args:
-        paths: n files.
-        size: Side of the results in pixels.
-        crops: None, or n values as ``crop`` in :func:`read`.
-        threads: Number of threads; the result does not depend on it.
-
-    Returns:
-        uint8 RGB array of shape (n, size, size, 3).
-
-    Raises:
-        ImageError: As :func:`read`, for the first file that cannot be read.
-    """
-    paths = list(paths)
-    crops = [None] * len(paths) if crops is None else list(crops)
-    images = np.empty((len(paths), size, size, 3), np.uint8)
-
-    def fill(start):
-        for position in range(start, min(start + IMAGES_PER_TASK, len(paths))):
-            images[position] = read_resized(paths[position], size, crops[position])
+    def fill(position):
+        path, crop, drawn = rows[position]
+        try:
+            image, problem = _read(path, crop, preparation)
+        except FileNotFoundError as error:
+            raise ImageError(
+                f"{path}: is gone; it was there when the cells were loaded. Put the data set back "
+                "in its place, or load it again with leukkit.datasets.load"
+            ) from error
+        pixels[position] = image if drawn is None else augmentation.apply(image, drawn)
+        return problem
 
     with ThreadPoolExecutor(threads) as pool:
-        for _ in pool.map(fill, range(0, len(paths), IMAGES_PER_TASK)):
-            pass
-    return images
+        found = list(pool.map(fill, range(len(cells))))
+    named = zip(cells["image_id"], found, strict=True)
+    problems = {name: problem for name, problem in named if problem}
+    if problems:
+        first = "; ".join(f"{name}: {problem}" for name, problem in list(problems.items())[:10])
+        raise segmentation.SegmentationError(
+            f"no nucleus found in {len(problems)} of {len(cells)} images ({first}"
+            f"{'; ...' if len(problems) > 10 else ''}). Look at them; for another stain set "
+            "fallback='highest-cluster' or another threshold, or leave these images out."
+        )
+    return pixels
 
 
-def resize(rgb, size):
-    """Resize to a square; the aspect ratio is not kept.
-
-    Shrinking averages over the area of each new pixel; enlarging interpolates linearly. Where a
-    whole factor of 2 or more divides both sides, shrinking first averages whole blocks of pixels
-    and interpolates linearly over what remains (a factor below 1.5): for the 450-pixel cells of
-    C-NMC this takes a fifth of the time and leaves as little aliasing.
+def keys(cells: pd.DataFrame, preparation: Preparation, more: str = "") -> list[bytes]:
+    """Return 32 bytes for each row, equal where the pixels are made of the same in the same way.
 
     Args:
-        rgb: uint8 array of shape (height, width, 3).
-        size: Side of the result in pixels.
+        cells: The cells frame.
+        preparation: How images become pixels.
+        more: What else the cached rows depend on, such as a network.
+
+    Raises:
+        ValueError: A row without hash, or copies without ``distortion``.
+    """
+    if cells["sha256"].isna().any():
+        raise ValueError(
+            f"{cells['sha256'].isna().sum()} images have no hash in the column sha256; "
+            "load the cells with leukkit.datasets.load"
+        )
+    rows = zip(cells["sha256"], preparation.draw(cells), _crops(cells), strict=True)
+    texts = (
+        f"{more}\n{file}\n{preparation.description(drawn, crop)}" for file, drawn, crop in rows
+    )
+    return [hashlib.sha256(text.encode()).digest() for text in texts]
+
+
+def load(
+    cells: pd.DataFrame,
+    preparation: Preparation,
+    cache_dir: str | os.PathLike | None = None,
+) -> cache.Rows:
+    """Return the pixels of every row, from the cache where they are there.
+
+    What is cached for an image depends on the bytes of its file and on all that is done to them:
+    identical images are stored once, and neither the order of the rows nor the paths matter. An
+    image in the cache is not read.
+
+    Args:
+        cells: The cells frame (with ``original`` and ``copy`` if it was expanded).
+        preparation: How images become pixels.
+        cache_dir: Folder of the cache; None for ``pixels`` in ``leukkit``'s own cache.
 
     Returns:
-        uint8 array of shape (size, size, 3).
+        uint8 RGB of shape (len(cells), image_size, image_size, 3), mapped into memory.
+
+    Raises:
+        ValueError: No rows, a row without hash, or copies without ``distortion``.
+        ImageError: An image cannot be read, or is gone.
+        leukkit.segmentation.SegmentationError: As :func:`prepare`.
+        OSError: The cache folder cannot be written to, or has too little space.
     """
-    return _resize(rgb, size, upside_down=False)
+    if not len(cells):
+        raise ValueError("no images to load: the cells frame has no rows")
+    root = pathlib.Path(cache_dir) if cache_dir else files.cache_dir() / "pixels"
+    size, steps = preparation.image_size, preparation.description().encode()
+    return cache.rows(
+        root / f"{size}-{hashlib.sha256(steps).hexdigest()[:16]}",
+        keys(cells, preparation),
+        lambda positions: [prepare(cells.iloc[positions], preparation)],
+        (size, size, 3),
+        np.uint8,
+        "reading images",
+    )
 
 
-def _resize(image, size, upside_down):
-    height, width = image.shape[:2]
-    factor = min(height, width) // size
-    interpolation = cv2.INTER_AREA if factor else cv2.INTER_LINEAR
-    if factor > 1 and height % factor == 0 and width % factor == 0:
-        blocks = (width // factor, height // factor)
-        image = cv2.resize(image, blocks, interpolation=cv2.INTER_AREA)
-        interpolation = cv2.INTER_LINEAR
-    if upside_down:  # here at last: the blocks are the same, and there are fewer of them
-        image = cv2.flip(image, 0)
-    return cv2.resize(image, (size, size), interpolation=interpolation)
+def channel_statistics(
+    pixels: np.ndarray | cache.Rows, positions: ArrayLike
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the mean and standard deviation of each color channel, over all pixels.
 
+    For the z-score of Patel et al. 2025, Equation 1; fitted on training images only.
 
-def _load(path, crop):
-    """Return the BGR and whether its last row comes first, as in most BMP files."""
-    path = pathlib.Path(path)
-    with path.open("rb", buffering=0) as file:
-        data = file.read()
-    if not data:
-        raise ImageError(f"{path}: is empty (0 bytes), expected an image. {FETCH_AGAIN}")
-    bgr = _plain_bmp(data, path)
-    upside_down = bgr is not None
-    if not upside_down:
-        rgb, kind = _decode(data, path)
-        if kind != "RGB":
-            raise ImageError(
-                f"{path}: is a {MODES.get(kind, kind)} image, expected 8-bit RGB. Check that the "
-                "file belongs to this data set; if it does, convert it to 24-bit RGB."
-            )
-        bgr = cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR)
-    if crop is None:
-        return bgr, upside_down
-    height, width = bgr.shape[:2]
-    if crop > min(height, width):
-        raise ImageError(
-            f"{path}: is {width}x{height} pixels, too small for the center crop of {crop}x{crop}. "
-            "Check that the file belongs to this data set."
-        )
-    top = (height - crop + upside_down) // 2  # rounded so that the same rows are taken
-    left = (width - crop) // 2
-    return bgr[top : top + crop, left : left + crop], upside_down
+    Args:
+        pixels: uint8 (n, height, width, 3).
+        positions: Of the images to use.
 
-
-def _plain_bmp(data, path):
-    """Return the pixels of an uncompressed 24-bit bottom-up BMP, or None for any other file.
-
-    They are a view of ``data``: shape (height, width, 3), BGR, last row first.
+    Returns:
+        Two float64 arrays of shape (3,), in units of 0-255.
     """
-    if data[:2] != b"BM" or len(data) < 54:
-        return None
-    offset, header, width, height, _, bits, compression = struct.unpack_from("<IIiiHHI", data, 10)
-    if header < 40 or bits != 24 or compression != 0 or width <= 0 or height <= 0:
-        return None
-    _check_suffix("BMP", path)
-    stride = (3 * width + 3) // 4 * 4
-    expected = offset + stride * height
-    if len(data) < expected:
-        raise ImageError(
-            f"{path}: is cut short: {len(data)} bytes found, {expected} expected for "
-            f"{width}x{height} pixels. {FETCH_AGAIN}"
-        )
-    return np.ndarray((height, width, 3), np.uint8, data, offset, (stride, 3, 1))
+    positions = np.asarray(positions)
+    at_once = max(1, CHUNK_BYTES // int(np.prod(pixels.shape[1:])))
+    counts = np.zeros((3, 256), np.int64)  # exact, whatever the chunks
+    for start in range(0, len(positions), at_once):
+        images = pixels[positions[start : start + at_once]]
+        counts += [np.bincount(images[..., channel].ravel(), minlength=256) for channel in range(3)]
+    values, total = np.arange(256.0), counts.sum(axis=1)
+    mean = counts @ values / total
+    squares = np.sum(counts * (values - mean[:, None]) ** 2, axis=1)
+    return mean, np.sqrt(squares / total)
 
 
-def _decode(data, path):
-    """Return the pixels and their kind; Pillow refuses truncated files, OpenCV fills them up."""
+def _read(path, crop, preparation):
+    """Return the image at its final size, and what is wrong with its mask, if anything."""
+    if preparation.segmentation is None:
+        return read_resized(path, preparation.image_size, crop), None
+    rgb = read(path, crop)
     try:
-        with PIL.Image.open(io.BytesIO(data), formats=list(SUFFIXES)) as image:
-            layout = str(image.tile)  # emptied by load()
-            image.load()
-    except PIL.UnidentifiedImageError as error:
-        raise ImageError(
-            f"{path}: is not an image (it starts with {data[:8]!r}), expected "
-            f"{', '.join(SUFFIXES)}. {FETCH_AGAIN}"
-        ) from error
-    except Exception as error:  # the decoders raise whatever the damage leads them into
-        raise ImageError(
-            f"{path}: is damaged or cut short ({error}); {len(data)} bytes found. {FETCH_AGAIN}"
-        ) from error
-    _check_suffix(image.format, path)
-    # Pillow drops the lower eight bits of 16-bit RGB without a word.
-    kind = "16-bit RGB" if image.mode == "RGB" and ";16" in layout else image.mode
-    return np.array(image), kind
+        mask = segmentation.segment_nucleus(rgb, **preparation.segmentation)
+    except segmentation.SegmentationError as error:
+        return resize(rgb, preparation.image_size), str(error)
+    problem = "the mask is empty" if not mask.any() else "the mask is full" if mask.all() else None
+    return resize(segmentation.apply_mask(rgb, mask), preparation.image_size), problem
 
 
-def _check_suffix(found, path):
-    """Refuse a file whose name promises another of the known formats."""
-    promised = next((name for name, ends in SUFFIXES.items() if path.suffix.lower() in ends), found)
-    if found in SUFFIXES and promised != found:
-        raise ImageError(
-            f"{path}: holds a {found} image, expected {promised} by its name. Check that the file "
-            f"belongs to this data set; if it does, rename it to {path.stem}{SUFFIXES[found][0]}."
-        )
+def _crops(cells):
+    """Return the side of the center crop of each row, or None."""
+    if "crop" not in cells:
+        return [None] * len(cells)
+    return [None if pd.isna(side) else int(side) for side in cells["crop"]]

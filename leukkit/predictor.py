@@ -14,15 +14,15 @@ import PIL.Image
 
 from leukkit import (
     answers,
-    calibration,
     explain,
     images,
     kept_models,
     outliers,
-    preprocessing,
     segmentation,
 )
+from leukkit.datasets import decode
 from leukkit.kept_models.classifier_files import ModelFileError
+from leukkit.metrics import calibration
 from leukkit.progress import progress
 
 UNLIKE = "unlike the training images: do not rely on the answer"
@@ -55,7 +55,7 @@ class Predictor:
     @property
     def preparation(self):
         """How images become pixels, as in training."""
-        return preprocessing.Preparation(self.facts["image_size"], self.facts["segmentation"])
+        return images.Preparation(self.facts["image_size"], self.facts["segmentation"])
 
 
 def load(path):
@@ -74,7 +74,7 @@ def load(path):
     """
     folder, facts, reference = kept_models.read(path)
     try:
-        preprocessing.Preparation(facts["image_size"], facts["segmentation"])
+        images.Preparation(facts["image_size"], facts["segmentation"])
     except TypeError as error:
         raise ModelFileError(f"{folder / kept_models.RECORD}: segmentation: {error}") from error
     if facts["model"] == kept_models.NETWORK:
@@ -122,7 +122,7 @@ def look(predictor, paths):
 
     Raises:
         ValueError: The model is a classifier on features.
-        images.ImageError: As `leukkit.preprocessing.prepare`.
+        images.ImageError: As `leukkit.images.prepare`.
     """
     check_explainable(predictor)
     pixels = np.concatenate([_prepare(predictor, path)[0] for path in paths])
@@ -146,7 +146,7 @@ def find_images(paths):
     Raises:
         FileNotFoundError: A folder holds no image.
     """
-    endings = tuple(ending for several in images.SUFFIXES.values() for ending in several)
+    endings = tuple(ending for several in decode.SUFFIXES.values() for ending in several)
     found = []
     for path in map(pathlib.Path, paths):
         if not path.is_dir():
@@ -175,7 +175,7 @@ def _predict_batch(predictor, paths):
         try:
             prepared, row["warning"] = _prepare(predictor, path)
         except (images.ImageError, segmentation.SegmentationError, OSError) as error:
-            row["error"] = str(error).removesuffix(images.FETCH_AGAIN).strip()
+            row["error"] = str(error).removesuffix(decode.FETCH_AGAIN).strip()
         else:
             pixels.append(prepared)
             readable.append(row)
@@ -214,7 +214,7 @@ def _prepare(predictor, path):
         raise images.ImageError(f"{path}: {'is a folder' if path.is_dir() else 'no such file'}")
     crop = predictor.facts["crop"]
     row = pd.DataFrame({"image_id": [path.name], "path": [str(path)], "crop": [crop]})
-    pixels = preprocessing.prepare(row, predictor.preparation, threads=1)
+    pixels = images.prepare(row, predictor.preparation, threads=1)
     sizes = predictor.facts["sizes"]
     if sizes is None:
         return pixels, ""

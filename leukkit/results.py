@@ -136,7 +136,13 @@ def run_folder(
     base: pathlib.Path | str | None, paper: str, profile: str, split: str, run: str
 ) -> pathlib.Path:
     """Return the folder of a run (not created); ``profile`` may be the path of its file."""
-    return pathlib.Path(base or results_dir()).resolve() / paper / pathlib.Path(profile).stem / split / run
+    return (
+        pathlib.Path(base or results_dir()).resolve()
+        / paper
+        / pathlib.Path(profile).stem
+        / split
+        / run
+    )
 
 
 def cells_digest(cells: pd.DataFrame, positions: Any) -> str:
@@ -296,7 +302,9 @@ def read_fold(folder: pathlib.Path | str, name: str = "predictions") -> pd.DataF
         try:
             check_predictions(table)
         except ValueError as error:
-            raise ResultsError(f"{path}: {error}. Delete {folder}, and the fold is made again") from None
+            raise ResultsError(
+                f"{path}: {error}. Delete {folder}, and the fold is made again"
+            ) from None
     return table
 
 

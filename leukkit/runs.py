@@ -156,9 +156,9 @@ def _combine(run: Run, split: Split, base: pathlib.Path | str | None) -> results
     for number in place.missing:
         found = [path / f"fold-{number}" for path in folders]
         frames = {part: [results.read_fold(path, part) for path in found] for part in parts}
-        weights = metrics.fit_weights(frames["validation_predictions"])
-        tables = {part: metrics.mean(several) for part, several in frames.items()}
-        tables["weighted_predictions"] = metrics.mean(frames["predictions"], weights)
+        weights = metrics.ensembles.fit_weights(frames["validation_predictions"])
+        tables = {part: metrics.ensembles.mean(several) for part, several in frames.items()}
+        tables["weighted_predictions"] = metrics.ensembles.mean(frames["predictions"], weights)
         with results.lock(place.fold(number)):
             results.write_fold(
                 place.fold(number),

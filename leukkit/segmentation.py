@@ -8,7 +8,7 @@ class SegmentationError(ValueError):
     """No nucleus was found: nothing to cluster, nothing selected, or everything selected."""
 
 
-def rgb_to_lab(rgb):
+def rgb_to_lab(rgb: np.ndarray) -> np.ndarray:
     """Convert to LAB (Farag et al. 2025, III.C.1).
 
     Args:
@@ -21,7 +21,7 @@ def rgb_to_lab(rgb):
     return cv2.cvtColor(rgb, cv2.COLOR_RGB2LAB)
 
 
-def kmeans_channel(channel, k):
+def kmeans_channel(channel: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
     """Return the globally optimal K-means clustering of one 8-bit channel.
 
     Minimizes J = sum of ||x_n - t_k||^2 (Farag et al. 2025, III.D, equation 1). Clusters of numbers
@@ -67,17 +67,24 @@ def kmeans_channel(channel, k):
         start = candidates.argmax(axis=1)
         best = candidates[np.arange(len(values)), start]
         starts.append(start + 1)
-    bounds = [len(values)]
+    ends = [len(values)]
     for start in reversed(starts):
-        bounds.append(start[bounds[-1] - 1])
-    bounds = np.array([0, *bounds[:0:-1]])
+        ends.append(start[ends[-1] - 1])
+    bounds = np.array([0, *ends[:0:-1]])
 
     centers = values[0] + np.add.reduceat(sums, bounds) / np.add.reduceat(counts, bounds)
     label_of_value = np.searchsorted(values[bounds[1:]], np.arange(256), side="right")
     return centers, cv2.LUT(channel, label_of_value.astype(np.uint8))
 
 
-def segment_channel(channel, k=3, threshold=141, minimum_area=0, opening=0, fallback=None):
+def segment_channel(
+    channel: np.ndarray,
+    k: int = 3,
+    threshold: float = 141,
+    minimum_area: int = 0,
+    opening: int = 0,
+    fallback: str | None = None,
+) -> np.ndarray:
     """Return the nucleus mask of an a channel; see :func:`segment_nucleus`."""
     if fallback not in (None, "highest-cluster"):
         raise ValueError(f"fallback is {fallback!r}, expected None or 'highest-cluster'")
@@ -97,7 +104,14 @@ def segment_channel(channel, k=3, threshold=141, minimum_area=0, opening=0, fall
     return mask.astype(bool)
 
 
-def segment_nucleus(rgb, k=3, threshold=141, minimum_area=0, opening=0, fallback=None):
+def segment_nucleus(
+    rgb: np.ndarray,
+    k: int = 3,
+    threshold: float = 141,
+    minimum_area: int = 0,
+    opening: int = 0,
+    fallback: str | None = None,
+) -> np.ndarray:
     """Return the mask of the nucleus (Farag et al. 2025, III.C and III.D).
 
     RGB to LAB; K-means of the a channel; each pixel takes the center of its cluster; the binary
@@ -107,7 +121,7 @@ def segment_nucleus(rgb, k=3, threshold=141, minimum_area=0, opening=0, fallback
     default.
 
     The mask is what the rule gives. On other stains it may be empty or full; this is not an error
-    here, but :func:`leukkit.preprocessing.prepare` refuses such masks.
+    here, but :func:`leukkit.images.prepare` refuses such masks.
 
     Args:
         rgb: uint8 RGB array of shape (height, width, 3).
@@ -129,7 +143,7 @@ def segment_nucleus(rgb, k=3, threshold=141, minimum_area=0, opening=0, fallback
     return segment_channel(channel, k, threshold, minimum_area, opening, fallback)
 
 
-def apply_mask(rgb, mask):
+def apply_mask(rgb: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """Return the RGB under the mask, black elsewhere (Farag et al. 2025, III.D and Fig. 5 d).
 
     Args:

@@ -463,7 +463,9 @@ class _Images(NamedTuple):
     def check_folds(self, folds: int, validation: float) -> None:
         """Check the number of folds and the validation share against what there is to split."""
         if folds < 2:
-            raise ValueError(f"folds={folds}: at least 2 are needed; for a single split use holdout")
+            raise ValueError(
+                f"folds={folds}: at least 2 are needed; for a single split use holdout"
+            )
         if not 0 <= validation < 1 - 1 / folds:
             raise ValueError(
                 f"validation={validation}: with {folds} folds it must be at least 0 and less than "

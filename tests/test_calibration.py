@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from leukkit import calibration, metrics
+from leukkit import metrics
+from leukkit.metrics import calibration
 
 
 def predictions(labels, chances, classes=("healthy", "ALL")):

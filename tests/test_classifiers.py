@@ -164,6 +164,13 @@ def test_fewer_images_of_a_class_than_folds():
         svm(features[kept], labels[kept], folds=5)
 
 
+def test_a_single_setting_needs_no_folds():
+    features, labels = made_up(images=8)
+    fitted = svm(features, labels, c=(10,), gamma=(0.1,), kernels=("rbf",), folds=5)
+    assert fitted.best_params_ == {"C": 10, "gamma": 0.1, "kernel": "rbf"}
+    assert fitted.cv_results_ == {}
+
+
 def test_a_fold_that_trains_on_one_class():
     features, labels = made_up()
     every = np.arange(len(labels))

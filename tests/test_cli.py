@@ -5,7 +5,7 @@ import nbformat
 import pandas as pd
 import pytest
 
-from leukkit import cli, locations, papers
+from leukkit import cli, papers
 from leukkit.report import notebooks
 
 
@@ -135,10 +135,3 @@ def test_help_is_quick_because_it_imports_no_tensorflow():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.endswith("False False\n")
     assert "reproduce" in done.stdout
-
-
-def test_results_and_cache_folders_follow_the_environment(monkeypatch, tmp_path):
-    monkeypatch.setenv("LEUKKIT_RESULTS_DIR", str(tmp_path))
-    assert locations.results_dir() == tmp_path
-    monkeypatch.setenv("LEUKKIT_RESULTS_DIR", "")
-    assert locations.results_dir() == locations.project_dir() / "results"

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from leukkit import ensembles
+from leukkit.metrics import ensembles
 
 LABELS = ("ALL", "healthy", "ALL")
 

@@ -5,18 +5,17 @@ import os
 import pathlib
 import subprocess
 import sys
-import threading
-import warnings
 
 import cv2
 import numpy as np
 import pandas as pd
 import pytest
 
-from leukkit import augmentation, feature_cache, features, models
-from leukkit.preprocessing import Preparation, prepare
+from leukkit import augmentation, features, images, models
+from leukkit.images import Preparation, prepare
 
 SMALL = {"backbone": "mobilenet-0.25", "image_size": 32, "weights": None, "batch_size": 4}
+FARAG = {"angles": [0, 45], "mirror": True, "scale": 0.2, "light": [0.2, 1.0]}
 
 
 def make_cells(folder, count=10, seed=0):
@@ -78,9 +77,9 @@ def computed(monkeypatch):
     counts = []
     predict = features._predict
 
-    def counting(network, backbone, images, *settings):
+    def counting(network, images, batch_size):
         counts.append(len(images))
-        return predict(network, backbone, images, *settings)
+        return predict(network, images, batch_size)
 
     monkeypatch.setattr(features, "_predict", counting)
     return counts
@@ -98,29 +97,19 @@ def no_network(*arguments):
     raise AssertionError("the network was built")
 
 
-def test_features_are_those_of_the_network(cells, cache):
-    found = extract(cells, cache)
+@pytest.mark.parametrize("normalization", features.NORMALIZATIONS)
+def test_features_are_those_of_the_network(cells, cache, normalization):
+    found = extract(cells, cache, normalization=normalization)
     network = models.build_backbone("mobilenet-0.25", 32, None, seed=0)
     pixels = prepare(cells, Preparation(32))
-    expected = network(models.prepare_input("mobilenet-0.25", pixels), training=False)
+    scaled = {"unit": pixels / np.float32(255)}.get(normalization)
+    if scaled is None:
+        scaled = models.prepare_input("mobilenet-0.25", pixels)
     assert found.dtype == np.float32
     assert found.shape == (10, 256)
-    np.testing.assert_allclose(found, np.asarray(expected), rtol=1e-4, atol=1e-6)
+    expected = np.asarray(network(scaled, training=False))
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
     assert len(np.unique(found, axis=0)) == 10
-
-
-def test_unit_normalization_divides_by_255(cells, cache):
-    found = extract(cells, cache, normalization="unit")
-    network = models.build_backbone("mobilenet-0.25", 32, None, seed=0)
-    expected = network(prepare(cells, Preparation(32)).astype(np.float32) / 255, training=False)
-    np.testing.assert_allclose(found, np.asarray(expected), rtol=1e-4, atol=1e-6)
-
-
-def test_a_second_run_needs_no_network(cells, cache, monkeypatch):
-    first = extract(cells, cache)
-    monkeypatch.setattr(features, "build_backbone", no_network)
-    monkeypatch.setattr(features, "prepare", no_network)
-    assert (extract(cells, cache) == first).all()
 
 
 def test_a_second_run_does_not_import_tensorflow(cells, cache, tmp_path):
@@ -160,9 +149,12 @@ def test_byte_identical_images_are_computed_once(cells, cache, computed):
     assert (found[:10] == found[10:]).all()
 
 
-def test_a_moved_file_is_known_by_its_content(cells, cache, tmp_path, monkeypatch):
+def test_a_moved_file_is_known_by_its_content_and_needs_no_network(
+    cells, cache, tmp_path, monkeypatch
+):
     first = extract(cells, cache)
     monkeypatch.setattr(features, "build_backbone", no_network)
+    monkeypatch.setattr(features, "prepare", no_network)
     moved = cells.assign(path=str(tmp_path / "gone.png"))
     assert (extract(moved, cache) == first).all()
 
@@ -175,13 +167,16 @@ def test_a_moved_file_is_known_by_its_content(cells, cache, tmp_path, monkeypatc
         {"image_size": 33},
         {"segmentation": {"fallback": "highest-cluster"}},
         {"backbone": "mobilenetv2"},
+        {"crop": 24},
     ],
     ids=lambda change: next(iter(change)),
 )
 def test_other_settings_are_computed_anew(cells, cache, computed, change):
     first = extract(cells, cache)
     computed.clear()
-    other = extract(cells, cache, **change)
+    crops = pd.array([change.get("crop")] * 10, dtype="Int64")
+    settings = {key: value for key, value in change.items() if key != "crop"}
+    other = extract(cells.assign(crop=crops), cache, **settings)
     assert sum(computed) == 10
     assert other.shape != first.shape or not np.allclose(other, first)
     computed.clear()
@@ -207,126 +202,33 @@ def test_each_augmented_copy_has_its_own_features(cells, cache, computed, tmp_pa
     plain = extract(cells, cache, weights=path)
     expanded = augmentation.expand(cells, {"healthy": 10, "ALL": 10})
     computed.clear()
-    found = extract(expanded, cache, weights=path)
+    with pytest.raises(ValueError, match="10 of 20 images are augmented copies, but no"):
+        extract(expanded, cache, weights=path)
+    found = extract(expanded, cache, weights=path, distortion=FARAG)
     assert sum(computed) == 10  # the originals are known
     assert (found[:10] == plain).all()
     assert len(np.unique(found, axis=0)) == 20
     computed.clear()
-    other_seed = extract(expanded, cache, weights=path, seed=1)
+    other_seed = extract(expanded, cache, weights=path, distortion=FARAG, seed=1)
     assert sum(computed) == 10
     assert (other_seed[:10] == plain).all()
     assert not np.allclose(other_seed[10:], found[10:])
-
-
-def test_a_center_crop_has_its_own_features(cells, cache, computed):
-    extract(cells, cache)
-    computed.clear()
-    extract(cells.assign(crop=pd.array([24] * 10, dtype="Int64")), cache)
-    assert sum(computed) == 10
-
-
-@pytest.mark.parametrize("damage", ["changed", "cut", "empty"])
-def test_a_damaged_shard_is_reported_and_computed_again(cells, cache, computed, damage):
-    first = extract(cells, cache)
-    (shard,) = shards(cache)
-    content = bytearray(shard.read_bytes())
-    content[-5] ^= 1
-    shard.write_bytes({"changed": content, "cut": content[:-900], "empty": b""}[damage])
-    computed.clear()
-    with pytest.warns(UserWarning, match=f"{shard.name} are damaged.*computed again"):
-        assert (extract(cells, cache) == first).all()
-    assert sum(computed) == 10
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        assert (extract(cells, cache) == first).all()
-
-
-def test_a_run_that_dies_keeps_its_finished_shards(cells, cache, monkeypatch, computed):
-    monkeypatch.setattr(feature_cache, "SHARD_ROWS", 4)
-    predict = features._predict
-
-    def dying(*arguments):
-        if len(computed) == 2:
-            raise KeyboardInterrupt
-        return predict(*arguments)
-
-    with monkeypatch.context() as patched:
-        patched.setattr(features, "_predict", dying)
-        with pytest.raises(KeyboardInterrupt):
-            extract(cells, cache)
-    assert len(shards(cache)) == 2
-    computed.clear()
-    extract(cells, cache)
-    assert sum(computed) == 2
-
-
-def test_a_write_that_dies_leaves_nothing_to_be_read(tmp_path, monkeypatch):
-    def dying(path, content):
-        with path.open("wb") as file:
-            file.write(content[:100])
-        raise KeyboardInterrupt
-
-    keys, rows = [bytes(32)], np.ones((1, 3), np.float32)
-    with monkeypatch.context() as patched:
-        patched.setattr(pathlib.Path, "write_bytes", dying)
-        with pytest.raises(KeyboardInterrupt):
-            feature_cache.write(tmp_path, keys, rows)
-    table = np.zeros((1, 3), np.float32)
-    assert not feature_cache.read(tmp_path, keys, table).any()
-    feature_cache.write(tmp_path, keys, rows)
-    assert feature_cache.read(tmp_path, keys, table).all()
-    assert (table == 1).all()
-
-
-def test_the_unfinished_file_of_another_run_is_left_alone(tmp_path):
-    unfinished = tmp_path / ".0f.npy.abc.npy"
-    unfinished.write_bytes(b"half")
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        feature_cache.read(tmp_path, [bytes(32)], np.zeros((1, 3), np.float32))
-    assert unfinished.exists()
-
-
-def test_keys_may_hold_any_byte(tmp_path):
-    """NumPy's text types drop zero bytes at the end of a key."""
-    keys = [bytes(32), b"a" + bytes(31), bytes(31) + b"a", b"\xff" * 32]
-    rows = np.arange(8, dtype=np.float32).reshape(4, 2)
-    feature_cache.write(tmp_path, keys, rows)
-    table = np.full((4, 2), np.nan, np.float32)
-    assert feature_cache.read(tmp_path, keys[::-1], table).all()
-    assert (table == rows[::-1]).all()
-
-
-def test_runs_that_share_a_cache_at_the_same_time(tmp_path):
-    """Eight writers and readers of overlapping keys: every row found is the right one."""
-    keys = [hashlib.sha256(bytes([number])).digest() for number in range(64)]
-    truth = np.random.default_rng(0).normal(size=(64, 16)).astype(np.float32)
-    problems = []
-
-    def run(number):
-        table = np.zeros_like(truth)
-        for start in range(0, 64, 8):
-            rows = (np.arange(8) + start + 4 * number) % 64
-            feature_cache.write(tmp_path, [keys[row] for row in rows], truth[rows])
-            found = feature_cache.read(tmp_path, keys, table)
-            if not found[rows].all() or (table[found] != truth[found]).any():
-                problems.append((number, start))
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        threads = [threading.Thread(target=run, args=(number,)) for number in range(8)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-    assert problems == []
-    assert len(shards(tmp_path)) == 16  # equal shards have equal names
 
 
 def test_the_default_cache_is_leukkits_own(cells, tmp_path, monkeypatch):
     monkeypatch.setenv("LEUKKIT_CACHE_DIR", str(tmp_path / "own"))
     extract(cells, None)
     assert len(shards(tmp_path / "own" / "features")) == 1
+
+
+def test_a_damaged_cache_is_computed_again(cells, cache, computed):
+    first = extract(cells, cache)
+    (shard,) = shards(cache)
+    shard.write_bytes(shard.read_bytes()[:-900])
+    computed.clear()
+    with pytest.warns(UserWarning, match=f"{shard.name} are damaged.*computed again"):
+        assert (extract(cells, cache) == first).all()
+    assert sum(computed) == 10
 
 
 def test_a_cache_that_cannot_be_written(cells, tmp_path):
@@ -400,3 +302,27 @@ def test_real_cells_with_real_weights_tell_the_classes_apart(cache):
     classifier = make_pipeline(StandardScaler(), LogisticRegression(C=0.01))
     scores = cross_val_score(classifier, found, chosen["label"].to_numpy(object), scoring="roc_auc")
     assert scores.mean() > 0.65
+
+
+def test_feature_maps_are_those_of_the_network_and_computed_once(cells, cache, computed):
+    import keras
+
+    whole = models.build("mobilenet-0.25", 2, 32, None, seed=0)
+    network = keras.Model(whole.input, whole.get_layer("features").output)
+    preparation = Preparation(32)
+    pixels = images.load(cells, preparation, cache / "pixels")
+
+    def maps(positions, made_by="mobilenet"):
+        part = images.load(cells.iloc[positions], preparation, cache / "pixels")
+        keys = images.keys(cells.iloc[positions], preparation)
+        return features.feature_maps(network, part, keys, made_by, cache, batch_size=4)
+
+    found = maps(range(6))
+    expected = network(np.asarray(pixels).astype(np.float32), training=False)
+    assert (found.dtype, found.shape) == (np.float32, (6, *expected.shape[1:]))
+    np.testing.assert_allclose(found[:], expected[:6], rtol=1e-4, atol=1e-6)
+    assert computed == [4, 2]
+    np.testing.assert_allclose(maps(range(9, 3, -1))[2:], expected[7:3:-1], rtol=1e-4, atol=1e-6)
+    assert computed == [4, 2, 4]
+    maps([0], made_by="mobilenet in another precision")
+    assert computed == [4, 2, 4, 1]

@@ -5,7 +5,6 @@ import pandas as pd
 import pytest
 
 from leukkit import (
-    calibration,
     honest,
     metrics,
     papers,
@@ -14,6 +13,7 @@ from leukkit import (
     results,
 )
 from leukkit.honest import catalog, scores
+from leukkit.metrics import calibration
 from leukkit.papers import CardError
 from leukkit.training import Recipe
 
@@ -233,7 +233,7 @@ def test_measured_values_are_those_of_the_kit(results_dir):
     for name in ("weighted_f1", "auc", "balanced_accuracy", "accuracy"):
         assert here.loc[name, "value"] == metrics.scores(frame)[name]
         assert tuple(here.loc[name, ["low", "high"]]) == tuple(drawn.loc[name, ["low", "high"]])
-    assert here.loc["patient_vote", "value"] == 6 / 8
+    assert here.loc["patient_level_accuracy", "value"] == 6 / 8
     error = calibration.expected_calibration_error(frame)
     assert here.loc["calibration_error", "value"] == pytest.approx(error)
     assert (here["images"] == 40).all() and (here["subjects"] == 8).all()
@@ -263,7 +263,7 @@ def test_the_interval_of_the_vote_is_clopper_and_pearsons():
     from scipy.stats import beta
 
     frame = predictions(people=28, wrong=(1, 2))
-    value, low, high = scores.patients_right(frame)
+    value, low, high = metrics.patient_level_accuracy(frame)
     assert value == 26 / 28
     assert low == pytest.approx(beta.ppf(0.025, 26, 3))
     assert high == pytest.approx(beta.ppf(0.975, 27, 2))
@@ -303,7 +303,7 @@ def test_the_leaderboard_ranks_by_weighted_f1_and_lists_the_rest(results_dir):
     ranked = table[table.index != ""]
     assert list(ranked.index) == ["1", "1", "3", "3"]
     assert set(ranked["method"][:2]) == {"mobilenet-0.25 + svm", "vgg19 (frozen-features)"}
-    assert ranked["subjects right"].iloc[-1].startswith("6 of 8 (")
+    assert ranked["subjects right"].iloc[-1].startswith("6 of 8: 0.750 (")
     assert set(ranked["tested on"]) == {"40 of 8"}
     assert set(table[table.index == ""]["weighted F1"]) == {"not run", "not in this profile"}
     official = honest.leaderboard(measured, "official")

@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from leukkit import ensembles, network_runs, papers, results
+from leukkit import network_runs, papers, results
+from leukkit.metrics import ensembles
 from leukkit.training import Recipe
 
 MEMBERS = {"densenet121": 0.7, "efficientnetb7": 0.1, "xception": 0.1}  # how sure they are

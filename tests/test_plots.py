@@ -12,7 +12,8 @@ import pandas as pd
 import pytest
 from skimage.color import deltaE_ciede2000, rgb2lab
 
-from leukkit import calibration, metrics, plots
+from leukkit import metrics, plots
+from leukkit.metrics import calibration
 
 
 @pytest.fixture(autouse=True)

@@ -14,7 +14,6 @@ import PIL.Image
 import pytest
 
 from leukkit import (
-    calibration,
     classifiers,
     cli,
     datasets,
@@ -26,6 +25,7 @@ from leukkit import (
 )
 from leukkit.kept_models import classifier_files
 from leukkit.kept_models.classifier_files import ModelFileError
+from leukkit.metrics import calibration
 from leukkit.report import predicted, upload
 from tests.training import tiny
 

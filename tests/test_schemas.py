@@ -2,6 +2,7 @@ import json
 
 import pytest
 
+from leukkit import models
 from leukkit.schemas import Phase, Recipe, SchemaError, SplitTable, check, digest
 
 STEPS = [{"epochs": 2, "learning_rate": 0.1}, {"epochs": 3, "learning_rate": 0.01}]
@@ -41,6 +42,18 @@ def test_phases_share_the_epochs_and_may_leave_the_backbone_as_it_is():
     assert recipe(phases=heads).frozen and not recipe().frozen
     assert not recipe(phases=[*heads, STEPS[0]]).frozen
     assert not recipe(phases=heads, augmentation={"zoom": 0.1}).frozen
+
+
+def test_a_recipe_builds_its_network(monkeypatch):
+    asked = []
+    monkeypatch.setattr(models, "build", lambda *args, **options: asked.append((args, options)))
+    recipe(head=double).build(2, seed=3)
+    recipe(normalization="z-score", weights="imagenet").build(4)
+    gray = {"normalization": "z-score", "statistics": ((128,) * 3, (64,) * 3), "seed": 0}
+    assert asked == [
+        (("vgg16", 2, 32, None, double), {"normalization": "backbone", "statistics": None, "seed": 3}),
+        (("vgg16", 4, 32, "imagenet", "pooled"), gray),
+    ]
 
 
 def test_weights_are_none_imagenet_or_a_path_with_variables_filled_in(monkeypatch):

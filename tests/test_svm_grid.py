@@ -7,8 +7,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
-from leukkit import svm_kernels
-from leukkit.svm_grid import ScalarProducts, SvmGridSearch
+from leukkit.classifiers import SvmGridSearch, svm
 
 GRID = {"C": [0.1, 10, 1000], "gamma": [1, 0.01, 0.0001], "kernel": ["rbf", "poly"]}
 
@@ -89,6 +88,19 @@ def test_folds_may_be_given_as_positions():
     assert "split4_test_score" not in found.cv_results_
 
 
+@pytest.mark.parametrize("scale", [False, True])
+def test_one_setting_is_fitted_without_cross_validation(monkeypatch, scale):
+    features, labels = made_up()
+    searched = SvmGridSearch([1, 10], [0.01], ["rbf"], scale=scale).fit(features, labels)
+    chosen = searched.best_params_
+    monkeypatch.setattr(svm, "ScalarProducts", None)
+    found = SvmGridSearch([chosen["C"]], [0.01], ["rbf"], scale=scale).fit(features, labels)
+    assert found.best_params_ == chosen
+    assert (found.cv_results_, found.best_index_) == ({}, 0) and np.isnan(found.best_score_)
+    new = made_up(seed=1)[0]
+    assert (found.decision_function(new) == searched.decision_function(new)).all()
+
+
 def test_of_equally_good_settings_the_first_of_the_grid_wins():
     features = np.repeat([[0.0, 1.0], [1.0, 0.0]], 10, axis=0)
     search = ours(features, np.repeat(["ALL", "healthy"], 10))
@@ -107,7 +119,7 @@ def test_prediction_is_always_the_largest_decision_value():
 
 def test_kernels_by_hand():
     train, test = np.array([[1.0, 2.0], [0.0, 1.0]]), np.array([[3.0, 1.0]])
-    products = ScalarProducts(train, test, scale=False)
+    products = svm.ScalarProducts(train, test, scale=False)
     fit_kernel, test_kernel = products.kernel("rbf", 0.5)
     np.testing.assert_allclose(fit_kernel, np.exp([[0, -1], [-1, 0]]))  # |x - y|² = 1 + 1
     np.testing.assert_allclose(test_kernel, np.exp([[-2.5, -4.5]]))  # 4 + 1, 9 + 0
@@ -119,7 +131,7 @@ def test_kernels_by_hand():
 def test_matrices_larger_than_a_block(monkeypatch):
     features, labels = made_up()
     whole = ours(features, labels)
-    monkeypatch.setattr(svm_kernels, "ROWS_AT_A_TIME", 47)
+    monkeypatch.setattr(svm, "ROWS_AT_A_TIME", 47)
     blocks = ours(features, labels)
     for name in ("mean_test_score", "std_test_score"):
         np.testing.assert_allclose(blocks.cv_results_[name], whole.cv_results_[name], atol=1e-6)

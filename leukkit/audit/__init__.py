@@ -8,6 +8,7 @@ that cannot be, as it stands, together with the others: a slip of the pen is the
 
 import shutil
 import textwrap
+from collections.abc import Iterable
 
 import pandas as pd
 
@@ -16,39 +17,58 @@ from leukkit.audit import (
     architecture,
     attainable,
     chance,
-    comparisons,
+    confusion,
     counts,
     denominators,
-    formulas,
     identities,
-    leaks,
-    matrices,
     repeated,
-    significance,
 )
-from leukkit.audit.findings import VERDICTS
+from leukkit.audit.attainable import implied_accuracies, possible_matrices
+from leukkit.audit.confusion import matrices
+from leukkit.audit.counts import leak_by_counts
+from leukkit.audit.denominators import explaining_totals
+from leukkit.audit.identities import rates
+from leukkit.audit.printed import VERDICTS, Finding
 from leukkit.audit.sources import Paper
+
+__all__ = [
+    "CHECKS",
+    "COLUMNS",
+    "VERDICTS",
+    "as_text",
+    "audit",
+    "explaining_totals",
+    "findings",
+    "implied_accuracies",
+    "leak_by_counts",
+    "matrices",
+    "possible_matrices",
+    "rates",
+    "run",
+    "select",
+    "show",
+]
 
 CHECKS = {
     "attainable": attainable.check,
     "identities": identities.check,
     "counts": counts.check,
     "k of n": denominators.check,
-    "matrices": matrices.check,
+    "matrices": confusion.check,
     "repeated": repeated.check,
-    "comparisons": comparisons.check,
+    "comparisons": repeated.check_comparisons,
     "chance": chance.check,
-    "leak signs": leaks.check,
-    "significance": significance.check,
+    "leak signs": counts.check_leaks,
+    "significance": chance.check_leads,
     "architecture": architecture.check,
-    "formulas": formulas.check,
+    "formulas": identities.check_formulas,
 }
-"""Kind of check -> function from a ``Paper`` to a list of ``Finding``."""
+"""Kind of check -> function from a ``Paper`` to its ``Finding``s."""
 
 COLUMNS = ("paper", "where", "claim", "recomputed", "verdict", "evidence")
 
 
-def run(key=None, checks=None):
+def run(key: str | None = None, checks: Iterable[str] | None = None) -> pd.DataFrame:
     """Audit one paper, or all five.
 
     Args:
@@ -69,19 +89,19 @@ def run(key=None, checks=None):
     return pd.concat(frames, ignore_index=True)
 
 
-def audit(card, checks=None):
+def audit(card, checks: Iterable[str] | None = None) -> pd.DataFrame:
     """Audit the paper of one card; see ``run``."""
     rows = [
-        [card.key, found.where, found.claim, found.recomputed, found.verdict, found.evidence]
+        [card.key, *(getattr(found, column) for column in COLUMNS[1:])]
         for found in findings(card, checks)
     ]
     return pd.DataFrame(rows, columns=list(COLUMNS), dtype="string")
 
 
-def findings(card, checks=None):
-    """Return what the checks find in a card as a list of ``Finding``.
+def findings(card, checks: Iterable[str] | None = None) -> list[Finding]:
+    """Return what the checks find in a card.
 
-    Each one also names the printed numbers that it depends on (``uses``).
+    Each finding also names the printed numbers that it depends on (``uses``).
     """
     names = tuple(CHECKS) if checks is None else tuple(checks)
     if unknown := [name for name in names if name not in CHECKS]:
@@ -90,7 +110,47 @@ def findings(card, checks=None):
     return [found for name in names for found in CHECKS[name](paper)]
 
 
-def as_text(frame, verdict=None, width=None):
+def select(
+    key: str | None = None, *checks: str, where: str = "", claim: str = "", verdict: str = ""
+) -> pd.DataFrame:
+    """Audit by some kinds of check (none named: all) and pick rows.
+
+    Args:
+        key: As in ``run``.
+        checks: Kinds of check, of ``CHECKS``.
+        where: Regular expression with which ``where`` begins; likewise the others.
+        claim: See ``where``.
+        verdict: See ``where``.
+
+    Returns:
+        Rows as ``run`` gives them, with the column ``check``.
+
+    Raises:
+        papers.CardError, ValueError: As ``run``.
+    """
+    names = checks or tuple(CHECKS)
+    rows = pd.concat([run(key, [name]).assign(check=name) for name in names], ignore_index=True)
+    for column, pattern in {"where": where, "claim": claim, "verdict": verdict}.items():
+        rows = rows[rows[column].str.match(pattern)]
+    return rows
+
+
+def show(rows: pd.DataFrame, columns: Iterable[str] = COLUMNS[1:]) -> None:
+    """Show rows in a notebook as a table with wrapped text."""
+    from IPython.display import display
+
+    rows = rows[list(columns)].reset_index(drop=True)
+    left = "text-align: left; vertical-align: top"
+    styles = [
+        {"selector": "td, th", "props": left},
+        {"selector": "td:first-child", "props": "min-width: 6em"},
+    ]
+    table = rows.style.hide(axis="index").format(escape="html").set_uuid("audit")
+    html = table.set_table_styles(styles).to_html()
+    display({"text/html": html, "text/plain": rows.to_string(index=False)}, raw=True)
+
+
+def as_text(frame: pd.DataFrame, verdict: str | None = None, width: int | None = None) -> str:
     """Return an audit as text for a terminal: paper by paper, counts first, then the rows.
 
     Args:

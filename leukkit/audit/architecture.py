@@ -1,83 +1,189 @@
-"""Printed numbers of parameters and layers against the networks that leukkit builds."""
+"""Printed numbers of parameters and layers against the networks that leukkit builds.
 
-from leukkit.audit.findings import NOT_CHECKABLE, Finding, verdict_of
-from leukkit.audit.networks import HEADS, SIZES
+Building takes minutes in all and the largest half a gigabyte, so what ``measure`` and
+``head_layers`` found is kept here in ``SIZES`` and ``HEADS``; a test builds networks again and
+compares.
+"""
+
+import dataclasses
+import math
+from collections.abc import Iterator
+
+from leukkit.audit.printed import Finding
+from leukkit.audit.sources import Paper
+
+IMAGENET_CLASSES = 1000  # what published numbers of parameters refer to
+_BUILT_FOR = {"inceptionv3": 299, "xception": 299}  # pixels; all others: 224
+_NO_STEP = ("InputLayer", "Identity", "Normalize", "Rescaling")
 
 
-def check(paper):
-    """Return a finding per printed number of parameters, layers, convolutions or blocks."""
-    found = []
+@dataclasses.dataclass(frozen=True)
+class Size:
+    """What a network has; layers with weights are convolutions and dense layers.
+
+    Attributes:
+        parameters: All of them, with an output for the 1,000 classes of ImageNet.
+        trainable: Those that training changes.
+        weight_layers: Number of layers with weights.
+        weight_depth: Layers with weights on the longest way from the image to the output.
+        depth: All layers on that way, with the input: activations, normalization, pooling too.
+        convolutions: Number of convolutions.
+        blocks: Convolutions between one max pooling and the next, in order.
+    """
+
+    parameters: int
+    trainable: int
+    weight_layers: int
+    weight_depth: int
+    depth: int
+    convolutions: int
+    blocks: tuple
+
+
+SIZES = {
+    "densenet121": Size(8062504, 7978856, 121, 121, 429, 120, (1, 119)),
+    "densenet201": Size(20242984, 20013928, 201, 201, 709, 200, (1, 199)),
+    "efficientnetb0": Size(5330571, 5288548, 82, 82, 238, 81, (81,)),
+    "efficientnetb7": Size(66658687, 66347960, 274, 274, 814, 273, (273,)),
+    "inceptionv3": Size(23851784, 23817352, 95, 48, 159, 94, (3, 2, 25, 46, 18)),
+    "resnet50": Size(25636712, 25583592, 54, 50, 169, 53, (1, 52)),
+    "vgg16": Size(138357544, 138357544, 16, 16, 23, 13, (2, 2, 3, 3, 3)),
+    "vgg19": Size(143667240, 143667240, 19, 19, 28, 16, (2, 2, 4, 4, 4)),
+    "xception": Size(22910480, 22855952, 41, 37, 126, 40, (5, 3, 3, 27, 2)),
+}
+"""Network -> ``Size``, as ``measure`` gives it."""
+
+HEADS = {
+    "vgg16-cnn": (
+        *("Conv2D", "MaxPooling2D") * 3,
+        "Flatten",
+        *("Dense", "BatchNormalization", "Dropout") * 2,
+        "Dense",
+    )
+}
+"""Network -> types of the layers on top of its backbone, as ``head_layers`` gives them."""
+
+
+def check(paper: Paper) -> Iterator[Finding]:
+    """Yield a finding per printed number of parameters, layers, convolutions or blocks."""
     for number in paper.numbers:
         network = number.keys.get("model") or number.keys.get("backbone")
-        counts = _counts(network, number) if network else {}
-        if counts:
-            found.append(_finding(number, network, counts))
-    return found
+        if counts := _counts(network, number.keys.get("block")).get(number.quantity):
+            yield _finding(number, network, counts)
 
 
-def _counts(network, number):
-    """What the number can mean -> what the built network has of it."""
+def measure(network: str) -> Size:
+    """Build a network for 1,000 classes and return its ``Size``."""
+    import keras
+
+    if network == "vgg16":  # the papers compare with it; leukkit itself uses its convolutions only
+        built = keras.applications.VGG16(weights=None)
+        graphs = [built]
+    else:
+        from leukkit import models
+
+        built = models.build(network, IMAGENET_CLASSES, _BUILT_FOR.get(network, 224))
+        features = keras.Model(built.input, built.get_layer("features").output)
+        graphs = [features, built.get_layer("head")]
+    kinds = [type(layer).__name__ for graph in graphs for layer in graph.layers]
+    parts = " ".join(kinds).split("MaxPooling2D")
+    blocks = tuple(part.count("Conv") for part in parts if "Conv" in part)
+    return Size(
+        parameters=built.count_params(),
+        trainable=sum(math.prod(weight.shape) for weight in built.trainable_weights),
+        weight_layers=sum(blocks) + kinds.count("Dense"),
+        weight_depth=sum(_longest(graph, _has_weights) for graph in graphs),
+        depth=1 + sum(_longest(graph, _is_step) for graph in graphs),
+        convolutions=sum(blocks),
+        blocks=blocks,
+    )
+
+
+def head_layers(network: str) -> tuple[str, ...]:
+    """Build a network and return the types of the layers in its head."""
+    from leukkit import models
+
+    head = models.build(network, 4, models.smallest_image(network)).get_layer("head")
+    return tuple(kind for layer in head.layers if _is_step(kind := type(layer).__name__))
+
+
+def _has_weights(kind):
+    return "Conv" in kind or kind == "Dense"
+
+
+def _is_step(kind):
+    return kind not in _NO_STEP
+
+
+def _longest(graph, counts):
+    """The largest number of layers of counted kinds on a way through the graph."""
+    depths = {}
+    for operation in graph.operations:
+        before = [
+            depths.get(id(parent.operation), 0)
+            for node in operation._inbound_nodes
+            for parent in node.parent_nodes
+        ]
+        depths[id(operation)] = max(before, default=0) + counts(type(operation).__name__)
+    return max(depths.values())
+
+
+def _counts(network, block):
+    """What a printed quantity can mean -> what the built network has of it."""
     if network in HEADS:
-        return _head_counts(HEADS[network]).get(number.quantity, {})
+        return _head_counts(HEADS[network])
     if network not in SIZES:
         return {}
     size = SIZES[network]
-    counts = {
-        "parameters": {
-            "for 1,000 classes": size.parameters,
-            "trainable": size.trainable,
-        },
+    convolutions = {f"in block {block}": size.blocks[block - 1]} if block else {}
+    return {
+        "parameters": {"for 1,000 classes": size.parameters, "trainable": size.trainable},
         "layers": {
             "with weights": size.weight_layers,
             "with weights on the longest way": size.weight_depth,
             "of any kind on the longest way, input included": size.depth,
         },
         "convolutional layers": {"convolutions": size.convolutions},
+        "convolutions": convolutions,
         "blocks": {"of convolutions": len(size.blocks)},
     }
-    block = number.keys.get("block")
-    if block is not None:
-        counts["convolutions"] = {f"in block {block}": size.blocks[block - 1]}
-    return counts.get(number.quantity, {})
 
 
-def _head_counts(layers):
-    of = {kind: layers.count(kind) for kind in dict.fromkeys(layers)}
-    weights = of["Conv2D"] + of["Dense"]
+def _head_counts(kinds):
+    with_weights = sum(map(_has_weights, kinds))
     added = {
-        "of any kind": len(layers),
-        "with weights or statistics": weights + of["BatchNormalization"],
-        "with weights": weights,
+        "of any kind": len(kinds),
+        "with weights or statistics": with_weights + kinds.count("BatchNormalization"),
+        "with weights": with_weights,
     }
     return {
         "added layers": added,
         "layers of the custom architecture": added,
-        "added convolutions": {"convolutions": of["Conv2D"]},
-        "dense layers": {"dense": of["Dense"]},
+        "added convolutions": {"convolutions": kinds.count("Conv2D")},
+        "dense layers": {"dense": kinds.count("Dense")},
     }
 
 
 def _finding(number, network, counts):
-    in_millions = number.unit == "millions"
-    shown = {
-        text: f"{value / 1e6:.2f} million" if in_millions else str(value)
+    is_in_millions = number.unit == "millions"
+    recomputed = ", ".join(
+        f"{f'{value / 1e6:.2f} million' if is_in_millions else value} {text}"
         for text, value in counts.items()
-    }
-    recomputed = ", ".join(f"{value} {text}" for text, value in shown.items())
-    claim = f"{network}: {number.text} {'million ' if in_millions else ''}{number.quantity}"
-    if "block" in number.keys:
-        claim += f" in block {number.keys['block']}"
+    )
+    claim = f"{network}: {number.text} {'million ' if is_in_millions else ''}{number.quantity}"
+    claim += f" in block {number.keys['block']}" if "block" in number.keys else ""
     if not number.is_number:
         reason = f"{number.text!r} is not one number"
-        return Finding(number.where, claim, recomputed, NOT_CHECKABLE, reason, (number,))
+        return Finding.on([number], claim, recomputed, None, reason)
     fitting = [text for text, value in counts.items() if number.is_met(value)]
+    others = [
+        other
+        for other, size in SIZES.items()
+        if number.quantity == "parameters" and number.is_met(size.parameters)
+    ]
     evidence = f"layers of the network that leukkit builds ({network})"
     if fitting:
         evidence += f"; met: {', '.join(fitting)}"
-    elif others := [name for name, size in SIZES.items() if _meets(number, size)]:
+    elif others:
         evidence += f"; it would be met by {', '.join(others)}"
-    return Finding(number.where, claim, recomputed, verdict_of(bool(fitting)), evidence, (number,))
-
-
-def _meets(number, size):
-    return number.quantity == "parameters" and bool(number.is_met(size.parameters))
+    return Finding.on([number], claim, recomputed, bool(fitting), evidence)

@@ -1,58 +1,50 @@
-"""Could the predictions be independent of the truth? Chi-square, kappa, shuffled labels."""
+"""Could it be luck? Predictions against shuffled labels, the best against the runner-up."""
+
+from collections.abc import Iterator
 
 import numpy as np
+import pandas as pd
 from scipy import stats
+from sklearn import metrics
 
-from leukkit.audit.attainable import binary_matrices
-from leukkit.audit.findings import CONSISTENT, INCONSISTENT, NOT_CHECKABLE, Finding, listed
-from leukkit.audit.matrices import best_orientation
-from leukkit.audit.printed import percent
-from leukkit.audit.sources import name
+from leukkit.audit import denominators
+from leukkit.audit.attainable import row_matrices
+from leukkit.audit.confusion import best_reading
+from leukkit.audit.printed import Finding, listed, percent
+from leukkit.audit.search import ratios
+from leukkit.audit.sources import Paper, name
 
 LEVEL = 0.05
 
 
-def check(paper):
-    """Return a finding per printed matrix and per two-class row that has matrices."""
-    found = [_matrix(paper, matrix) for matrix in paper.matrices]
-    for keys, numbers in paper.rows:
-        searched = binary_matrices(paper, keys, numbers)
-        if searched is not None and len(searched[2]):
-            found.append(_row(paper, keys, numbers, *searched))
-    return found
+def check(paper: Paper) -> Iterator[Finding]:
+    """Yield a finding per printed matrix and per two-class row that has matrices."""
+    for matrix in paper.matrices:
+        yield _matrix(paper, matrix)
+    for row in paper.rows:
+        if len(found := row_matrices(row)):
+            yield _row(row, found)
 
 
-def independence(counts):
-    """Return Pearson's chi-square, without a correction, of one or more tables of counts.
-
-    Args:
-        counts: int64 (..., classes, classes).
-
-    Returns:
-        chi-square and p, arrays (...), and the degrees of freedom.
-    """
-    counts = np.asarray(counts, dtype=np.float64)
-    total = counts.sum(axis=(-2, -1), keepdims=True)
-    expected = counts.sum(axis=-1, keepdims=True) * counts.sum(axis=-2, keepdims=True) / total
-    safe = np.where(expected > 0, expected, 1)
-    statistic = ((counts - expected) ** 2 / safe).sum(axis=(-2, -1))
-    freedom = (counts.shape[-1] - 1) * (counts.shape[-2] - 1)
-    return statistic, stats.chi2.sf(statistic, freedom), freedom
+def check_leads(paper: Paper) -> Iterator[Finding]:
+    """Yield the findings on the best against the runner-up, and on claimed ranks."""
+    yield from _runner_up(paper)
+    yield from _ranks(paper)
 
 
-def agreement(counts):
-    """Return Cohen's kappa and the balanced accuracy.
+def independence(counts: np.ndarray) -> tuple[float, float, int]:
+    """Return Pearson's chi-square, without a correction, its p and the degrees of freedom.
 
     Args:
-        counts: int64 (classes, classes), actual classes in the rows.
+        counts: int64 (classes, classes). A class that is never predicted, or never there, tells
+            nothing: with it left out the rest is tested.
     """
-    total, right = counts.sum(), np.trace(counts)
-    by_chance = (counts.sum(axis=0) * counts.sum(axis=1)).sum() / total**2
-    kappa = (right / total - by_chance) / (1 - by_chance)
-    return kappa, np.mean(np.diag(counts) / counts.sum(axis=1))
+    counts = counts[counts.sum(axis=1) > 0][:, counts.sum(axis=0) > 0]
+    result = stats.chi2_contingency(counts, correction=False)
+    return float(result.statistic), float(result.pvalue), int(result.dof)
 
 
-def shuffled_accuracy(counts):
+def shuffled_accuracy(counts: np.ndarray) -> tuple[float, float]:
     """Return mean and standard deviation of the accuracy when the labels are shuffled.
 
     The labels are permuted, so both sums of each class stay. The mean is the sum of the products
@@ -71,56 +63,52 @@ def shuffled_accuracy(counts):
     return mean / total, np.sqrt(max(0.0, pairs + mean - mean**2)) / total
 
 
+def _labels(counts):
+    """The actual and the predicted class of every image of a matrix."""
+    return np.repeat(np.indices(counts.shape).reshape(2, -1), counts.ravel(), axis=1)
+
+
 def _matrix(paper, matrix):
-    orientation, _, _ = best_orientation(paper, matrix)
-    counts = matrix.actual_in_rows(orientation)
+    reading, counts, _ = best_reading(paper, matrix)
     statistic, p, freedom = independence(counts)
-    kappa, balanced = agreement(counts)
+    labels = _labels(counts)
     mean, deviation = shuffled_accuracy(counts)
-    total = int(counts.sum())
-    majority = counts.sum(axis=1).max() / total
     recomputed = (
-        f"chi-square {statistic:.3f}, df {freedom}, p {_p(p)}; kappa {kappa:.3f}; "
-        f"balanced accuracy {percent(balanced, 1)}%"
+        f"chi-square {statistic:.3f}, df {freedom}, p {_p(p)}; kappa "
+        f"{metrics.cohen_kappa_score(*labels):.3f}; balanced accuracy "
+        f"{percent(metrics.balanced_accuracy_score(*labels), 1)}%"
     )
     evidence = (
-        f"{orientation}; accuracy {percent(np.trace(counts) / total)}%, always the largest class "
-        f"{percent(majority)}%, shuffled labels {percent(mean)}% +- {percent(deviation)}"
+        f"{reading}; accuracy {percent(matrix.right / matrix.total)}%, always the largest "
+        f"class {percent(counts.sum(axis=1).max() / matrix.total)}%, shuffled labels "
+        f"{percent(mean)}% +- {percent(deviation)}"
     )
     if len(counts) == 2:
-        determinant = counts[0, 0] * counts[1, 1] - counts[0, 1] * counts[1, 0]
-        sides = np.prod([*counts.sum(axis=0), *counts.sum(axis=1)], dtype=np.float64)
-        evidence += f"; MCC {determinant / np.sqrt(sides):.3f}"
+        evidence += f"; MCC {metrics.matthews_corrcoef(*labels):.3f}"
     claim = f"{name(matrix.keys)} tells the classes apart"
-    verdict = CONSISTENT if p < LEVEL else INCONSISTENT
-    return Finding(matrix.where, claim, recomputed, verdict, evidence, tuple(matrix.numbers))
+    return Finding.on(matrix.numbers, claim, recomputed, p < LEVEL, evidence)
 
 
-def _row(paper, keys, numbers, known, sizes, solutions):
-    hits, rejects = solutions.T
-    counts = np.stack(
-        [np.stack([hits, sizes[0] - hits], -1), np.stack([sizes[1] - rejects, rejects], -1)], -2
-    )
-    _, p, _ = independence(counts)
-    youden = hits / sizes[0] + rejects / sizes[1] - 1
+def _row(row, found):
+    p = np.array([independence(counts)[1] for counts in found])
+    ends = p.min(), p.max()
+    of = ratios(found)
+    rates = [of[quantity][0] / of[quantity][1] for quantity in ("sensitivity", "specificity")]
+    youden = sum(rates) - 1
+    called = found[:, :, 0].sum(axis=1) / found[0].sum()
     recomputed = (
         f"Youden's J {_span(f'{youden.min():+.3f}', f'{youden.max():+.3f}')}, "
-        f"chi-square p {_span(_p(p.min()), _p(p.max()))}"
+        f"chi-square p {_span(*map(_p, ends))}"
     )
-    prevalence = sizes[0] / sum(sizes)
-    called = (hits + sizes[1] - rejects) / sum(sizes)
     evidence = (
-        f"over all matrices that give the row ({len(solutions)}; {known.how}); predictions made "
-        f"without looking would have the precision {percent(prevalence, 1)} (the share of "
-        f"{paper.choice('positive_class')}) and the recall "
+        f"over all matrices that give the row ({len(found)}; {row.sizes.how}); predictions made "
+        f"without looking would have the precision {percent(row.sides[0] / sum(row.sides), 1)} "
+        f"(the share of {row.positive}) and the recall "
         f"{_span(percent(called.min(), 1), percent(called.max(), 1))} (the share predicted so)"
     )
-    verdict = NOT_CHECKABLE
-    if p.max() < LEVEL or p.min() >= LEVEL:
-        verdict = CONSISTENT if p.max() < LEVEL else INCONSISTENT
-    claim = f"{name(keys, 'part')} tells the classes apart: {listed(numbers)}"
-    uses = (*numbers, *known.uses)
-    return Finding(numbers[0].where, claim, recomputed, verdict, evidence, uses)
+    claim = f"{name(row.keys, 'part')} tells the classes apart: {listed(row.numbers)}"
+    is_met = ends[1] < LEVEL if (ends[0] < LEVEL) == (ends[1] < LEVEL) else None
+    return Finding.on(row.numbers, claim, recomputed, is_met, evidence, row.sizes.uses)
 
 
 def _span(low, high):
@@ -129,3 +117,81 @@ def _span(low, high):
 
 def _p(value):
     return f"{value:.3f}" if value >= 0.001 else "below 0.001"
+
+
+def _runner_up(paper):
+    by_table = {}
+    for numbers, sizes in denominators.groups(paper):
+        for number in numbers:
+            if number.keys.get("part") != "training" and "epoch" not in number.keys:
+                by_table.setdefault((number.where, sizes.how), ([], sizes))[0].append(number)
+    for numbers, sizes in by_table.values():
+        ranked = sorted(numbers, key=lambda number: -number.exact)
+        if len(ranked) > 1 and ranked[0].exact > ranked[1].exact:
+            yield _advantage(ranked[:2], sizes)
+
+
+def _advantage(pair, sizes):
+    """Fisher's exact test, also for the smallest lead that the printed digits allow."""
+    total = sizes.totals[0]
+    first, second = (min(total, round(number.exact * total)) for number in pair)
+    smallest = min(_counts(pair[0], total)[0], first), max(_counts(pair[1], total)[1], second)
+    p = max(_fisher(*right, total) for right in ((first, second), smallest))
+    spans = " and ".join(
+        " to ".join(percent(end, 1) for end in _wilson(right, total)) for right in (first, second)
+    )
+    lead = first - second
+    evidence = (
+        f"{lead} image{'s' if lead != 1 else ''} of {total} ({sizes.how}); Fisher's exact test, "
+        f"unpaired; 95% intervals (Wilson) {spans}; whether both missed the same is not printed"
+    )
+    names = [f"{name(n.keys, 'part', 'dataset', 'augmentation')} {n.text}" for n in pair]
+    recomputed = f"{first} vs {second} of {total}, p {p:.2g}"
+    is_met = True if p < LEVEL else None
+    return Finding.on(pair, " ahead of ".join(names), recomputed, is_met, evidence, sizes.uses)
+
+
+def _counts(number, total):
+    """The smallest and largest whole number of images that give the printed share."""
+    met = np.flatnonzero(number.is_met(np.arange(total + 1), total))
+    return (met[0], met[-1]) if len(met) else (total, 0)
+
+
+def _fisher(first, second, total):
+    table = [[count, total - count] for count in (first, second)]
+    return float(stats.fisher_exact(table).pvalue)
+
+
+def _wilson(right, total):
+    return stats.binomtest(right, total).proportion_ci(method="wilson")
+
+
+def _ranks(paper):
+    """Networks that are said to have the highest or lowest accuracy, by their printed matrices."""
+    for claim in paper.numbers:
+        rank, variant = claim.keys.get("rank"), claim.keys.get("variant")
+        rivals = [matrix for matrix in paper.matrices if matrix.keys.get("variant") == variant]
+        own = [matrix for matrix in rivals if matrix.keys["model"] == claim.keys.get("model")]
+        if rank is None or not own:
+            continue
+        if len(rivals) == 1:  # the only one of its kind is compared with all
+            rivals = paper.matrices
+        best = (max if rank == "highest" else min)(rivals, key=_accuracy)
+        share = percent(_accuracy(best))
+        evidence = "; ".join(
+            f"{one.where}: {one.right}/{one.total} = {percent(_accuracy(one))}"
+            for one in (own[0], best)
+        )
+        numbers = [number for matrix in rivals for number in matrix.numbers]
+        yield Finding.on(
+            [claim],
+            f"{name(claim.keys, 'dataset')} has the {rank} accuracy",
+            f"{rank}: {name(best.keys, 'part', 'dataset')} {share}",
+            _accuracy(own[0]) == _accuracy(best),
+            evidence,
+            numbers,
+        )
+
+
+def _accuracy(matrix):
+    return matrix.right / matrix.total

@@ -1,24 +1,124 @@
-"""Numbers of images and people: parts against wholes, shares, folds, the published data sets."""
+"""Numbers of images and patients: parts against wholes, what publishers count, signs of leaks."""
 
-from leukkit.audit.findings import INCONSISTENT, NOT_CHECKABLE, Finding, verdict_of
-from leukkit.audit.printed import percent
-from leukkit.audit.sizes import first_by_label, whole_counts
-from leukkit.audit.sources import name
+import fractions
+import math
+from collections.abc import Iterator
+
+import pandas as pd
+
+from leukkit.audit import denominators
+from leukkit.audit.printed import Finding, percent, places
+from leukkit.audit.sources import Paper, first_by_label, name
 from leukkit.datasets.official import FACTS
 
 DIMENSIONS = ("phase", "part", "label")
 WHOLES = ({"benign", "malignant"},)  # labels that together are everyone, beside the data set's
 
 
-def check(paper):
-    """Return the findings on all printed counts."""
-    return [
-        *_sums(paper),
-        *_published(paper),
-        *_shares(paper),
-        *_folds(paper),
-        *_networks(paper),
+def check(paper: Paper) -> Iterator[Finding]:
+    """Yield the findings on all printed counts."""
+    yield from _sums(paper)
+    yield from _published(paper)
+    yield from _shares(paper)
+    yield from _folds(paper)
+    yield from _networks(paper)
+
+
+def check_leaks(paper: Paper) -> Iterator[Finding]:
+    """Yield the findings on test sets, held-out parts and enlarged training parts."""
+    yield from _augmented_test(paper)
+    yield from _held_out(paper)
+    yield from _copies(paper)
+
+
+def official_count(quantity: str, dataset: str, **selection) -> int | None:
+    """Return what the publishers of a data set count, or None where they do not say.
+
+    Args:
+        quantity: ``images`` or ``patients``.
+        dataset: A data set's name.
+        selection: ``split`` and ``label`` to count within.
+    """
+    rows = [
+        row
+        for row in FACTS[dataset]["counts"]
+        if quantity in row and all(row.get(key) == value for key, value in selection.items())
     ]
+    return sum(row[quantity] for row in rows) or None
+
+
+def originals(dataset: str) -> dict[str, int]:
+    """Return label -> images of a data set that carry labels to train on, as its publisher says."""
+    phases = {row.get("split") for row in FACTS[dataset]["counts"]}
+    selection = {"split": "training"} if "training" in phases else {}
+    return {
+        label: official_count("images", dataset, label=label, **selection) or 0
+        for label in FACTS[dataset]["classes"]
+    }
+
+
+def leak_by_counts(card, part: str) -> pd.DataFrame:
+    """Compute from printed counts how many images of a part have a relative in training.
+
+    Augmentation spreads the copies evenly over the originals, then images are drawn for the part.
+    Such an image is without a relative in training only if all other images made from the same
+    original were drawn for the part, too.
+
+    Args:
+        card: A `papers.Card` that prints images per class after augmentation, of all and of the
+            part.
+        part: Name of the part that is scored.
+
+    Returns:
+        Frame, one row per class and ``all``: ``originals`` (the publisher's count), ``after
+        augmentation`` and ``scored`` (as printed), ``images per original``, ``scored share``
+        (0..1), and ``expected leak`` (0..1): the share of scored images with a relative in
+        training.
+
+    Raises:
+        ValueError: The card does not print the images per class.
+    """
+    paper, rows = Paper(card), {}
+    for dataset, _, scored in [one for one in _parts_per_class(paper) if one[1] == part]:
+        after = paper.whole_counts({"dataset": dataset})
+        for label, count in originals(dataset).items():
+            if label in after and label in scored:
+                rows[label] = (count, after[label].count, scored[label].count)
+    if not rows:
+        raise ValueError(f"{card.key} prints no images per class of all data and of {part!r}")
+    columns = ["originals", "after augmentation", "scored"]
+    frame = pd.DataFrame.from_dict(rows, orient="index", columns=columns).rename_axis("class")
+    leaked = sum(counts[2] * expected_leak(*counts) for counts in rows.values())
+    leaks = [expected_leak(*counts) for counts in rows.values()]
+    frame.loc["all"] = frame.sum()
+    return frame.assign(
+        **{
+            "images per original": frame["after augmentation"] / frame["originals"],
+            "scored share": frame["scored"] / frame["after augmentation"],
+            "expected leak": [*leaks, leaked / frame.loc["all", "scored"]],
+        }
+    )
+
+
+def expected_leak(originals: int, total: int, scored: int) -> float:
+    """Compute the expected share of scored images with a relative in training.
+
+    Args:
+        originals: Number of originals of a class.
+        total: Its images after augmentation, spread evenly over the originals.
+        scored: How many of these are drawn for the scored part, each equally likely.
+
+    Returns:
+        The share, 0..1. A scored image has none if all others of its original are drawn, too.
+    """
+    each, more = divmod(total, originals)
+    families = {each: originals - more, each + 1: more}  # images of one original -> how many such
+    alone = sum(
+        size * count * math.comb(total - size, scored - size) / math.comb(total - 1, scored - 1)
+        for size, count in families.items()
+        if size <= scored
+    )
+    return 1 - alone / total
 
 
 # ---------------------------------------------------------------- parts against wholes
@@ -26,37 +126,27 @@ def check(paper):
 
 def _sums(paper):
     """Every printed whole against the sum of its parts, along phase, part and label."""
-    found, seen = [], []
     for quantity in ("images", "patients"):
-        numbers = _first_of_each(paper.find(quantity))
-        for keys, number in numbers.items():
+        numbers, seen = _first_of_each(paper.find(quantity)), []
+        for key, number in numbers.items():
             for dimension in DIMENSIONS:
-                if dimension in dict(keys):
-                    continue
-                parts = _parts(numbers, dict(keys), dimension)
-                if parts is not None and {number, *parts} not in seen:
+                parts = _parts(numbers, dict(key), dimension)
+                if parts and {number, *parts} not in seen:
                     seen.append({number, *parts})
-                    found.append(_sum(number, parts, dimension))
-    return found
-
-
-def _sum(number, parts, dimension):
-    total = sum(part.count for part in parts)
-    terms = " + ".join(part.text for part in parts)
-    claim = f"{number.text} {number.quantity}, {name(number.keys)}"
-    places = ", ".join(dict.fromkeys(part.where for part in parts))
-    evidence = f"{terms} = {total}, by {dimension} ({places})"
-    verdict = verdict_of(total == number.count)
-    return Finding(number.where, claim, f"{total}", verdict, evidence, (number, *parts))
+                    total = sum(part.count for part in parts)
+                    terms = " + ".join(part.text for part in parts)
+                    evidence = f"{terms} = {total}, by {dimension} ({places(parts)})"
+                    claim = f"{number.text} {quantity}, {name(number.keys)}"
+                    is_met = total == number.count
+                    yield Finding.on([number], claim, total, is_met, evidence, parts)
 
 
 def _parts(numbers, keys, dimension):
-    """The printed numbers that make up the whole ``keys``, or None if some are not printed."""
+    """The printed numbers that make up the whole ``keys``; empty if some are not printed."""
     values = _values(numbers, keys, dimension)
-    if len(values) < 2:
-        return None
-    if dimension == "label" and not _is_everyone(set(values), keys.get("dataset")):
-        return None
+    classes = {*FACTS.get(keys.get("dataset"), {}).get("classes", ())}
+    if len(values) < 2 or (dimension == "label" and set(values) not in (classes, *WHOLES)):
+        return []
     parts = []
     for value in values:
         inner = keys | {dimension: value}
@@ -70,10 +160,9 @@ def _parts(numbers, keys, dimension):
             if dimension == "phase"
             or _values(numbers, inner, other) == _values(numbers, keys, other)
         ]
-        deeper = [_parts(numbers, inner, other) for other in same if other not in inner]
-        deeper = [found for found in deeper if found is not None]
+        deeper = [found for other in same if (found := _parts(numbers, inner, other))]
         if not deeper:
-            return None
+            return []
         parts += deeper[0]
     return parts
 
@@ -81,16 +170,12 @@ def _parts(numbers, keys, dimension):
 def _values(numbers, keys, dimension):
     """What a dimension can be among the numbers that have these keys, as a dict's keys."""
     return dict.fromkeys(
-        dict(other)[dimension]
-        for other in numbers
-        if dimension in dict(other)
-        and all(dict(other).get(name) == value for name, value in keys.items())
-        and set(dict(other)) <= set(keys) | set(DIMENSIONS)
+        other[dimension]
+        for other in map(dict, numbers)
+        if dimension in set(other) - set(keys)
+        and keys.items() <= other.items()
+        and set(other) <= {*keys, *DIMENSIONS}
     )
-
-
-def _is_everyone(labels, dataset):
-    return labels in ({*FACTS.get(dataset, {}).get("classes", ())}, *WHOLES)
 
 
 def _first_of_each(numbers):
@@ -108,60 +193,36 @@ def _key(keys):
 # ---------------------------------------------------------------- the published data sets
 
 
-def official_count(quantity, dataset, **selection):
-    """Return what the publishers of a data set count, or None where they do not say.
-
-    Args:
-        quantity: ``images`` or ``patients``.
-        dataset: A data set's name.
-        selection: ``split`` and ``label`` to count within.
-    """
-    rows = [
-        row
-        for row in FACTS[dataset]["counts"]
-        if quantity in row and all(row.get(key) == value for key, value in selection.items())
-    ]
-    return sum(row[quantity] for row in rows) or None
-
-
 def _published(paper):
     """Counts of undivided data sets against what their publishers state."""
-    found = []
     for quantity in ("images", "patients"):
         for number in _first_of_each(paper.find(quantity)).values():
             keys = number.keys
             if keys.get("augmentation") or keys.get("part") not in (None, "total"):
                 continue
             if keys.get("dataset") in FACTS and "split" not in keys:
-                found += _against_publisher(quantity, number)
-    return found
+                yield from _against_publisher(quantity, number)
 
 
 def _against_publisher(quantity, number):
-    dataset, label = number.keys["dataset"], number.keys.get("label")
+    dataset, label, phase = (number.keys.get(key) for key in ("dataset", "label", "phase"))
     selection = {} if label is None else {"label": label}
-    if "phase" in number.keys:
-        options = {number.keys["phase"]: number.keys["phase"]}
-    else:
-        phases = [row["split"] for row in FACTS[dataset]["counts"] if "split" in row]
-        options = {"all": None, **{phase: phase for phase in phases}}
-    values = {}
-    for text, phase in options.items():
-        split = {} if phase is None else {"split": phase}
-        if quantity == "patients" and phase is None and len(options) > 1:
-            continue  # the final phase's people are not among the published counts
-        values[text] = official_count(quantity, dataset, **selection, **split)
+    phases = [row["split"] for row in FACTS[dataset]["counts"] if "split" in row]
+    phases = list(dict.fromkeys(phases)) if phase is None else [phase]
+    values = {one: official_count(quantity, dataset, split=one, **selection) for one in phases}
+    if phase is None and not (quantity == "patients" and phases):
+        # Patients of a final phase are not among the published counts, so there is no sum of them.
+        values = {"all": official_count(quantity, dataset, **selection)} | values
     values = {text: value for text, value in values.items() if value is not None}
-    claim = f"{number.text} {quantity}, {name(number.keys)}"
     if not values or (quantity == "patients" and label is None and len(values) > 1):
-        return []
+        return
     stated = ", ".join(f"{value} ({text})" for text, value in values.items())
     evidence = f"counts of the publisher of {dataset}: {stated}"
     fitting = [text for text, value in values.items() if value == number.count]
     nearest = min(values.values(), key=lambda value: abs(value - number.count))
     recomputed = f"{nearest}" + (f" ({fitting[0]})" if fitting else "")
-    verdict = verdict_of(bool(fitting))
-    return [Finding(number.where, claim, recomputed, verdict, evidence, (number,))]
+    claim = f"{number.text} {quantity}, {name(number.keys)}"
+    yield Finding.on([number], claim, recomputed, bool(fitting), evidence)
 
 
 # ---------------------------------------------------------------- shares, folds, networks
@@ -169,50 +230,40 @@ def _against_publisher(quantity, number):
 
 def _shares(paper):
     """Stated shares of the parts against the printed counts of images."""
-    found = []
-    for share in paper.find("share"):
+    shares = paper.find("share")
+    for share in shares:
         part, dataset = share.keys["part"], share.keys.get("dataset")
         claim = f"{share.text}% for {part}{f' of {dataset}' if dataset else ''}"
-        mine, others = (_part_counts(paper, dataset, names) for names in _sides(paper, part))
+        mine = _part_counts(paper, dataset, part)
+        other_parts = [number.keys["part"] for number in shares if number.keys["part"] != part]
+        others = [n for other in other_parts for n in _part_counts(paper, dataset, other)]
         if not mine or not others:
             reason = "the numbers of images of the parts are not printed"
-            found.append(Finding(share.where, claim, "", NOT_CHECKABLE, reason, (share,)))
+            yield Finding.on([share], claim, "", None, reason)
             continue
         images, whole = (sum(n.count for n in numbers) for numbers in (mine, mine + others))
-        places = ", ".join(dict.fromkeys(number.where for number in mine))
+        terms = " + ".join(number.text for number in mine)
+        evidence = f"{terms} = {images} of {whole} images ({places(mine)})"
+        is_met = share.is_met(images, whole)
         recomputed = f"{percent(images / whole)}%"
-        evidence = f"{' + '.join(n.text for n in mine)} = {images} of {whole} images ({places})"
-        verdict = verdict_of(share.is_met(images, whole))
-        uses = (share, *mine, *others)
-        found.append(Finding(share.where, claim, recomputed, verdict, evidence, uses))
-    return found
+        yield Finding.on([share], claim, recomputed, is_met, evidence, (*mine, *others))
 
 
-def _sides(paper, part):
-    """The stated part, and the other parts that shares are stated of."""
-    return [part], [n.keys["part"] for n in paper.find("share") if n.keys["part"] != part]
-
-
-def _part_counts(paper, dataset, parts):
-    counts = []
-    for part in parts:
-        numbers = paper.find("images", part=part, dataset=dataset)
-        by_label = first_by_label(n for n in numbers if "label" in n.keys)
-        whole = [n for n in numbers if "label" not in n.keys]
-        counts += list(by_label.values()) or whole[:1]
-    return counts
+def _part_counts(paper, dataset, part):
+    """The printed images of a part, per class if they are printed so."""
+    numbers = paper.find("images", part=part, dataset=dataset)
+    whole = [number for number in numbers if "label" not in number.keys]
+    return list(first_by_label(numbers).values()) or whole[:1]
 
 
 def _folds(paper):
     """Printed sizes of a fold: the images that were divided, over the number of folds."""
-    found = []
     for number in paper.find("images per fold"):
-        folds = paper.find("folds")[0]
-        label = number.keys["label"]
-        whole = whole_counts(paper, number.keys)[label]
-        fold = whole.count / folds.count
+        folds, label = paper.find("folds")[0], number.keys["label"]
+        whole = paper.whole_counts(number.keys)[label]
+        fold = f"{whole.count / folds.count:.2f}"
         is_met = number.is_met(whole.count, folds.count)
-        evidence = f"{whole.text} {label} images / {folds.count} folds = {fold:.2f}"
+        evidence = f"{whole.text} {label} images / {folds.count} folds = {fold}"
         for other in paper.find("images", label=label):
             if not is_met and "part" in other.keys and number.is_met(other.count, folds.count):
                 evidence += (
@@ -220,26 +271,113 @@ def _folds(paper):
                     f"{other.keys['part']}: {other.count / folds.count:.2f}"
                 )
         claim = f"around {number.text} {label} images in each of {folds.count} test folds"
-        uses = (number, folds, whole)
-        found.append(
-            Finding(number.where, claim, f"{fold:.2f}", verdict_of(is_met), evidence, uses)
-        )
-    return found
+        yield Finding.on([number], claim, fold, is_met, evidence, (folds, whole))
 
 
 def _networks(paper):
     """Stated numbers of networks against those in the tables of scores."""
-    found = []
     for number in paper.find("architectures"):
         variant = number.keys.get("variant")
-        scored = {
-            cell.keys["model"]: cell.where
+        scored = dict.fromkeys(
+            cell.keys["model"]
             for cell in paper.cells
-            if cell.quantity == "accuracy" and "model" in cell.keys
-            if variant is None or cell.keys.get("variant") == variant
-        }
-        verdict = verdict_of(len(scored) == number.count) if scored else INCONSISTENT
+            if cell.quantity == "accuracy"
+            and "model" in cell.keys
+            and variant in (None, cell.keys.get("variant"))
+        )
         claim = f"{number.text} networks{f', {variant}' if variant else ''}"
         evidence = f"accuracies are printed of {', '.join(scored)}"
-        found.append(Finding(number.where, claim, f"{len(scored)}", verdict, evidence, (number,)))
-    return found
+        is_met = len(scored) == number.count
+        yield Finding.on([number], claim, len(scored), is_met, evidence)
+
+
+# ---------------------------------------------------------------- signs of leaks
+
+
+def _augmented_test(paper):
+    """Accuracies that are k/n with the n of the augmented set, not with that of the originals."""
+    for numbers, sizes in denominators.groups(paper):
+        keys = numbers[0].keys
+        if not keys.get("augmentation") or keys.get("part") == "training":
+            continue
+        before = paper.whole_counts(keys | {"augmentation": False})
+        after = paper.whole_counts(keys)
+        if not before or not before.keys() == after.keys() == sizes.counts.keys():
+            continue
+        images, augmented = (sum(n.count for n in part.values()) for part in (before, after))
+        share = fractions.Fraction(sum(sizes.counts.values()), augmented)
+        held_out, stated = round(share * images), sizes.totals[0]
+        numbers = denominators.can_fail(numbers, stated)
+        total, explained = denominators.explaining_total(numbers, stated)
+        with_stated = len(denominators.shares(numbers, stated))
+        if with_stated + denominators.EVIDENT > explained:
+            total, explained = stated, with_stated
+        fitting = len(denominators.shares(numbers, held_out))
+        evidence = (
+            f"{percent(share, 0)}% of the {images} originals are {held_out}; {sizes.how} are "
+            f"{stated}; a test part of {total} images holds augmented copies"
+        )
+        yield Finding.on(
+            numbers,
+            f"{keys['dataset']}: tested on held-out images, {held_out} of {images}",
+            f"{fitting} of {len(numbers)} accuracies are k/{held_out}, {explained} are k/{total}",
+            explained - fitting < denominators.EVIDENT,
+            evidence,
+            (*before.values(), *sizes.uses),
+        )
+
+
+def _parts_per_class(paper):
+    """``(dataset, part, label -> number)`` of every part whose images are printed per class."""
+    groups = {}
+    for number in paper.find("images"):
+        keys = number.keys
+        if {"dataset", "part", "label"} <= set(keys) and keys["dataset"] in FACTS:
+            groups.setdefault((keys["dataset"], keys["part"]), []).append(number)
+    return [(*at, first_by_label(same)) for at, same in groups.items() if at[1] != "total"]
+
+
+def _held_out(paper):
+    """Whether one share of the originals gives the held-out counts of every class."""
+    for dataset, part, numbers in _parts_per_class(paper):
+        whole = originals(dataset)
+        if part == "training" or set(numbers) != set(whole):
+            continue
+        lows = [fractions.Fraction(2 * n.count - 1, 2 * whole[k]) for k, n in numbers.items()]
+        highs = [fractions.Fraction(n.count + 1, whole[k]) for k, n in numbers.items()]
+        is_met = max(lows) < min(highs)
+        recomputed = "no one share of the originals gives all of these"
+        if is_met:
+            recomputed = f"one share, {percent(max(lows))} to {percent(min(highs))}%"
+        stated = paper.find("share", part=part, dataset=dataset)
+        claim = f"{' + '.join(n.text for n in numbers.values())} images for {part}"
+        claim += f", {stated[0].text}% of {dataset}" if stated else f" of {dataset}"
+        shares = ", ".join(
+            f"{label} {n.count}/{whole[label]} = {percent(n.count / whole[label])}%"
+            for label, n in numbers.items()
+        )
+        evidence = f"against the publisher's counts: {shares}"
+        yield Finding.on(list(numbers.values()), claim, recomputed, is_met, evidence, stated)
+
+
+def _copies(paper):
+    """Training counts above the originals: copies, of which the counts alone cannot say more."""
+    parts = _parts_per_class(paper)
+    for dataset, _, numbers in [one for one in parts if one[1] == "training"]:
+        whole = originals(dataset)
+        held_out = [n for one, part, n in parts if one == dataset and part != "training"]
+        for label, number in numbers.items():
+            others = [n[label] for n in held_out if label in n]
+            left = whole[label] - sum(other.count for other in others)
+            copies = number.count - left
+            if copies <= 0:
+                continue
+            terms = " - ".join([str(whole[label]), *(other.text for other in others)])
+            evidence = (
+                f"{terms} = {left} originals at most; whether the copies were made before or after "
+                "the split, counts cannot tell"
+            )
+            claim = f"{number.text} {label} images for training"
+            share = percent(copies / number.count, 1)
+            recomputed = f"{left} originals left, {copies} ({share}%) copies"
+            yield Finding.on([number], claim, recomputed, None, evidence, others)

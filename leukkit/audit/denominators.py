@@ -1,151 +1,166 @@
 """Accuracies as whole numbers of images: k of n with the stated n, and the n that explains most."""
 
-import functools
+from collections.abc import Iterator, Sequence
 
 import numpy as np
+import pandas as pd
 
-from leukkit.audit.findings import CONSISTENT, INCONSISTENT, NOT_CHECKABLE, Finding, verdict_of
-from leukkit.audit.printed import percent
-from leukkit.audit.sizes import sizes
-from leukkit.audit.sources import name
+from leukkit.audit.printed import Finding, Printed, percent
+from leukkit.audit.sources import Paper, Sizes, name
 
 EVIDENT = 4  # values that another n must explain beyond the stated one
 
 
-def check(paper):
-    """Return one finding per row of accuracies on the same images, and one per data set's n."""
-    return [
-        *(finding for group in _rows(paper) for finding in _row(*group)),
-        *(finding for group in groups(paper) if (finding := _other_total(*group))),
-    ]
+def check(paper: Paper) -> Iterator[Finding]:
+    """Yield a finding per row of accuracies on the same images, and one per data set's n."""
+    for numbers, sizes in _rows(paper):
+        yield from _row(numbers, sizes)
+    for numbers, sizes in groups(paper):
+        yield from _other_total(numbers, sizes)
 
 
-def accuracies(paper):
-    """Return ``(number, Sizes)`` of each printed accuracy of a part whose size is known."""
-    found = []
-    for number in paper.numbers:
-        if number.quantity == "accuracy" and number.is_number and "label" not in number.keys:
-            known = sizes(paper, number.keys) if number.keys.get("part") else None
-            if known is not None:
-                found.append((number, known))
-    return found
-
-
-@functools.lru_cache(maxsize=8)
-def groups(paper):
-    """Return the accuracies in tables that were computed on the same images.
-
-    Returns:
-        A list of ``(numbers, Sizes)``.
-    """
-    together = {}
-    for number, known in accuracies(paper):
-        if number.source[0] == "cell":
-            together.setdefault((known.how, known.totals), ([], known))[0].append(number)
+def groups(paper: Paper) -> list[tuple[list[Printed], Sizes]]:
+    """Return the accuracies in tables that were computed on the same images, with their sizes."""
+    together: dict = {}
+    for number, sizes in _accuracies(paper):
+        if number.is_cell:
+            together.setdefault((sizes.how, sizes.totals), ([], sizes))[0].append(number)
     return list(together.values())
 
 
-def explaining_total(numbers, stated):
+def explaining_totals(card, stated: int) -> pd.DataFrame:
+    """Count for every number of images n how many accuracies of tables are a k/n.
+
+    Args:
+        card: A `papers.Card`.
+        stated: The number of images that the accuracies are said to be of.
+
+    Returns:
+        Frame indexed by n from 2 to twice the stated one: ``explained``, how many of the accuracies
+        are a k/n, and ``by chance``, how many would be if they had nothing to do with n. Its
+        ``attrs["of"]`` is how many accuracies there are; those of any n (100%) are left out.
+
+    Raises:
+        ValueError: No accuracies are of so many images; says of how many there are.
+    """
+    known = {sizes.totals[0]: numbers for numbers, sizes in groups(Paper(card))}
+    if stated not in known:
+        found = ", ".join(map(str, known)) or "no number"
+        raise ValueError(f"{card.key}: no accuracies of {stated} images; there are of {found}")
+    numbers = can_fail(known[stated], stated)
+    table = _explained(numbers, stated)
+    table.attrs["of"] = len(numbers)
+    return table
+
+
+def explaining_total(numbers: Sequence[Printed], stated: int) -> tuple[int, int]:
     """Return the n up to twice the stated one that explains most of the accuracies.
 
     A larger n explains more by chance, so what counts is how many values it explains beyond
     that; among equals the n nearest to the stated one is taken.
 
-    Args:
-        numbers: ``Printed`` accuracies.
-        stated: The stated number of images.
-
     Returns:
         The n, and how many values are a k/n under it.
     """
-    totals = np.arange(2, 2 * stated + 1)
-    explained, expected = np.zeros(len(totals), dtype=int), np.zeros(len(totals))
-    for number in numbers:
-        explained += is_share_of(number, totals)
-        expected += np.minimum(1, by_chance(number, 1) * totals)
-    excess = explained - expected
-    best = np.flatnonzero(excess == excess.max())
-    choice = best[np.argmin(np.abs(totals[best] - stated))]
-    return int(totals[choice]), int(explained[choice])
+    table = _explained(numbers, stated)
+    excess = table["explained"] - table["by chance"]
+    best = table.index[excess == excess.max()]
+    total = min(best, key=lambda one: abs(one - stated))
+    return int(total), int(table.loc[total, "explained"])
 
 
-def is_share_of(number, totals):
-    """Return whether some whole number of ``totals`` images gives the printed share."""
+def is_share_of(number: Printed, totals):
+    """Return whether some whole number of ``totals`` images (int or array) gives the share."""
     totals = np.asarray(totals, dtype=np.int64)
     low, _ = number.window()
     smallest = -((-low.numerator * totals) // low.denominator)
-    return number.is_met(np.maximum(smallest, 0), totals) & (smallest <= totals)
+    return number.is_met(smallest, totals) & (smallest <= totals)
 
 
-def by_chance(number, total):
-    """Return the share of all values with these digits that are a k/``total``; 1: cannot fail."""
+def by_chance(number: Printed, totals):
+    """Return the share of all values with these digits that are a k/n; 1: cannot fail."""
     if number.exact > 1:
-        return 0.0  # no share of anything
+        return 0.0 * totals  # no share of anything
     low, high = number.window()
-    return min(1.0, float(high - low) * total)
+    return np.minimum(1, float(high - low) * totals)
 
 
-def can_fail(numbers, total):
+def can_fail(numbers: Sequence[Printed], total: int) -> list[Printed]:
     """Return those of ``numbers`` that are not a k/``total`` whatever they are."""
     return [number for number in numbers if by_chance(number, total) < 1]
 
 
-def count_on(number, total):
-    """Return the whole number of ``total`` images nearest to the printed share."""
-    return round(number.exact * total)
+def shares(numbers: Sequence[Printed], *totals: int) -> list[Printed]:
+    """Return those of ``numbers`` that are a k/n under one of ``totals``."""
+    return [number for number in numbers if is_share_of(number, totals).any()]
+
+
+def _explained(numbers, stated):
+    totals = pd.RangeIndex(2, 2 * stated + 1, name="n")
+    columns = {
+        "explained": sum(is_share_of(number, totals).astype(int) for number in numbers),
+        "by chance": sum(by_chance(number, totals.to_numpy()) for number in numbers),
+    }
+    return pd.DataFrame(columns, index=totals)
+
+
+def _accuracies(paper):
+    """Each printed accuracy of a part whose size is known, with its ``Sizes``."""
+    for number in paper.find("accuracy", label=None):
+        if number.is_number and "part" in number.keys:
+            if sizes := paper.sizes(number.keys):
+                yield number, sizes
 
 
 def _rows(paper):
     """Accuracies of one row of a table, or of a whole table where none of them can fail."""
+    in_tables = [number.keys for number in paper.find("accuracy") if number.is_cell]
     together = {}
-    for number, known in accuracies(paper):
-        if number.source[0] == "claim" and _in_a_table(paper, number):
+    for number, sizes in _accuracies(paper):
+        if not number.is_cell and number.keys in in_tables:
             continue
-        is_open = can_fail([number], known.totals[0])
-        row = number.source[:3] if is_open else number.source[:2]
-        together.setdefault((row, known.how), ([], known))[0].append(number)
+        row = number.source[: 3 if can_fail([number], sizes.totals[0]) else 2]
+        together.setdefault((row, sizes.how), ([], sizes))[0].append(number)
     return list(together.values())
 
 
-def _in_a_table(paper, claim):
-    return any(n.quantity == "accuracy" and n.keys == claim.keys for n in paper.cells)
-
-
-def _row(numbers, known):
+def _row(numbers, sizes):
     """One finding for the accuracies that fit the n, and one for each that does not."""
-    if by_chance(numbers[0], known.totals[0]) == 1:
-        reason = f"{known.how}: with so many images every value with these digits is some k/n"
-        return [_finding(numbers, "", NOT_CHECKABLE, reason)]
-    size = " or ".join(str(option) for option in known.totals)
-    evidence = f"{known.how}; n = {size}"
-    fitting = [n for n in numbers if any(is_share_of(n, option) for option in known.totals)]
-    found = []
+    stated = sizes.totals[0]
+    if not can_fail(numbers[:1], stated):
+        reason = f"{sizes.how}: with so many images every value with these digits is some k/n"
+        yield Finding.on(numbers, _claim(numbers), "", None, reason)
+        return
+    size = " or ".join(map(str, sizes.totals))
+    evidence = f"{sizes.how}; n = {size}"
+    fitting = shares(numbers, *sizes.totals)
     if fitting:
-        shares = ", ".join(str(_fitting(number, known.totals)) for number in fitting)
-        found.append(_finding(fitting, f"{shares} of {size}", CONSISTENT, evidence, known.uses))
+        found = ", ".join(str(_nearest(n, _first_fitting(n, sizes.totals))) for n in fitting)
+        claim = _claim(fitting)
+        yield Finding.on(fitting, claim, f"{found} of {size}", True, evidence, sizes.uses)
     for number in numbers:
         if number not in fitting:
-            nearest = f"{count_on(number, known.totals[0])} of {size}"
-            why = f"{evidence}; {_neighbors(number, known.totals[0])}"
-            found.append(_finding([number], nearest, INCONSISTENT, why, known.uses))
-    return found
+            nearest = f"{_nearest(number, stated)} of {size}"
+            why = f"{evidence}; {_neighbors(number, stated)}"
+            yield Finding.on([number], _claim([number]), nearest, False, why, sizes.uses)
 
 
-def _finding(numbers, recomputed, verdict, evidence, uses=()):
+def _claim(numbers):
     common = set.intersection(*(set(number.keys.items()) for number in numbers))
     keys = {key: value for key, value in numbers[0].keys.items() if (key, value) in common}
-    claim = f"accuracy of {name(keys)}: {', '.join(number.text for number in numbers)}"
-    return Finding(numbers[0].where, claim, recomputed, verdict, evidence, (*numbers, *uses))
+    return f"accuracy of {name(keys)}: {', '.join(number.text for number in numbers)}"
 
 
-def _fitting(number, totals):
-    """The k of the first n that gives the number, else of the first n."""
-    fitting = [total for total in totals if is_share_of(number, total)]
-    return count_on(number, (fitting or totals)[0])
+def _nearest(number, total):
+    return round(number.exact * total)
+
+
+def _first_fitting(number, totals):
+    return next(total for total in totals if is_share_of(number, total))
 
 
 def _neighbors(number, total):
-    nearest = count_on(number, total)
+    nearest = _nearest(number, total)
     side = nearest + (1 if nearest < number.exact * total else -1)
     values = ", ".join(f"{k}/{total} = {percent(k / total, 3)}" for k in sorted((nearest, side)))
     text = f"{number.text} is no k/{total}: {values}"
@@ -154,29 +169,22 @@ def _neighbors(number, total):
     return text
 
 
-def _other_total(numbers, known):
+def _other_total(numbers, sizes):
     """The n that explains most values, where it explains clearly more than the stated one."""
-    stated = known.totals[0]
-    checkable = can_fail(numbers, stated)
-    if len(checkable) < EVIDENT:
-        return None
-    total, explained = explaining_total(checkable, stated)
-    with_stated = sum(
-        any(is_share_of(number, option) for option in known.totals) for number in checkable
-    )
-    expected = sum(by_chance(number, total) for number in checkable)
-    where = ", ".join(dict.fromkeys(number.where for number in checkable))
-    claim = f"{len(checkable)} accuracies on {stated} images"
-    recomputed = f"{with_stated} of {len(checkable)} are k/{stated}"
-    evidence = (
-        f"{known.how}; every n up to {2 * stated} was tried; {total}, the one farthest above "
-        f"chance, explains {explained}"
-    )
-    is_met = explained - with_stated < EVIDENT
+    stated = sizes.totals[0]
+    numbers = can_fail(numbers, stated)
+    if len(numbers) < EVIDENT:
+        return
+    total, explained = explaining_total(numbers, stated)
+    with_stated = len(shares(numbers, *sizes.totals))
+    recomputed = f"{with_stated} of {len(numbers)} are k/{stated}"
+    evidence = f"{sizes.how}; every n up to {2 * stated} was tried; "
     if explained > with_stated:
-        recomputed += f"; {explained} of {len(checkable)} are k/{total}"
-        evidence = (
-            f"{known.how}; every n up to {2 * stated} was tried; by chance {expected:.1f} of "
-            f"{len(checkable)} values would be some k/{total}"
-        )
-    return Finding(where, claim, recomputed, verdict_of(is_met), evidence, known.uses)
+        recomputed += f"; {explained} of {len(numbers)} are k/{total}"
+        expected = sum(by_chance(number, total) for number in numbers)
+        evidence += f"by chance {expected:.1f} of {len(numbers)} values would be some k/{total}"
+    else:
+        evidence += f"{total}, the one farthest above chance, explains {explained}"
+    claim = f"{len(numbers)} accuracies on {stated} images"
+    is_met = explained - with_stated < EVIDENT
+    yield Finding.on(numbers, claim, recomputed, is_met, evidence, sizes.uses)

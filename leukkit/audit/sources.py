@@ -1,147 +1,222 @@
-"""What a paper printed, in the shape that the checks read: numbers, rows of a table, matrices."""
+"""What a paper printed, in the shape that the checks read. Only this module opens a card."""
 
+import dataclasses
 import functools
-import itertools
+import math
+from collections.abc import Iterable
 
 import numpy as np
 import pandas as pd
 
-from leukkit.audit.printed import Printed
+from leukkit.audit.printed import Printed, grouped, listed, places, without
 
-_FIXED = {"paper", "table", "row", "column", "where", "quote", "note"}
-_FIXED |= {"quantity", "unit", "printed", "value"}
 SCORES = ("accuracy", "sensitivity", "specificity", "precision", "recall", "f1")
+_NO_KEYS = ("paper", "table", "row", "column", "where", "quote", "note")
+_NO_KEYS += ("quantity", "unit", "printed", "value")
+
+
+@dataclasses.dataclass(frozen=True)
+class Sizes:
+    """The images that a part of the data holds.
+
+    Attributes:
+        counts: Class -> images; empty where only the whole is known.
+        totals: What the whole can be: one number, or two where a share does not come out even.
+        how: Where this comes from, for the reader.
+        uses: The printed numbers it was taken from.
+    """
+
+    counts: dict
+    totals: tuple
+    how: str
+    uses: tuple
 
 
 class Paper:
-    """A paper's card, read for the audit."""
+    """A paper's card, read for the audit.
 
-    def __init__(self, card):
-        self.card = card
-        self.key = card.key
+    Attributes:
+        numbers: All printed numbers and words: table cells, then claims of the text.
+        matrices: The printed confusion matrices as ``Matrix``.
+    """
 
-    @functools.cached_property
-    def numbers(self):
-        """Return all printed numbers and words: table cells, then claims of the text."""
-        rows = self.card.cells().to_dict("records") if self.card.tables else []
-        cells = [
-            Printed(
-                where=cell["table"],
-                source=("cell", cell["table"], cell["row"], cell["column"]),
-                **_content(cell),
-            )
-            for cell in rows
+    def __init__(self, card) -> None:
+        cells = card.cells().to_dict("records") if card.tables else []
+        claims = card.claims.to_dict("records")
+        self.numbers = [
+            *(_printed(c, c["table"], ("cell", c["table"], c["row"], c["column"])) for c in cells),
+            *(_printed(claim, claim["where"], ("claim", n)) for n, claim in enumerate(claims)),
         ]
-        claims = [
-            Printed(where=claim["where"], source=("claim", position), **_content(claim))
-            for position, claim in enumerate(self.card.claims.to_dict("records"))
+        self.matrices = [
+            Matrix(one["name"], one["where"], one["classes"], one["orientation"], one["printed"])
+            for one in card.matrices
         ]
-        return cells + claims
+        self._choices = {name: choice["value"] for name, choice in card.choices.items()}
 
     @property
-    def cells(self):
+    def cells(self) -> list[Printed]:
         """Return the printed numbers that stand in tables."""
-        return [number for number in self.numbers if number.source[0] == "cell"]
+        return [number for number in self.numbers if number.is_cell]
 
-    def find(self, quantity, **keys):
+    def find(self, quantity: str, **keys) -> list[Printed]:
         """Return the numbers of ``quantity`` whose keys have these values (None: key absent)."""
         return [
             number
             for number in self.numbers
             if number.quantity == quantity
-            and all(number.keys.get(name) == value for name, value in keys.items())
+            and all(number.get(name) == value for name, value in keys.items())
         ]
 
-    def choice(self, name):
+    def choice(self, name: str):
         """Return the value of one of the card's choices, or None."""
-        return self.card.choices.get(name, {}).get("value")
+        return self._choices.get(name)
 
-    def part(self, keys):
+    def part(self, keys: dict) -> str | None:
         """Return the part of the data that a number belongs to, by its keys or the choice."""
         return keys.get("part") or self.choice("scored_part")
 
     @functools.cached_property
-    def rows(self):
-        """Return the scores that belong together: same table and keys but quantity and label.
-
-        Returns:
-            A list of ``(keys, numbers)`` with at least two scores; ``support`` is among them
-            where it is printed.
-        """
-        wanted = [
-            number
-            for number in self.cells
-            if number.is_number and number.quantity in (*SCORES, "support")
-        ]
-        groups = {}
-        for number in wanted:
-            keys = {name: value for name, value in number.keys.items() if name != "label"}
-            groups.setdefault((number.where, tuple(sorted(keys.items()))), []).append(number)
+    def rows(self) -> list["Row"]:
+        """Return the rows of scores with at least one beside accuracy, and at least two in all."""
+        scores = [n for n in self.cells if n.is_number and n.quantity in (*SCORES, "support")]
+        rows = grouped(scores, lambda n: (n.where, tuple(sorted(without(n.keys, "label").items()))))
         return [
-            (dict(keys), numbers)
-            for (_, keys), numbers in groups.items()
-            if len({(number.quantity, number.keys.get("label")) for number in numbers}) > 1
-            and any(number.quantity not in ("accuracy", "support") for number in numbers)
+            Row(self, dict(keys), numbers)
+            for (_, keys), numbers in rows.items()
+            if len({(number.quantity, number.get("label")) for number in numbers}) > 1
+            and {number.quantity for number in numbers} - {"accuracy", "support"}
         ]
 
-    @functools.cached_property
-    def matrices(self):
-        """Return the printed confusion matrices as ``Matrix``."""
-        return [Matrix(matrix) for matrix in self.card.matrices]
+    def sizes(self, keys: dict) -> Sizes | None:
+        """Return the images of the part that ``keys`` name, or None if the paper does not tell.
+
+        Printed counts per class come first, then a printed count of the whole part, then the stated
+        share of the whole data set.
+        """
+        part = self.part(keys)
+        if part is None:
+            return None
+        printed = [number for number in self._images(keys) if number.get("part") == part]
+        by_label = first_by_label(printed)
+        if len(by_label) > 1:
+            counts = {label: number.count for label, number in by_label.items()}
+            how = f"{places(by_label.values())}: {_list(counts)} in {part}"
+            return Sizes(counts, (sum(counts.values()),), how, tuple(by_label.values()))
+        for whole in printed:
+            if "label" not in whole.keys:
+                how = f"{whole.where}: {whole.text} images in {part}"
+                return Sizes({}, (whole.count,), how, (whole,))
+        return self._by_share(keys, part)
+
+    def whole_counts(self, keys: dict) -> dict[str, Printed]:
+        """Return label -> printed images of the undivided data set that ``keys`` name."""
+        return first_by_label(n for n in self._images(keys) if n.get("part") in (None, "total"))
+
+    def _by_share(self, keys, part):
+        whole = self.whole_counts(keys)
+        for stated in self.find("share", part=part):
+            if stated.get("dataset") in (None, keys.get("dataset")) and len(whole) > 1:
+                counts = {label: round(stated.exact * n.count) for label, n in whole.items()}
+                total = stated.exact * sum(number.count for number in whole.values())
+                how = f"{stated.text}% ({stated.where}) of {places(whole.values())}"
+                totals = tuple(sorted({math.floor(total), math.ceil(total)}))
+                uses = (stated, *whole.values())
+                return Sizes(counts, totals, f"{how}: {_list(counts)}", uses)
+        return None
+
+    def _images(self, keys):
+        """Counts of images that may belong to the same form of the data set as ``keys``."""
+        form = keys.get("augmentation")
+        images = self.find("images", dataset=keys.get("dataset"), phase=None)
+        return [n for n in images if form is None or n.get("augmentation") in (None, form)]
+
+
+class Row:
+    """The scores that belong together: of one table, with the same keys but quantity and label.
+
+    Attributes:
+        paper: The ``Paper``.
+        keys: What all of its numbers belong to.
+        numbers: The ``Printed`` scores, and supports.
+        labels: The classes that they are of, each once.
+        claim: The row as text for a reader.
+        sizes: The ``Sizes`` of the images that it was computed on, or None.
+        positive: The positive class, or None.
+        sides: Images of the positive and of the other class; None unless both are known.
+        whole_sides: The same of the undivided data set.
+    """
+
+    def __init__(self, paper: Paper, keys: dict, numbers: list[Printed]) -> None:
+        self.paper, self.keys, self.numbers = paper, keys, numbers
+        self.labels = list(first_by_label(numbers))
+        self.claim = f"{name(keys, 'part')}: {listed(numbers)}"
+        self.sizes = paper.sizes(keys)
+        self.positive = paper.choice("positive_class")
+        self.sides = self._sides(self.sizes.counts if self.sizes else {})
+        whole = paper.whole_counts(keys)
+        self.whole_sides = self._sides({label: number.count for label, number in whole.items()})
+
+    def of(self, label: str | None = None) -> dict[str, Printed]:
+        """Return quantity -> number of one label."""
+        return {n.quantity: n for n in self.numbers if n.get("label") == label}
+
+    def _sides(self, counts):
+        if self.positive not in counts or len(counts) != 2:
+            return None
+        return counts[self.positive], sum(counts.values()) - counts[self.positive]
 
 
 class Matrix:
-    """A printed confusion matrix; ``counts`` int64 (classes, classes) as it stands on paper."""
+    """A printed confusion matrix.
 
-    def __init__(self, matrix):
-        self.where = matrix["name"]
-        self.keys = matrix["where"]
-        self.classes = matrix["classes"]
-        self.orientation = matrix["orientation"]
-        self.counts = np.array(matrix["printed"], dtype=np.int64)
+    Attributes:
+        where: The figure.
+        keys: What it is of.
+        classes: Of its rows and columns.
+        counts: int64 (classes, classes), as it stands on paper.
+        right: Images on its diagonal.
+        total: All of its images.
+        readings: What its sides can be, as printed or both -> the counts with the actual classes in
+            the rows.
+    """
+
+    def __init__(self, where: str, keys: dict, classes: list, orientation: str, printed) -> None:
+        self.where, self.keys, self.classes = where, keys, classes
+        self.counts = np.array(printed, dtype=np.int64)
+        self.right, self.total = int(np.trace(self.counts)), int(self.counts.sum())
+        readings = {"rows are actual": self.counts, "rows are predicted": self.counts.T}
+        stated = readings.keys() if orientation == "not stated" else [orientation]
+        self.readings = {reading: readings[reading] for reading in stated}
 
     @property
-    def numbers(self):
+    def numbers(self) -> list[Printed]:
         """Return its counts as printed numbers."""
-        sides = itertools.product(range(len(self.classes)), repeat=2)
         return [
-            Printed(
-                where=self.where,
-                source=("matrix", self.where, row, column),
-                quantity="images",
-                unit="images",
-                text=str(self.counts[row, column]),
-                keys=self.keys,
-            )
-            for row, column in sides
+            Printed(self.where, ("matrix", self.where, *at), "images", "images", str(n), self.keys)
+            for at, n in np.ndenumerate(self.counts)
         ]
 
-    def actual_in_rows(self, orientation):
-        """Return the counts with the actual classes in the rows."""
-        return self.counts if orientation == "rows are actual" else self.counts.T
 
-    @property
-    def orientations(self):
-        """Return the orientations that it can have: the printed one, or both."""
-        both = ("rows are actual", "rows are predicted")
-        return both if self.orientation == "not stated" else (self.orientation,)
+def first_by_label(numbers: Iterable[Printed]) -> dict[str, Printed]:
+    """Return label -> the first of ``numbers`` that has this label."""
+    labelled = grouped(numbers, lambda number: number.get("label"))
+    return {label: same[0] for label, same in labelled.items() if label is not None}
 
 
-def name(keys, *leave_out):
+def name(keys: dict, *leave_out: str) -> str:
     """Return a short name of what ``keys`` describe, for a reader: "xgboost, all-idb2"."""
     order = ("model", "backbone", "classifier", "variant", "dataset", "part", "label")
-    words = [str(keys[key]) for key in order if key in keys and key not in leave_out]
-    for flag in ("augmentation", "segmentation"):
-        if flag in keys and flag not in leave_out:
-            words.append(flag if keys[flag] else f"no {flag}")
-    return ", ".join(words)
+    keys = without(keys, *leave_out)
+    flags = [flag for flag in ("augmentation", "segmentation") if flag in keys]
+    words = [str(keys[key]) for key in order if key in keys]
+    return ", ".join([*words, *(flag if keys[flag] else f"no {flag}" for flag in flags)])
 
 
-def _content(entry):
-    keys = {key: value for key, value in entry.items() if key not in _FIXED and not pd.isna(value)}
-    return {
-        "quantity": entry["quantity"],
-        "unit": entry["unit"],
-        "text": entry["printed"],
-        "keys": keys,
-    }
+def _printed(entry, where, source):
+    keys = {key: v for key, v in without(entry, *_NO_KEYS).items() if not pd.isna(v)}
+    quote = entry.get("quote", "")
+    return Printed(where, source, entry["quantity"], entry["unit"], entry["printed"], keys, quote)
+
+
+def _list(counts):
+    return " + ".join(f"{count} {label}" for label, count in counts.items())

@@ -1,13 +1,19 @@
 """The data sets, each as the same frame of cells: `load` one, `check` it, `fetch` it."""
 
+import os
+from collections.abc import Collection
+
+import pandas as pd
+
+from leukkit.datasets import published, sample
 from leukkit.datasets.cells import DamagedImagesError, DatasetError, join_subjects
 from leukkit.datasets.checks import check
 from leukkit.datasets.fetch import FetchError, fetch
-from leukkit.datasets.loading import FINDERS, load_published
 from leukkit.datasets.official import overview
 
-SAMPLES = ("sample-cells", "sample-phases", "sample-idb", "sample-smears")
-NAMES = (*FINDERS, *SAMPLES)
+SAMPLES = tuple(sample.PLANS)
+NAMES = (*published.PUBLISHED, *SAMPLES)
+LOADERS = dict.fromkeys(published.PUBLISHED, published.load) | dict.fromkeys(SAMPLES, sample.load)
 
 __all__ = [
     "NAMES",
@@ -24,11 +30,11 @@ __all__ = [
 ]
 
 
-def load(name, root=None, damaged="error"):
+def load(name: str, root: str | os.PathLike | None = None, damaged: str = "error") -> pd.DataFrame:
     """Return the ``cells`` frame of a data set: one row per image.
 
     Args:
-        name: One of `NAMES`. The samples are drawn by the kit on first use; the others are read.
+        name: One of `NAMES`. The samples are made by the kit on first use; the others are read.
             ``sample-phases`` is ``sample-cells`` as the training phase, and a preliminary phase of
             other subjects (column ``split``).
         root: Folder of the data set, or any folder above it. None means
@@ -47,18 +53,12 @@ def load(name, root=None, damaged="error"):
         DamagedImagesError: There are damaged images, and ``damaged`` is ``"error"``.
         ValueError: The name is not known, or a root is given for a sample.
     """
-    if name in SAMPLES:
-        if root is not None:
-            raise ValueError(f"{name} is drawn by the kit and has no root; leave root=None")
-        from leukkit.datasets import sample
-
-        return sample.load(name, damaged)
-    if name not in FINDERS:
+    if name not in LOADERS:
         raise ValueError(f"unknown data set {name!r}. Known are: {', '.join(NAMES)}")
-    return load_published(name, root, damaged)
+    return LOADERS[name](name, root, damaged)
 
 
-def load_phases(name, phases=("training",)):
+def load_phases(name: str, phases: Collection[str] = ("training",)) -> pd.DataFrame:
     """Return the cells of some phases of a data set, by default those that may be trained on.
 
     Images of a set without phases count as training; those without a label (C-NMC's final phase)
@@ -67,9 +67,6 @@ def load_phases(name, phases=("training",)):
     Args:
         name: As `load`.
         phases: Values of the column ``split``.
-
-    Returns:
-        The frame, as `load` gives it.
     """
     cells = load(name)
     chosen = cells[cells["split"].fillna("training").isin(phases)].reset_index(drop=True)

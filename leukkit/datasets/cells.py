@@ -1,21 +1,25 @@
 """The ``cells`` frame: one row per image, the same columns for every data set.
 
 ``sha256`` is the hash of the decoded pixels, not of the file's bytes: the same image as BMP and as
-PNG has one hash (see `leukkit.datasets.files.pixel_hash`). ``subject`` joins the patients that
+PNG has one hash (see `leukkit.datasets.decode.pixel_hash`). ``subject`` joins the patients that
 share such a hash: two patients with the very same cell are taken to be one subject.
 """
 
-import itertools
+import os
 import pathlib
 import re
 import warnings
+from collections.abc import Iterable, Sequence
 
+import numpy as np
 import pandas as pd
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
 
-from leukkit.datasets.files import examine
+from leukkit.datasets.decode import verify_all
 
 TEXT = pd.StringDtype("python")
-COLUMNS = {
+COLUMNS: dict = {
     "image_id": TEXT,
     "path": TEXT,
     "label": TEXT,
@@ -26,7 +30,7 @@ COLUMNS = {
     "sha256": TEXT,
     "subject": TEXT,
 }
-OPTIONAL_COLUMNS = {"crop": "Int64", "mask": TEXT, "sequence": TEXT, "number": "Int64"}
+OPTIONAL_COLUMNS: dict = {"crop": "Int64", "mask": TEXT, "sequence": TEXT, "number": "Int64"}
 DAMAGED = ("error", "drop", "keep")
 LISTED_FILES = 10
 
@@ -39,19 +43,24 @@ class DamagedImagesError(DatasetError):
     """Image files that are truncated, empty, of the wrong size or mode, or no images."""
 
 
-def build(records, dataset, root, classes, damaged="error"):
+def build(
+    records: list[dict],
+    dataset: str,
+    root: str | os.PathLike,
+    classes: Iterable[str],
+    damaged: str = "error",
+) -> pd.DataFrame:
     """Verify and hash the files of a data set and lay them out as the ``cells`` frame.
 
     Args:
-        records: One dictionary per image, with the columns of the frame from ``image_id`` to
-            ``fold`` and any of the optional ``subject, crop, mask, sequence, number``; a missing
-            key is a missing value. ``side``, not a column, is the height and width in pixels that
-            the image must have.
+        records: One per image, with the columns of the frame from ``image_id`` to ``fold`` and any
+            of the optional ``subject, crop, mask, sequence, number``; a missing key is a missing
+            value. ``side``, not a column, is the height and width in pixels that the image must
+            have.
         dataset: Name of the data set.
         root: Its folder.
         classes: Class names in the order of every table; the last is the positive one of two.
-        damaged: ``"error"`` refuses damaged images, ``"drop"`` leaves them out with a warning,
-            ``"keep"`` keeps them and says why in a column ``damage``.
+        damaged: As in `leukkit.datasets.load`.
 
     Returns:
         The ``cells`` frame. ``attrs`` holds ``dataset``, ``root``, ``classes`` and ``dropped``: a
@@ -67,36 +76,29 @@ def build(records, dataset, root, classes, damaged="error"):
     if not records:
         raise DatasetError(f"{root}: no images of {dataset} in this folder")
     given = pd.DataFrame(records)
-    cells = pd.DataFrame(index=given.index)
-    for column, dtype in {**COLUMNS, **OPTIONAL_COLUMNS}.items():
-        if column in given:
-            cells[column] = given[column].astype(dtype)
-        elif column in COLUMNS:
-            cells[column] = pd.array([pd.NA] * len(given), dtype=dtype)
+    types = COLUMNS | {name: OPTIONAL_COLUMNS[name] for name in OPTIONAL_COLUMNS if name in given}
+    cells = given.reindex(columns=list(types)).astype(types)
     cells["path"] = cells["path"].map(lambda path: str(pathlib.Path(path).absolute())).astype(TEXT)
     _refuse_twice_the_same_id(cells)
 
-    findings = examine(cells["path"])
+    findings = verify_all(cells["path"])
     cells["sha256"] = findings["sha256"]
     damage = findings["damage"]
     if "side" in given:
         damage = damage.fillna(wrong_sizes(findings, given["side"]))
-    dropped = ()
-    if damage.notna().any():
-        if damaged == "error":
-            raise DamagedImagesError(_damage_message(cells["path"], damage))
-        if damaged == "drop":
-            bad = damage.notna()
-            dropped = tuple(
-                zip(cells["image_id"][bad], cells["path"][bad], damage[bad], strict=True)
-            )
-            warnings.warn(f"{dataset}: {len(dropped)} damaged images left out", stacklevel=3)
-            cells = cells[~bad].reset_index(drop=True)
+    bad = cells[["image_id", "path"]].assign(damage=damage).dropna()
+    dropped: tuple = ()
     if damaged == "keep":
         cells["damage"] = damage
+    elif len(bad):
+        if damaged == "error":
+            raise DamagedImagesError(_damage_message(bad))
+        dropped = tuple(bad.itertuples(index=False, name=None))
+        warnings.warn(f"{dataset}: {len(bad)} damaged images left out", stacklevel=4)
+        cells = cells.drop(index=bad.index).reset_index(drop=True)
 
-    linked = pd.Series(link_subjects(cells["patient"], cells["sha256"]), index=cells.index)
-    cells["subject"] = cells["subject"].fillna(linked.astype(TEXT))
+    linked = link_subjects(cells["patient"], cells["sha256"])
+    cells["subject"] = cells["subject"].fillna(pd.Series(linked, index=cells.index, dtype=TEXT))
     cells.attrs = {
         "dataset": dataset,
         "root": str(root),
@@ -106,37 +108,29 @@ def build(records, dataset, root, classes, damaged="error"):
     return cells
 
 
-def link_subjects(patients, hashes):
-    """Join patients that share an image: union-find over equal hashes.
+def link_subjects(patients: Iterable, hashes: Iterable) -> list:
+    """Join patients that share an image: the connected components of patients and hashes.
 
     Args:
         patients: Patient of each image; missing where unknown.
         hashes: Hash of each image; missing where unknown.
 
     Returns:
-        List with the subject of each image: the names of its linked patients in natural order,
-        joined with ``+`` (``"57"``, ``"51+75+78"``), or ``pandas.NA`` where the patient is missing.
+        The subject of each image: the names of its linked patients in natural order, joined with
+        ``+`` (``"57"``, ``"51+75+78"``), or ``pandas.NA`` where the patient is missing.
     """
-    frame = pd.DataFrame({"patient": list(patients), "sha256": list(hashes)})
-    parent = {patient: patient for patient in frame["patient"].dropna()}
-
-    def find(patient):
-        while parent[patient] != patient:
-            patient = parent[patient]
-        return patient
-
-    for _, sharing in frame.dropna().groupby("sha256")["patient"]:
-        for first, second in itertools.pairwise(sharing.unique()):
-            parent[find(first)] = find(second)
-
-    members = {}
-    for patient in sorted(parent, key=natural_order):
-        members.setdefault(find(patient), []).append(patient)
-    names = {patient: "+".join(group) for group in members.values() for patient in group}
-    return [names.get(patient, pd.NA) for patient in frame["patient"]]
+    patient, names = pd.factorize(pd.Series(list(patients), dtype=TEXT))
+    image, images = pd.factorize(pd.Series(list(hashes), dtype=TEXT))
+    edge = (patient >= 0) & (image >= 0)  # missing values have the code -1
+    nodes = len(names) + len(images)
+    pairs = (patient[edge], len(names) + image[edge])
+    graph = coo_matrix((np.ones(edge.sum()), pairs), shape=(nodes, nodes))
+    _, component = connected_components(graph, directed=False)
+    members = pd.Series([*names], dtype=object).groupby(component[: len(names)]).agg(join_names)
+    return [pd.NA if code < 0 else members[component[code]] for code in patient]
 
 
-def join_subjects(cells, subjects):
+def join_subjects(cells: pd.DataFrame, subjects: Sequence[Sequence[str]]) -> pd.DataFrame:
     """Join patients whom a reader takes for one subject, on other evidence than identical images.
 
     The kit joins on nothing but identical images: a near-duplicate is no proof (see
@@ -160,33 +154,35 @@ def join_subjects(cells, subjects):
                 f"{cells.attrs['dataset']} has no patient {', '.join(unknown)}: {patients} cannot "
                 "be joined into one subject"
             )
-        linked = joined["subject"][joined["patient"].isin(patients)].unique()
+        linked = joined["subject"][joined["patient"].isin(patients)]
         members = joined["subject"].isin(linked)
-        names = sorted(joined["patient"][members].unique(), key=natural_order)
-        joined.loc[members, "subject"] = "+".join(names)
+        joined.loc[members, "subject"] = join_names(joined["patient"][members].unique())
     return joined
 
 
-def natural_order(text):
+def join_names(patients: Iterable[str]) -> str:
+    """Return the name of the subject whom these patients are: ``"H2+H10"``."""
+    return "+".join(sorted(patients, key=natural_order))
+
+
+def natural_order(text: str) -> list:
     """Return a sort key under which ``"H2"`` comes before ``"H10"``, and numbers before letters."""
     return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", text)]
 
 
-def wrong_sizes(findings, side):
+def wrong_sizes(findings: pd.DataFrame, side: Iterable) -> pd.Series:
     """Return a text for each image whose height or width is not the expected side, else NA."""
-    wrong = findings["height"].ne(side) | findings["width"].ne(side)
+    sizes = zip(findings["height"], findings["width"], side, strict=True)
     texts = [
         f"wrong size: {height}x{width} pixels, {expected}x{expected} was expected"
-        if is_wrong
+        if pd.notna(height) and (height, width) != (expected, expected)
         else pd.NA
-        for height, width, expected, is_wrong in zip(
-            findings["height"], findings["width"], side, wrong.fillna(False), strict=True
-        )
+        for height, width, expected in sizes
     ]
     return pd.Series(texts, index=findings.index, dtype=TEXT)
 
 
-def _refuse_twice_the_same_id(cells):
+def _refuse_twice_the_same_id(cells: pd.DataFrame) -> None:
     twice = cells[cells["image_id"].duplicated(keep=False)]
     if len(twice):
         name = twice["image_id"].iloc[0]
@@ -197,16 +193,14 @@ def _refuse_twice_the_same_id(cells):
         )
 
 
-def _damage_message(paths, damage):
-    bad = damage.notna()
-    listed = [f"  {path}: {reason}" for path, reason in zip(paths[bad], damage[bad], strict=True)]
-    more = len(listed) - LISTED_FILES
-    if more > 0:
-        listed = [*listed[:LISTED_FILES], f"  … and {more} more"]
+def _damage_message(bad: pd.DataFrame) -> str:
+    lines = [f"  {row.path}: {row.damage}" for row in bad.head(LISTED_FILES).itertuples()]
+    if len(bad) > LISTED_FILES:
+        lines.append(f"  … and {len(bad) - LISTED_FILES} more")
     return "\n".join(
         [
-            f"{bad.sum()} damaged images:",
-            *listed,
+            f"{len(bad)} damaged images:",
+            *lines,
             'Download these files again, or leave them out with damaged="drop"; '
             'damaged="keep" loads everything, for leukkit.datasets.check',
         ]

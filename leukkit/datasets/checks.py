@@ -2,19 +2,21 @@
 
 import collections
 import fnmatch
+import pathlib
+from collections.abc import Iterator, Mapping
 
 import pandas as pd
 
 from leukkit.datasets import near_duplicates as near
 from leukkit.datasets.cells import TEXT, natural_order, wrong_sizes
-from leukkit.datasets.files import examine
-from leukkit.datasets.loading import FINDERS, files_below
+from leukkit.datasets.decode import verify_all
 from leukkit.datasets.official import FACTS
+from leukkit.datasets.published import PUBLISHED, files_below
 
-Problem = collections.namedtuple("Problem", ["kind", "image_id", "detail"])
+Problem = tuple  # kind, image_id, detail
 
 
-def check(cells, near_duplicates=False):
+def check(cells: pd.DataFrame, near_duplicates: bool | pd.DataFrame = False) -> pd.DataFrame:
     """List what is wrong with a data set, one row per problem.
 
     Args:
@@ -42,104 +44,90 @@ def check(cells, near_duplicates=False):
     problems = [
         *_damaged(cells),
         *_duplicates(copies),
+        *_label_conflicts(copies),
         *_subject_merges(cells, copies),
         *_counts(cells),
         *_unexpected_files(cells),
         *_near_duplicates(cells, near_duplicates),
     ]
-    return pd.DataFrame(problems, columns=Problem._fields).astype(TEXT)
+    return pd.DataFrame(problems, columns=["kind", "image_id", "detail"]).astype(TEXT)
 
 
-def _damaged(cells):
+def _damaged(cells: pd.DataFrame) -> Iterator[Problem]:
     for image_id, path, reason in cells.attrs["dropped"]:
-        yield Problem("damaged", image_id, f"{path}: {reason} (left out)")
-    findings = examine(cells["path"])
+        yield "damaged", image_id, f"{path}: {reason} (left out)"
+    findings = verify_all(cells["path"])
     damage = findings["damage"]
-    facts = FACTS.get(cells.attrs["dataset"])
-    if facts:
+    if facts := FACTS.get(cells.attrs["dataset"]):
         side = facts["side"]
         sides = cells["split"].map(side) if isinstance(side, dict) else [side] * len(cells)
-        damage = damage.fillna(wrong_sizes(findings, pd.Series(sides).reset_index(drop=True)))
+        damage = damage.fillna(wrong_sizes(findings, sides))
     for image_id, path, reason in zip(cells["image_id"], cells["path"], damage, strict=True):
         if reason is not pd.NA:
-            yield Problem("damaged", image_id, f"{path}: {reason}")
+            yield "damaged", image_id, f"{path}: {reason}"
 
 
-def _copies(cells):
+def _copies(cells: pd.DataFrame) -> pd.DataFrame:
     """Return one row per further copy of an image, with the first image of the same pixels."""
     hashed = cells.dropna(subset=["sha256"])[["sha256", "image_id", "label", "patient", "fold"]]
-    first = hashed.drop_duplicates("sha256")
     again = hashed[hashed["sha256"].duplicated()]
-    return again.merge(first, on="sha256", suffixes=("", "_first"))
+    return again.merge(hashed.drop_duplicates("sha256"), on="sha256", suffixes=("", "_first"))
 
 
-def _duplicates(copies):
-    conflicts = []
-    for row in copies.itertuples():
-        detail = f"same pixels as {row.image_id_first}"
-        if _differ(row.patient, row.patient_first):
-            detail += f"; patients {row.patient_first} and {row.patient}"
-        if _differ(row.fold, row.fold_first):
-            detail += f"; official folds {row.fold_first} and {row.fold}"
-        yield Problem("duplicate", row.image_id, detail)
-        if _differ(row.label, row.label_first):
-            detail = f"{row.label} here, {row.label_first} in {row.image_id_first}: same pixels"
-            conflicts.append(Problem("label-conflict", row.image_id, detail))
-    yield from conflicts
+def _duplicates(copies: pd.DataFrame) -> Iterator[Problem]:
+    for row in copies.to_dict("records"):
+        detail = f"same pixels as {row['image_id_first']}{_differences(row, 'patient', 'fold')}"
+        yield "duplicate", row["image_id"], detail
 
 
-def _differ(value, other):
-    return pd.notna(value) and pd.notna(other) and value != other
+def _label_conflicts(copies: pd.DataFrame) -> Iterator[Problem]:
+    for row in copies.to_dict("records"):
+        if _differ(row, "label"):
+            where = f"{row['label_first']} in {row['image_id_first']}"
+            yield "label-conflict", row["image_id"], f"{row['label']} here, {where}: same pixels"
 
 
-def _subject_merges(cells, copies):
-    pairs = copies.dropna(subset=["patient", "patient_first"])
-    pairs = pairs[pairs["patient"] != pairs["patient_first"]]
+def _subject_merges(cells: pd.DataFrame, copies: pd.DataFrame) -> Iterator[Problem]:
     shared = collections.Counter(
-        frozenset(pair) for pair in zip(pairs["patient_first"], pairs["patient"], strict=True)
+        tuple(sorted((row["patient_first"], row["patient"]), key=natural_order))
+        for row in copies.to_dict("records")
+        if _differ(row, "patient")
     )
     known = cells.dropna(subset=["subject", "patient"])
     for subject, patients in known.groupby("subject")["patient"].unique().items():
         if len(patients) > 1:
             links = ", ".join(
-                f"{' = '.join(sorted(pair, key=natural_order))} ({count})"
+                f"{' = '.join(pair)} ({count})"
                 for pair, count in shared.most_common()
-                if pair <= set(patients)
+                if set(pair) <= set(patients)
             )
-            yield Problem(
-                "subject-merge",
-                pd.NA,
-                f"patients {', '.join(sorted(patients, key=natural_order))} count as one "
-                f"subject, {subject}; identical images: {links}",
-            )
+            names = ", ".join(sorted(patients, key=natural_order))
+            detail = f"patients {names} count as one subject, {subject}; identical images: {links}"
+            yield "subject-merge", pd.NA, detail
 
 
-def _counts(cells):
-    facts = FACTS.get(cells.attrs["dataset"], {"counts": []})
-    for entry in facts["counts"]:
+def _counts(cells: pd.DataFrame) -> Iterator[Problem]:
+    for entry in FACTS.get(cells.attrs["dataset"], {"counts": []})["counts"]:
         counted = "patients" if "patients" in entry else "images"
+        part = {column: value for column, value in entry.items() if column != counted}
         selected = cells
-        for column, value in entry.items():
-            if column != counted:
-                selected = selected[selected[column].eq(value).fillna(False)]
+        for column, value in part.items():
+            selected = selected[selected[column].eq(value).fillna(False)]
         found = selected["patient"].nunique() if counted == "patients" else len(selected)
         if found != entry[counted]:
-            part = ", ".join(
-                f"{column} {value}" for column, value in entry.items() if column != counted
-            )
-            yield Problem(
-                "count", pd.NA, f"{part}: {found} {counted}, {entry[counted]} were published"
-            )
+            words = ", ".join(f"{column} {value}" for column, value in part.items())
+            detail = f"{words}: {found} {counted}, {entry[counted]} were published"
+            yield "count", pd.NA, detail
 
 
-def _unexpected_files(cells):
+def _unexpected_files(cells: pd.DataFrame) -> Iterator[Problem]:
     name = cells.attrs["dataset"]
     if name not in FACTS:
         return
     files = files_below(cells.attrs["root"])
-    images = set(FINDERS[name](files))
+    images = set(PUBLISHED[name].find(files))
     folders = {folder for path in images for folder in path.parents}
-    strangers = collections.Counter()
+    strangers: collections.Counter[pathlib.Path] = collections.Counter()
     for path in files:
         if path not in images and not _is_known(path.name, FACTS[name]["known_files"]):
             foreign = [folder for folder in path.parents if folder not in folders]
@@ -147,27 +135,36 @@ def _unexpected_files(cells):
     for path, count in strangers.items():
         where = f"{path}: {count} files that do not" if path.is_dir() else f"{path}: does not"
         harmless = " (written by the operating system)" if _is_litter(path) else ""
-        yield Problem("unexpected-file", pd.NA, f"{where} belong to {name}{harmless}")
+        yield "unexpected-file", pd.NA, f"{where} belong to {name}{harmless}"
 
 
-def _near_duplicates(cells, wanted):
+def _near_duplicates(cells: pd.DataFrame, wanted: bool | pd.DataFrame) -> Iterator[Problem]:
     if wanted is False:
         return
     pairs = near.find(cells) if wanted is True else wanted
     for pair in pairs.to_dict("records"):
         detail = f"like {pair['image_id_first']}, {near.describe(pair)}; {pair['relation']}"
-        if _differ(pair["patient"], pair["patient_first"]):
-            detail += f"; patients {pair['patient_first']} and {pair['patient']}"
-        if _differ(pair["fold"], pair["fold_first"]):
-            detail += f"; official folds {pair['fold_first']} and {pair['fold']}"
-        if _differ(pair["label"], pair["label_first"]):
-            detail += f"; labels {pair['label_first']} and {pair['label']}"
-        yield Problem("near-duplicate", pair["image_id"], detail)
+        detail += _differences(pair, "patient", "fold", "label")
+        yield "near-duplicate", pair["image_id"], detail
 
 
-def _is_known(name, patterns):
+def _differ(pair: Mapping, column: str) -> bool:
+    value, first = pair[column], pair[f"{column}_first"]
+    return pd.notna(value) and pd.notna(first) and value != first
+
+
+def _differences(pair: Mapping, *columns: str) -> str:
+    words = {"patient": "patients", "fold": "official folds", "label": "labels"}
+    return "".join(
+        f"; {words[column]} {pair[f'{column}_first']} and {pair[column]}"
+        for column in columns
+        if _differ(pair, column)
+    )
+
+
+def _is_known(name: str, patterns: list[str]) -> bool:
     return any(fnmatch.fnmatchcase(name.lower(), pattern.lower()) for pattern in patterns)
 
 
-def _is_litter(path):
+def _is_litter(path: pathlib.Path) -> bool:
     return path.name.startswith(".") or path.name in ("Thumbs.db", "desktop.ini", "__MACOSX")

@@ -11,23 +11,25 @@ A patient number with H in front is a healthy subject, and another subject than 
 """
 
 import itertools
+import pathlib
 import re
+from typing import NamedTuple
 
 import pandas as pd
 
 from leukkit.datasets.cells import DatasetError, natural_order
-from leukkit.datasets.files import FORMAT_OF_SUFFIX
+from leukkit.datasets.decode import SUFFIXES
 from leukkit.datasets.official import FACTS
 
-SIDE = FACTS["cnmc-2019"]["side"]  # pixels
+SIDE = FACTS["cnmc-2019"]["side"]  # pixels, by phase
 FINAL_PHASE_CROP = 450  # the center of a final-phase image is what the other phases show
 
-CELL_NAME = re.compile(r"UID_(?P<patient>H?\d+)_(?P<image>\d+)_\d+_(?P<kind>all|hem)", re.I)
-NUMBER_NAME = re.compile(r"\d+")
+# patient, source image, kind
+CELL_NAME = re.compile(r"UID_(H?\d+)_(\d+)_\d+_(all|hem)", re.I)
 FOLD_FOLDER = re.compile(r"fold_([012])")
-FOLDER_OF_SPLIT = {
-    "preliminary": "c-nmc_test_prelim_phase_data",
-    "final": "c-nmc_test_final_phase_data",
+SPLIT_OF_FOLDER = {
+    "c-nmc_test_prelim_phase_data": "preliminary",
+    "c-nmc_test_final_phase_data": "final",
 }
 LABEL_OF_KIND = {"all": "ALL", "hem": "healthy"}
 KIND_OF_NUMBER = {"1": "all", "0": "hem"}
@@ -35,35 +37,31 @@ CSV_NAME = re.compile(r".*prelim.*labels.*\.csv", re.I)
 CSV_COLUMNS = ["Patient_ID", "new_names", "labels"]
 
 
-def find(files):
-    """Return the files that are C-NMC images, as {path: (split, fold, kind)}.
+class Place(NamedTuple):
+    """What the folders say of an image; fold and kind are known in the training phase only."""
 
-    Args:
-        files: Paths of any files. Whether they exist does not matter, only their names.
+    split: str
+    fold: int | None = None  # 0 to 2
+    kind: str | None = None  # "all" or "hem"
 
-    Returns:
-        Dictionary in the order of the cells frame. fold (0 to 2) and kind ("all", "hem") are None
-        outside the training phase.
-    """
-    places = {path: _place(path) for path in files}
-    found = [path for path, place in places.items() if place]
+
+def find(files: list[pathlib.Path]) -> dict[pathlib.Path, Place]:
+    """Return the files that are C-NMC images, by their names alone, in the order of the cells."""
+    found = {path: place for path in files if (place := _place(path))}
     splits = list(SIDE)
 
-    def order(path):
-        split, fold, kind = places[path]
+    def order(path: pathlib.Path) -> tuple:
+        split, fold, kind = found[path]
         return splits.index(split), fold or 0, kind or "", natural_order(path.name.lower())
 
-    return {path: places[path] for path in sorted(found, key=order)}
+    return {path: found[path] for path in sorted(found, key=order)}
 
 
-def records(files):
+def describe(files: list[pathlib.Path], root: pathlib.Path) -> list[dict]:
     """Describe each C-NMC image among the files.
 
     ``image_id`` is the official name without its ending: ``UID_57_29_1_all`` in the training phase,
     ``preliminary-UID_57_29_1_all`` in the preliminary one, ``final-1`` in the final one.
-
-    Args:
-        files: Paths of any files.
 
     Returns:
         Records for `leukkit.datasets.cells.build`.
@@ -73,63 +71,53 @@ def records(files):
             file, or the labels file is missing, lacks columns or lacks an image.
     """
     found = find(files)
-    _refuse_other_formats(found)
-    preliminary = [path for path, (split, _, _) in found.items() if split == "preliminary"]
+    for path in found:
+        if (kind := SUFFIXES[path.suffix.lower()]) not in ("BMP", "PNG"):
+            raise DatasetError(
+                f"{path}: a {kind} where a BMP (or a PNG made from it) was expected. C-NMC 2019 is "
+                "published as BMP; download the original, or convert losslessly to PNG"
+            )
+    preliminary = [path for path, place in found.items() if place.split == "preliminary"]
     names = _read_labels(files, preliminary) if preliminary else {}
-    return [_record(path, *place, names) for path, place in found.items()]
+    return [_record(path, place, names) for path, place in found.items()]
 
 
-def _place(path):
-    """Return (split, fold, kind) of an image by its path, or None for any other file."""
-    if path.suffix.lower() not in FORMAT_OF_SUFFIX:
+def _place(path: pathlib.Path) -> Place | None:
+    if path.suffix.lower() not in SUFFIXES:
         return None
     folders = [name for name, _ in itertools.groupby(part.lower() for part in path.parts[:-1])]
-    above, folder = (["", "", *folders])[-2:]
+    above, folder = ["", "", *folders][-2:]
     fold = FOLD_FOLDER.fullmatch(above)
     if fold and folder in LABEL_OF_KIND and CELL_NAME.fullmatch(path.stem):
-        return "training", int(fold[1]), folder
-    for split, folder_of_split in FOLDER_OF_SPLIT.items():
-        if folder == folder_of_split and NUMBER_NAME.fullmatch(path.stem):
-            return split, None, None
+        return Place("training", int(fold[1]), folder)
+    if folder in SPLIT_OF_FOLDER and re.fullmatch(r"\d+", path.stem):
+        return Place(SPLIT_OF_FOLDER[folder])
     return None
 
 
-def _record(path, split, fold, kind, names):
-    record = {"path": path, "split": split, "fold": fold, "side": SIDE[split]}
-    if split == "final":
-        return {**record, "image_id": f"final-{path.stem}", "crop": FINAL_PHASE_CROP}
-    if split == "preliminary":
-        name, kind = names[path.stem]
-        image_id = f"preliminary-{name}"
-    else:
-        name = image_id = path.stem
-    parts = CELL_NAME.fullmatch(name)
-    if parts["kind"].lower() != kind:
+def _record(path: pathlib.Path, place: Place, names: dict[str, tuple[str, str]]) -> dict:
+    record = {"path": path, "split": place.split, "fold": place.fold, "side": SIDE[place.split]}
+    if place.split == "final":
+        return record | {"image_id": f"final-{path.stem}", "crop": FINAL_PHASE_CROP}
+    name, kind = names.get(path.stem) or (path.stem, place.kind)
+    patient, image, stated = CELL_NAME.fullmatch(name).groups()  # type: ignore[union-attr]
+    if stated.lower() != kind:
         raise DatasetError(
-            f"{path}: the name {name} says {parts['kind']}, but its folder or its row in the "
-            f"labels file says {kind}. Compare with the official data set and correct one of them"
+            f"{path}: the name {name} says {stated}, but its folder or its row in the labels file "
+            f"says {kind}. Compare with the official data set and correct one of them"
         )
-    patient = parts["patient"].upper()  # subject H3 is spelled h3 in 36 files
-    return {
-        **record,
-        "image_id": image_id,
-        "label": LABEL_OF_KIND[kind],
+    patient = patient.upper()  # subject H3 is spelled h3 in 36 files
+    return record | {
+        "image_id": f"preliminary-{name}" if place.split == "preliminary" else name,
+        "label": LABEL_OF_KIND[stated.lower()],
         "patient": patient,
-        "source_image": f"{patient}_{parts['image']}",
+        "source_image": f"{patient}_{image}",
     }
 
 
-def _refuse_other_formats(found):
-    for path in found:
-        file_format = FORMAT_OF_SUFFIX[path.suffix.lower()]
-        if file_format not in ("BMP", "PNG"):
-            raise DatasetError(
-                f"{path}: a {file_format} where a BMP (or a PNG made from it) was expected. C-NMC "
-                "2019 is published as BMP; download the original, or convert losslessly to PNG"
-            )
-
-
-def _read_labels(files, preliminary):
+def _read_labels(
+    files: list[pathlib.Path], preliminary: list[pathlib.Path]
+) -> dict[str, tuple[str, str]]:
     """Return {number: (official name, kind)} of the preliminary images from the labels file."""
     beside = {path.parent.parent for path in preliminary}  # root may point at the images alone
     nearby = [path for folder in beside for path in folder.iterdir()]
@@ -162,7 +150,7 @@ def _read_labels(files, preliminary):
     return names
 
 
-def _read_csv(path):
+def _read_csv(path: pathlib.Path) -> pd.DataFrame:
     try:
         table = pd.read_csv(
             path, dtype=str, keep_default_na=False, skipinitialspace=True, encoding="utf-8-sig"

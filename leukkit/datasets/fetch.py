@@ -1,29 +1,30 @@
 """Download a published data set through kagglehub, or say how to get it by hand."""
 
+import os
 import pathlib
 
+from leukkit.datasets import published
 from leukkit.datasets.cells import DatasetError
 from leukkit.datasets.checks import check
-from leukkit.datasets.loading import FINDERS, load_published
 from leukkit.datasets.official import FACTS
-from leukkit.locations import data_dir
+from leukkit.files import data_dir
 
 SERIOUS = ("damaged", "count")
 
-MANUAL_STEPS = """\
+BY_HAND = """\
 To get {title} by hand:
   1. Open {page} in a browser, sign in to Kaggle, read the terms and download the archive.
-  2. Unpack it into {target}
+  2. Unpack it into {folder}/{name}
      (any folders inside the archive may stay as they are; layouts: data/README.md).
-  3. Set LEUKKIT_DATA_DIR={data_dir}
+  3. Set LEUKKIT_DATA_DIR={folder}
   4. Run: leukkit data check {name}"""
 
-APPLICATION = """\
+BY_APPLICATION = """\
 {title} is given out on application only, and must not be passed on. To get it:
   1. Open {page} and follow what it says about obtaining the database: its authors at the
      University of Milan send the files to researchers who accept their terms.
-  2. Unpack the 260 TIFF images (Im001_1.tif, ...) into {target}
-  3. Set LEUKKIT_DATA_DIR={data_dir}
+  2. Unpack the 260 TIFF images (Im001_1.tif, ...) into {folder}/{name}
+  3. Set LEUKKIT_DATA_DIR={folder}
   4. Run: leukkit data check {name}"""
 
 
@@ -31,7 +32,7 @@ class FetchError(RuntimeError):
     """A data set cannot be downloaded, or not completely. The message says what to do by hand."""
 
 
-def fetch(name, to=None):
+def fetch(name: str, to: str | os.PathLike | None = None) -> pathlib.Path:
     """Download a data set, check its counts and image sizes, and put it where `load` finds it.
 
     kagglehub downloads a pinned version into its own cache and goes on where an interrupted
@@ -42,21 +43,21 @@ def fetch(name, to=None):
         to: Folder that holds the data sets; by default ``LEUKKIT_DATA_DIR``.
 
     Returns:
-        Path of the data set's folder, ``<to>/<name>``.
+        The data set's folder, ``<to>/<name>``.
 
     Raises:
         FetchError: The data set is by application; or network, sign-in, license or disk stand in
             the way; or what arrived is not the official data set. The message lists manual steps.
         ValueError: The name is not known, or there is no folder to put the data set into.
     """
-    if name not in FINDERS:
+    if name not in FACTS:
         raise ValueError(
-            f"{name!r} cannot be fetched. Published data sets are: {', '.join(FINDERS)}; "
-            "the samples are drawn by the kit and need no download"
+            f"{name!r} cannot be fetched. Published data sets are: {', '.join(FACTS)}; the samples "
+            "are synthetic and need no download"
         )
     folder = to or data_dir()
     if "kaggle" not in FACTS[name]:
-        raise FetchError(_steps(APPLICATION, name, pathlib.Path(folder or "DATA_FOLDER")))
+        raise FetchError(_steps(name, folder or "DATA_FOLDER"))
     if folder is None:
         raise ValueError(
             "fetch into which folder? Set LEUKKIT_DATA_DIR to the folder that is to hold the data "
@@ -70,7 +71,7 @@ def fetch(name, to=None):
     return target
 
 
-def _download(name, folder):
+def _download(name: str, folder: pathlib.Path) -> pathlib.Path:
     import kagglehub
 
     handle = FACTS[name]["kaggle"]
@@ -80,11 +81,11 @@ def _download(name, folder):
         raise FetchError(
             f"kagglehub could not download {handle}: {type(error).__name__}: {error}\n"
             "Run the same command again to go on where the download stopped. A Kaggle account may "
-            "be needed: kagglehub.login().\n" + _steps(MANUAL_STEPS, name, folder)
+            f"be needed: kagglehub.login().\n{_steps(name, folder)}"
         ) from error
 
 
-def _link(target, downloaded, name):
+def _link(target: pathlib.Path, downloaded: pathlib.Path, name: str) -> None:
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         if target.is_symlink():  # to a folder that is gone
@@ -99,34 +100,26 @@ def _link(target, downloaded, name):
         ) from error
 
 
-def _verify(name, target, folder):
+def _verify(name: str, target: pathlib.Path, folder: pathlib.Path) -> None:
     try:
-        cells = load_published(name, target, damaged="keep")
+        problems = check(published.load(name, target, damaged="keep"))
     except DatasetError as error:
-        raise FetchError(f"{error}\n{_steps(MANUAL_STEPS, name, folder)}") from error
-    problems = check(cells)
+        raise FetchError(f"{error}\n{_steps(name, folder)}") from error
     serious = problems[problems["kind"].isin(SERIOUS)]
     if len(serious):
         shown = "\n".join(f"  {row.kind}: {row.detail}" for row in serious.head(10).itertuples())
         raise FetchError(
             f"{target} is not the complete official data set, {len(serious)} problems:\n{shown}\n"
             f"List all with: leukkit data check {name}. Remove {target.resolve()} to download "
-            "again.\n" + _steps(MANUAL_STEPS, name, folder)
+            f"again.\n{_steps(name, folder)}"
         )
 
 
-def _steps(template, name, folder):
+def _steps(name: str, folder: str | os.PathLike) -> str:
+    """Say how to get a data set without this module."""
     facts = FACTS[name]
-    return template.format(
-        name=name,
-        title=facts["title"],
-        page=_page(facts),
-        target=folder / name,
-        data_dir=folder,
-    )
-
-
-def _page(facts):
+    template, page = BY_APPLICATION, facts["url"]
     if "kaggle" in facts:
-        return "https://www.kaggle.com/datasets/" + facts["kaggle"].split("/versions/")[0]
-    return facts["url"]
+        handle = facts["kaggle"].split("/versions/")[0]
+        template, page = BY_HAND, f"https://www.kaggle.com/datasets/{handle}"
+    return template.format(name=name, title=facts["title"], page=page, folder=folder)

@@ -9,13 +9,15 @@ What is found is reported and never joined into a subject: likeness is a matter 
 wrong link would move a score as a missing one does. Look at the pairs.
 """
 
+import os
 import pathlib
+from collections.abc import Mapping
 
 import cv2
 import numpy as np
 import pandas as pd
 
-from leukkit import images
+from leukkit.datasets import decode
 
 SIDE = 64  # pixels of the small gray image that is hashed and compared
 BITS = 256
@@ -32,7 +34,9 @@ UNKNOWN = "subjects not known"
 RELATIONS = (ACROSS, SAME_SUBJECT, SAME_PATIENT, UNKNOWN)
 
 
-def find(cells, distance=DISTANCE, correlation=CORRELATION):
+def find(
+    cells: pd.DataFrame, distance: int = DISTANCE, correlation: float = CORRELATION
+) -> pd.DataFrame:
     """Find the pairs of images that are nearly, but not exactly, the same.
 
     The defaults are from copies made on purpose (tests/datasets/test_near_duplicates.py): stored as
@@ -52,42 +56,37 @@ def find(cells, distance=DISTANCE, correlation=CORRELATION):
         mirrored to look like the later.
 
     Raises:
-        leukkit.images.ImageError: A file cannot be read.
+        leukkit.datasets.decode.ImageError: A file cannot be read.
     """
-    distinct = cells[cells["sha256"].notna()].drop_duplicates("sha256").reset_index(drop=True)
-    crops = distinct["crop"] if "crop" in distinct else [pd.NA] * len(distinct)
-    crops = [None if pd.isna(side) else int(side) for side in crops]
-    pictures = [
-        cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
-        for rgb in images.read_all(distinct["path"], SIDE, crops)
-    ]
+    distinct = cells.dropna(subset="sha256").drop_duplicates("sha256").reset_index(drop=True)
+    crops = distinct.get("crop", pd.Series(pd.NA, distinct.index))
+    crops_or_none = [None if pd.isna(side) else int(side) for side in crops]
+    small = decode.read_all(distinct["path"], SIDE, crops_or_none)
+    pictures = [cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY) for rgb in small]
     first, second, orientations, bits = _candidates(_hashes(pictures), distance)
-    alike = np.array(
+    columns = ["image_id", "patient", "subject", "label", "fold"]
+    later = distinct.loc[second, columns].reset_index(drop=True)
+    earlier = distinct.loc[first, columns].reset_index(drop=True)
+    pairs = pd.concat([later, earlier.add_suffix("_first")], axis=1)
+    pairs["relation"] = _relations(pairs)
+    pairs["distance"] = bits
+    pairs["correlation"] = np.array(
         [
             _correlation(_orientations(pictures[one])[orientation], pictures[other])
             for one, other, orientation in zip(first, second, orientations, strict=True)
-        ]
+        ],
+        float,
     )
-    confirmed = np.flatnonzero(alike >= correlation)
-    columns = ["image_id", "patient", "subject", "label", "fold"]
-    later = distinct[columns].iloc[second[confirmed]].reset_index(drop=True)
-    earlier = distinct[columns].iloc[first[confirmed]].reset_index(drop=True)
-    pairs = pd.concat([later, earlier.add_suffix("_first")], axis=1)
-    pairs["relation"] = _relations(pairs)
-    pairs["distance"] = bits[confirmed]
-    pairs["correlation"] = alike[confirmed]
-    pairs["turned"] = [TURNS[orientation % 4] for orientation in orientations[confirmed]]
-    pairs["mirrored"] = orientations[confirmed] >= 4
+    pairs["turned"] = np.take(TURNS, orientations % 4)
+    pairs["mirrored"] = orientations >= 4
     order = pairs["relation"].map(RELATIONS.index).to_numpy()
     order = np.lexsort((-pairs["correlation"], pairs["distance"], order))
-    return pairs.iloc[order].reset_index(drop=True)
+    pairs = pairs.iloc[order]
+    return pairs[pairs["correlation"] >= correlation].reset_index(drop=True)
 
 
-def count(pairs):
-    """Count pairs by relation, and those that lie in two official folds.
-
-    Args:
-        pairs: The frame of `find`.
+def count(pairs: pd.DataFrame) -> pd.DataFrame:
+    """Count the pairs of `find` by relation, and those that lie in two official folds.
 
     Returns:
         Frame indexed by relation (all of `RELATIONS`): ``pairs``, ``in two official folds``,
@@ -97,32 +96,25 @@ def count(pairs):
     for relation in RELATIONS:
         here = pairs[pairs["relation"] == relation]
         names = here["patient_first"].str.cat(here["patient"], sep=" = ")
+        links = [f"{name} ({number})" for name, number in names.value_counts().head(8).items()]
         rows[relation] = {
             "pairs": len(here),
             "in two official folds": int(here["fold"].ne(here["fold_first"]).fillna(False).sum()),
             "of two classes": int(here["label"].ne(here["label_first"]).fillna(False).sum()),
-            "patients": ", ".join(
-                f"{name} ({number})" for name, number in names.value_counts().head(8).items()
-            )
-            if relation in (ACROSS, SAME_SUBJECT)
-            else "",
+            "patients": ", ".join(links) if relation in (ACROSS, SAME_SUBJECT) else "",
         }
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("relation")
 
 
-def describe(pair):
-    """Return in words how like a pair is, e.g. ``8 of 256 bits differ, correlation 0.93``.
-
-    Args:
-        pair: A row of `find`, as a dict.
-    """
+def describe(pair: Mapping) -> str:
+    """Say how like a pair, a row of `find`, is: ``8 of 256 bits differ, correlation 0.93``."""
     text = f"{pair['distance']} of {BITS} bits differ, correlation {pair['correlation']:.2f}"
     if pair["turned"]:
         text += f", turned by {pair['turned']}\N{DEGREE SIGN}"
     return text + ", mirrored" * bool(pair["mirrored"])
 
 
-def add_altered_copies(cells, folder):
+def add_altered_copies(cells: pd.DataFrame, folder: str | os.PathLike) -> pd.DataFrame:
     """Copy three cells in another form under another patient: truth to try `find` on.
 
     Args:
@@ -135,7 +127,7 @@ def add_altered_copies(cells, folder):
     """
     names = ["darker.png", "mirrored-and-turned.png", "half-the-size.jpg"]
     originals = cells.drop_duplicates("sha256").iloc[[10, 150, 300]]
-    pixels = [images.read(path)[..., ::-1] for path in originals["path"]]
+    pixels = [decode.read(path)[..., ::-1] for path in originals["path"]]
     pixels[0] = cv2.convertScaleAbs(pixels[0], alpha=0.7)
     pixels[1] = np.rot90(pixels[1][:, ::-1])
     pixels[2] = cv2.resize(pixels[2], None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
@@ -146,13 +138,13 @@ def add_altered_copies(cells, folder):
     return pd.concat([cells, copies], ignore_index=True)
 
 
-def _orientations(picture):
+def _orientations(picture: np.ndarray) -> list[np.ndarray]:
     """Return a picture in all eight orientations: four turns, then the same mirrored."""
     turned = [np.rot90(picture, quarters) for quarters in range(len(TURNS))]
     return turned + [other[:, ::-1] for other in turned]
 
 
-def _hashes(pictures):
+def _hashes(pictures: list[np.ndarray]) -> np.ndarray:
     """Return bits (images, 8 orientations, BITS) as +1 and -1."""
     import imagehash
     from PIL import Image
@@ -167,7 +159,7 @@ def _hashes(pictures):
     return signs
 
 
-def _candidates(signs, distance):
+def _candidates(signs: np.ndarray, distance: int) -> tuple[np.ndarray, ...]:
     """Return the pairs whose hashes differ in few bits, each once.
 
     The product of two rows of signs is the number of equal bits minus that of different ones.
@@ -196,7 +188,7 @@ def _candidates(signs, distance):
     return tuple(np.concatenate(part).astype(np.int64) for part in zip(*found, strict=True))
 
 
-def _correlation(picture, other):
+def _correlation(picture: np.ndarray, other: np.ndarray) -> float:
     """Return the correlation of two gray pictures, without the pixels that are black in both."""
     shown = (picture > BLACK) | (other > BLACK)
     one, two = picture[shown].astype(float), other[shown].astype(float)
@@ -205,19 +197,13 @@ def _correlation(picture, other):
     return float(np.corrcoef(one, two)[0, 1])
 
 
-def _relations(pairs):
+def _relations(pairs: pd.DataFrame) -> np.ndarray:
     """Return who the two images of each pair are of."""
-
-    def both_are(column):
-        one, other = (pairs[name].astype("string") for name in (column, f"{column}_first"))
-        known = one.notna() & other.notna()
-        return known.to_numpy(dtype=bool), one.eq(other).fillna(False).to_numpy(dtype=bool)
-
-    _, same_patient = both_are("patient")
-    known, same_subject = both_are("subject")
-    relations = np.select(
-        [same_patient, known & same_subject, known],
-        [SAME_PATIENT, SAME_SUBJECT, ACROSS],
-        UNKNOWN,
-    )
-    return relations.astype(object)
+    same = {
+        column: pairs[column].eq(pairs[f"{column}_first"]).fillna(False).to_numpy(bool)
+        for column in ("patient", "subject")
+    }
+    known = pairs[["subject", "subject_first"]].notna().all(axis=1)
+    return np.select(
+        [same["patient"], same["subject"], known], [SAME_PATIENT, SAME_SUBJECT, ACROSS], UNKNOWN
+    ).astype(object)

@@ -13,7 +13,7 @@ FACTS = tomllib.loads(
 """Data set name -> title, citation, license, kaggle handle, classes, side, counts, known files."""
 
 
-def overview():
+def overview() -> pd.DataFrame:
     """Return the published data sets at a glance: images, classes, patients, license, where."""
     rows = {}
     for name, facts in FACTS.items():

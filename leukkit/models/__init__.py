@@ -1,9 +1,9 @@
 """Networks: ``build`` for those that are trained, ``build_backbone`` for frozen features."""
 
+from leukkit.models import heads
 from leukkit.models.backbones import BACKBONES, WeightsError, find_backbone, prepare_input
-from leukkit.models.catalog import NAMES, has_imagenet, smallest_image
-from leukkit.models.networks import build, build_backbone, load, weights_used
-from leukkit.models.weights import weights_id
+from leukkit.models.networks import NAMES, build, build_backbone, can_be_saved, load
+from leukkit.models.weights import weights_id, weights_used
 
 __all__ = [
     "BACKBONES",
@@ -11,11 +11,11 @@ __all__ = [
     "WeightsError",
     "build",
     "build_backbone",
+    "can_be_saved",
     "find_backbone",
-    "has_imagenet",
+    "heads",
     "load",
     "prepare_input",
-    "smallest_image",
     "weights_id",
     "weights_used",
 ]

@@ -1,13 +1,16 @@
 """The convolutional networks below the heads: where each comes from and what it wants to see.
 
-Most are networks of ``keras.applications``; ResNet-18, GoogLeNet, ShuffleNet and SE-ResNet-152
-are this package's own.
+Most are networks of ``keras.applications``; those without a builder there are in
+``leukkit.models.torch_networks``.
 """
 
 import dataclasses
-import importlib
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+if TYPE_CHECKING:
+    import keras
 
 KERAS_WEIGHTS = "https://storage.googleapis.com/tensorflow/keras-applications"
 EFFICIENTNET_WEIGHTS = "https://storage.googleapis.com/keras-applications"
@@ -27,7 +30,6 @@ class Backbone:
         normalization: How pixels were treated when the ImageNet weights were trained: a mode of
             ``leukkit.models.normalize``. EfficientNet rescales inside: "none".
         builder: Name of the function in ``keras.applications``; "" for a network of our own.
-        module: Name of our own module, with ``feature_map`` and ``torch_names``; else "".
         url: Address of the ImageNet weights without the top; "" where none are published.
         md5: Their MD5 as ``keras.applications`` gives it; None where it gives none.
         saved_as: Name of the downloaded file, where the address ends in a name that says nothing.
@@ -38,114 +40,90 @@ class Backbone:
     features: int
     normalization: str
     builder: str = ""
-    module: str = ""
     url: str = ""
     md5: str | None = None
     saved_as: str = ""
-    arguments: dict = dataclasses.field(default_factory=dict)
+    arguments: dict[str, Any] = dataclasses.field(default_factory=dict)
     smallest_image: int = 32
 
     @property
-    def file_name(self):
+    def file_name(self) -> str:
         """Name of the file with the ImageNet weights."""
         return self.saved_as or self.url.rsplit("/", 1)[-1]
 
 
-def _keras(builder, features, normalization, path, md5=None, site=KERAS_WEIGHTS, **others):
-    return Backbone(features, normalization, builder, url=f"{site}/{path}", md5=md5, **others)
+def _keras(builder, features, normalization, folder, md5, **others):
+    path = f"{folder}/{builder.lower()}_weights_tf_dim_ordering_tf_kernels_notop.h5"
+    return Backbone(features, normalization, builder, f"{KERAS_WEIGHTS}/{path}", md5, **others)
 
 
-def _timm(module, features, repository):
+def _timm(features, repository):
     url = f"{TIMM_WEIGHTS}/{repository}/resolve/main/model.safetensors"
-    return Backbone(features, "torch", module=module, url=url, saved_as=f"{repository}.safetensors")
+    return Backbone(features, "torch", url=url, saved_as=f"{repository}.safetensors")
 
 
-_KERNELS = "weights_tf_dim_ordering_tf_kernels_notop.h5"
 BACKBONES = {
-    "vgg19": _keras(
-        "VGG19", 512, "caffe", f"vgg19/vgg19_{_KERNELS}", "253f8cb515780f3b799900260a226db6"
-    ),
-    "resnet50": _keras(
-        "ResNet50", 2048, "caffe", f"resnet/resnet50_{_KERNELS}", "4d473c1dd8becc155b73f8504c6f6626"
-    ),
-    "mobilenetv2": _keras(
-        "MobileNetV2",
+    "vgg19": _keras("VGG19", 512, "caffe", "vgg19", "253f8cb515780f3b799900260a226db6"),
+    "resnet50": _keras("ResNet50", 2048, "caffe", "resnet", "4d473c1dd8becc155b73f8504c6f6626"),
+    "mobilenetv2": Backbone(
         1280,
         "tf",
-        "mobilenet_v2/mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_224_no_top.h5",
+        "MobileNetV2",
+        f"{KERAS_WEIGHTS}/mobilenet_v2/"
+        "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_224_no_top.h5",
     ),
     "densenet121": _keras(
-        "DenseNet121",
-        1024,
-        "torch",
-        f"densenet/densenet121_{_KERNELS}",
-        "30ee3e1110167f948a6b9946edeeb738",
+        "DenseNet121", 1024, "torch", "densenet", "30ee3e1110167f948a6b9946edeeb738"
     ),
     "densenet169": _keras(
-        "DenseNet169",
-        1664,
-        "torch",
-        f"densenet/densenet169_{_KERNELS}",
-        "b8c4d4c20dd625c148057b9ff1c1176b",
+        "DenseNet169", 1664, "torch", "densenet", "b8c4d4c20dd625c148057b9ff1c1176b"
     ),
     "densenet201": _keras(
-        "DenseNet201",
-        1920,
-        "torch",
-        f"densenet/densenet201_{_KERNELS}",
-        "c13680b51ded0fb44dff2d8f86ac8bb1",
+        "DenseNet201", 1920, "torch", "densenet", "c13680b51ded0fb44dff2d8f86ac8bb1"
     ),
-    "mobilenet-0.25": _keras(
-        "MobileNet",
+    "mobilenet-0.25": Backbone(
         256,
         "tf",
-        "mobilenet/mobilenet_2_5_224_tf_no_top.h5",
+        "MobileNet",
+        f"{KERAS_WEIGHTS}/mobilenet/mobilenet_2_5_224_tf_no_top.h5",
         arguments={"alpha": 0.25},
     ),
-    "vgg16": _keras(
-        "VGG16", 512, "caffe", f"vgg16/vgg16_{_KERNELS}", "6d6bbae143d832006294945121d1f1fc"
-    ),
-    "inceptionv3": _keras(
-        "InceptionV3",
+    "vgg16": _keras("VGG16", 512, "caffe", "vgg16", "6d6bbae143d832006294945121d1f1fc"),
+    "inceptionv3": Backbone(
         2048,
         "tf",
-        f"inception_v3/inception_v3_{_KERNELS}",
+        "InceptionV3",
+        f"{KERAS_WEIGHTS}/inception_v3/inception_v3_weights_tf_dim_ordering_tf_kernels_notop.h5",
         "bcbd6486424b2319ff4ef7d526e38f63",
         smallest_image=75,
     ),
     "xception": _keras(
-        "Xception",
-        2048,
-        "tf",
-        f"xception/xception_{_KERNELS}",
-        "b0042744bf5b25fce3cb969f33bebb97",
-        smallest_image=71,
+        "Xception", 2048, "tf", "xception", "b0042744bf5b25fce3cb969f33bebb97", smallest_image=71
     ),
-    "efficientnetb0": _keras(
-        "EfficientNetB0",
+    "efficientnetb0": Backbone(
         1280,
         "none",
-        "efficientnetb0_notop.h5",
+        "EfficientNetB0",
+        f"{EFFICIENTNET_WEIGHTS}/efficientnetb0_notop.h5",
         "50bc09e76180e00e4465e1a485ddc09d",
-        EFFICIENTNET_WEIGHTS,
     ),
-    "efficientnetb7": _keras(
-        "EfficientNetB7",
+    "efficientnetb7": Backbone(
         2560,
         "none",
-        "efficientnetb7_notop.h5",
+        "EfficientNetB7",
+        f"{EFFICIENTNET_WEIGHTS}/efficientnetb7_notop.h5",
         "cbcfe4450ddf6f3ad90b1b398090fe4a",
-        EFFICIENTNET_WEIGHTS,
     ),
-    "resnet18": _timm("resnet", 512, "resnet18.tv_in1k"),
-    "seresnet152": _timm("seresnet", 2048, "legacy_seresnet152.in1k"),
-    # Nobody publishes these two as safetensors under the names used here.
-    "googlenet": Backbone(1024, "tf", module="googlenet"),
-    "shufflenet": Backbone(960, "torch", module="shufflenet"),
+    "resnet18": _timm(512, "resnet18.tv_in1k"),
+    "seresnet152": _timm(2048, "legacy_seresnet152.in1k"),
+    # Nobody publishes these two as safetensors under the names used here. torchvision's weights of
+    # GoogLeNet come from TensorFlow: RGB in -1..1.
+    "googlenet": Backbone(1024, "tf"),
+    "shufflenet": Backbone(960, "torch"),
 }
 
 
-def find_backbone(name):
+def find_backbone(name: str) -> Backbone:
     """Return the ``Backbone`` called ``name``.
 
     Raises:
@@ -156,32 +134,29 @@ def find_backbone(name):
     return BACKBONES[name]
 
 
-def check_image_size(name, image_size):
+def check_image_size(name: str, image_size: int) -> None:
     """Raise ValueError if the images are too small for the backbone called ``name``."""
     smallest = find_backbone(name).smallest_image
     if image_size < smallest:
         raise ValueError(f"image_size is {image_size}; {name} needs at least {smallest}")
 
 
-def own_module(name):
-    """Return our module that defines the backbone called ``name``."""
-    return importlib.import_module(f"leukkit.models.{BACKBONES[name].module}")
-
-
-def feature_map(name, pixels):
+def feature_map(name: str, pixels: "keras.KerasTensor") -> "keras.KerasTensor":
     """Return the last feature map (n, h, w, features) that a backbone makes of a Keras tensor.
 
     Its layers become part of the caller's network, which stays flat.
 
     Args:
         name: A name in ``BACKBONES``.
-        pixels: Keras tensor (n, image_size, image_size, 3), already normalized.
+        pixels: (n, image_size, image_size, 3), already normalized.
     """
     import keras
 
+    from leukkit.models import torch_networks
+
     backbone = find_backbone(name)
-    if backbone.module:
-        return own_module(name).feature_map(pixels)
+    if not backbone.builder:
+        return torch_networks.NETWORKS[name](pixels)
     network = getattr(keras.applications, backbone.builder)(
         include_top=False,
         weights=None,
@@ -192,7 +167,7 @@ def feature_map(name, pixels):
     return network.output
 
 
-def prepare_input(name, images):
+def prepare_input(name: str, images: np.ndarray) -> np.ndarray:
     """Return uint8 RGB images as the backbone called ``name`` was trained to see them.
 
     Args:

@@ -1,32 +1,41 @@
 """Build the networks that the papers train: normalization, flat backbone, head."""
 
-import pathlib
+import os
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
-from leukkit.models import backbones, catalog
+from leukkit.models import backbones
 from leukkit.models.backbones import BACKBONES, WeightsError, check_image_size
+from leukkit.models.heads import Head, build_head
 from leukkit.models.weights import (
-    VGG19_IMAGE_SIZE,
-    draw_weights,
-    load_vgg19_top,
+    Weights,
+    has_dense_weights,
+    load_vgg19_dense,
     load_weights,
-    sha256,
-    vgg19_top_file,
+    set_random_weights,
+    vgg19_dense_file,
     weights_file,
 )
 
+if TYPE_CHECKING:
+    import keras
+
+DEX = ("densenet121", "efficientnetb7", "xception")  # sultana, the ensemble's three members
+NAMES = (*BACKBONES, "dex")
 NORMALIZATIONS = ("backbone", "unit", "z-score")
 
 
 def build(
-    name,
-    classes,
-    image_size,
-    weights=None,
+    network: str,
+    classes: int,
+    image_size: int,
+    weights: Weights | dict[str, Weights] = None,
+    head: str | Head | None = None,
     *,
-    normalization="backbone",
-    statistics=None,
-    seed=0,
-):
+    normalization: str = "backbone",
+    statistics: Sequence[Sequence[float]] | None = None,
+    seed: int = 0,
+) -> "keras.Model":
     """Build a network that takes raw pixels and gives class probabilities, not compiled.
 
     Its layers: the normalization, the layers of the backbone one by one, "features" (the last
@@ -35,65 +44,73 @@ def build(
     here, and the mean of their probabilities is the output.
 
     Args:
-        name: A name in ``leukkit.models.NAMES``.
+        network: A backbone, or "dex": a name in ``leukkit.models.NAMES``.
         classes: Number of classes, at least 2.
         image_size: Side of the square input in pixels.
-        weights: Of the backbone: None, drawn from ``seed``; ``"imagenet"``, downloaded at first
+        weights: Of the backbone: None, random from ``seed``; ``"imagenet"``, downloaded at first
             use into ``KERAS_HOME``; or the path of a file without the top (.h5, .keras;
             .safetensors with torch's names for resnet18, googlenet, shufflenet, seresnet152).
-            "dex" takes a dict of its members' weights instead of a path. The head's are drawn,
-            save VGG-19's fc1 and fc2 with ``"imagenet"`` at 224 pixels. The addresses for
-            resnet18 and seresnet152 (timm's files) have not been tried.
+            "dex" takes a dict of its members' weights instead of a path. The head's are random,
+            save fc1 and fc2 of VGG-19 with "vgg_dense" and ``"imagenet"`` at 224 pixels. The
+            addresses for resnet18 and seresnet152 (timm's files) have not been tried.
+        head: What stands on the backbone: a name in ``leukkit.models.heads.HEADS``, or a function
+            from the feature map, a Keras tensor (n, h, w, channels), to one vector per image
+            (n, values), which enters the layer "predictions". None for "pooled". Each member of
+            "dex" gets one.
         normalization: ``"backbone"``, as the network's ImageNet weights want it; ``"unit"``,
             divided by 255 (EfficientNet then does so a second time inside: samhitha, IV.B.1);
             ``"z-score"`` (patel2025, Eq. 1).
         statistics: For ``"z-score"``, and for it alone: means and standard deviations of the red,
             green and blue values (0..255) of the training images, three of each.
-        seed: Of all weights that are drawn.
+        seed: Of all random weights; those of a head of your own as far as they are kernels.
 
     Returns:
-        A ``keras.Model`` from float32 (n, image_size, image_size, 3), RGB, 0..255, to float32
+        A network from float32 (n, image_size, image_size, 3), RGB, 0..255, to float32
         (n, classes).
 
     Raises:
-        ValueError: Unknown name or normalization, statistics that do not go with it, fewer than
-            two classes, images too small for this network.
+        ValueError: Unknown name, head or normalization, statistics that do not go with it, fewer
+            than two classes, images too small for this network, a head that gives something else.
         WeightsError: The weights cannot be downloaded, read, or fitted to this network.
         FileNotFoundError: The weights file does not exist.
     """
-    _check(name, classes, normalization, statistics)
+    if network not in NAMES:
+        raise ValueError(
+            f"unknown network {network!r}; choose one of: {', '.join(NAMES)}. What stands on it is "
+            "chosen with head"
+        )
+    if classes < 2:
+        raise ValueError(f"classes is {classes}; {network} needs at least 2 to tell apart")
+    if normalization not in NORMALIZATIONS:
+        raise ValueError(f"unknown normalization {normalization!r}; choose from {NORMALIZATIONS}")
     settings = {"normalization": normalization, "statistics": statistics, "seed": seed}
-    if name == "dex":
-        return _build_dex(classes, image_size, weights, settings)
+    if network == "dex":
+        return _build_dex(classes, image_size, weights, head, settings)
 
     import keras
 
-    from leukkit.models.heads import build_head
     from leukkit.models.normalize import Normalize
 
-    backbone, head_kind = catalog.parts(name)
-    check_image_size(backbone, image_size)
-    files = _files(name, weights, image_size)
-    mode = BACKBONES[backbone].normalization if normalization == "backbone" else normalization
+    check_image_size(network, image_size)
+    mode = BACKBONES[network].normalization if normalization == "backbone" else normalization
+    normalize = Normalize(mode, *(() if statistics is None else statistics), name="normalize")
+    backbone_file, dense_file = _files(network, weights, image_size, head)
     image = keras.Input((image_size, image_size, 3), name="image")
-    pixels = Normalize(mode, *(() if statistics is None else statistics), name="normalize")(image)
-    features = backbones.feature_map(backbone, pixels)
+    features = backbones.feature_map(network, normalize(image))
     features = keras.layers.Identity(name="features")(features)
-    head = build_head(head_kind, features.shape[1:], classes)
-    network = keras.Model(image, head(features), name=name)
+    top = build_head(head, features.shape[1:], classes)
+    whole = keras.Model(image, top(features), name=network)
 
-    draw_weights(head, seed)
-    trunk = keras.Model(image, features, name=backbone)
-    if "trunk" in files:
-        load_weights(trunk, backbone, files["trunk"])
-    else:
-        draw_weights(trunk, seed)
-    if "top" in files:
-        load_vgg19_top(head, files["top"])
-    return network
+    set_random_weights(top, seed)
+    if dense_file is not None:
+        load_vgg19_dense(top, dense_file)
+    _set_weights(keras.Model(image, features, name=network), backbone_file, seed)
+    return whole
 
 
-def build_backbone(name, image_size=224, weights="imagenet", seed=0):
+def build_backbone(
+    name: str, image_size: int = 224, weights: Weights = "imagenet", seed: int = 0
+) -> "keras.Model":
     """Build a feature extractor: images in, one vector of global averages out.
 
     Args:
@@ -103,8 +120,8 @@ def build_backbone(name, image_size=224, weights="imagenet", seed=0):
         seed: Seed of the random weights; not used otherwise.
 
     Returns:
-        A ``keras.Model`` from float32 (n, image_size, image_size, 3), as ``prepare_input`` gives
-        them, to float32 (n, features).
+        A network from float32 (n, image_size, image_size, 3), as ``prepare_input`` gives them, to
+        float32 (n, features).
 
     Raises:
         ValueError: Unknown name, or an image size below the smallest.
@@ -120,15 +137,12 @@ def build_backbone(name, image_size=224, weights="imagenet", seed=0):
     features = backbones.feature_map(name, pixels)
     averages = keras.layers.GlobalAveragePooling2D(name="global_average")(features)
     network = keras.Model(pixels, averages, name=name)
-    if path is None:
-        draw_weights(network, seed)
-    else:
-        load_weights(network, name, path)
+    _set_weights(network, path, seed)
     return network
 
 
-def load(path):
-    """Return a network that was saved as a .keras file, not compiled.
+def load(path: str | os.PathLike) -> "keras.Model":
+    """Return a network that was saved as a .keras file, not compiled; runs no code of the file.
 
     ``keras.models.load_model`` does the same once ``leukkit.models.normalize`` is imported.
     """
@@ -139,72 +153,80 @@ def load(path):
     return keras.models.load_model(path, compile=False, safe_mode=True)
 
 
-def weights_used(name, weights, image_size, seed=0):
-    """Return in a few words what ``build`` starts from, for results and tables.
+def can_be_saved(network: "keras.Model") -> bool:
+    """Return whether ``load`` will bring ``network`` back once it is saved.
 
-    Such as "ImageNet", "ImageNet, without fc1 and fc2", "drawn, seed 0", or
-    "file resnet18.safetensors (sha256 5c106cde386e)".
+    A .keras file holds the names of layers and functions, not their code. Keras knows its own and
+    those that are registered (``@keras.saving.register_keras_serializable()``); it refuses lambdas.
     """
-    if isinstance(weights, dict):
-        parts = [
-            f"{member}: {weights_used(member, weights.get(member), image_size, seed)}"
-            for member in catalog.DEX
-        ]
-        return "; ".join(parts)
+    import keras
+
+    try:
+        saved = keras.saving.serialize_keras_object(network)
+    except Exception:  # a layer of a reader's own may raise anything, and would when it is saved
+        return False
+    return all(_is_known(part) for part in _saved_objects(saved))
+
+
+def _saved_objects(saved) -> Iterator[dict]:
+    """Yield the description of every object in what Keras would write."""
+    if isinstance(saved, dict):
+        if "class_name" in saved:
+            yield saved
+        saved = list(saved.values())
+    if isinstance(saved, (list, tuple)):
+        for part in saved:
+            yield from _saved_objects(part)
+
+
+def _is_known(saved) -> bool:
+    import keras
+
+    if "module" not in saved:  # a lambda, or a value such as an array
+        return saved["class_name"] != "__lambda__"
+    is_function = saved["class_name"] == "function"
+    if not is_function and str(saved["module"]).split(".")[0] == "keras":
+        return True
+    name = saved["config"] if is_function else saved["registered_name"]
+    return keras.saving.get_registered_object(name) is not None
+
+
+def _files(network, weights, image_size, head):
+    """Return the weights files of the backbone and of VGG-19's dense layers; None for random."""
     if weights is None:
-        return f"drawn, seed {seed}"
-    text = "ImageNet"
-    if weights != "imagenet":
-        text = f"file {pathlib.Path(weights).name} (sha256 {sha256(weights)[:12]})"
-    if name == "vgg19" and (weights != "imagenet" or image_size != VGG19_IMAGE_SIZE):
-        text += ", without fc1 and fc2"
-    return text
-
-
-def _check(name, classes, normalization, statistics):
-    """Raise ValueError on arguments of ``build`` that cannot be meant."""
-    catalog.backbones_of(name)
-    if classes < 2:
-        raise ValueError(f"classes is {classes}; {name} needs at least 2 to tell apart")
-    if normalization not in NORMALIZATIONS:
-        raise ValueError(f"unknown normalization {normalization!r}; choose from {NORMALIZATIONS}")
-    if (statistics is not None) != (normalization == "z-score"):
-        raise ValueError(
-            f"statistics {statistics} with normalization {normalization!r}; give the mean and the "
-            "standard deviation of the training images with 'z-score', and with it alone"
+        return None, None
+    if isinstance(weights, dict):
+        raise WeightsError(
+            f"weights of {network}: a dict is for dex alone; give the path of one file"
         )
+    whole = has_dense_weights(network, weights, image_size, head)
+    return weights_file(network, weights), vgg19_dense_file() if whole else None
 
 
-def _files(name, weights, image_size):
-    """Return the weights files by the part they are for: "trunk", "top"; empty if all is drawn."""
-    if weights is None:
-        return {}
-    if isinstance(weights, dict):
-        raise WeightsError(f"weights of {name}: a dict is for dex alone; give the path of one file")
-    if name == "vgg19" and weights == "imagenet" and image_size == VGG19_IMAGE_SIZE:
-        return {"trunk": weights_file(name, weights), "top": vgg19_top_file()}
-    return {"trunk": weights_file(catalog.parts(name)[0], weights)}
+def _set_weights(trunk, path, seed):
+    """Load a backbone's weights, or give it random ones."""
+    if path is None:
+        set_random_weights(trunk, seed)
+    else:
+        load_weights(trunk, trunk.name, path)
 
 
-def _build_dex(classes, image_size, weights, settings):
+def _build_dex(classes, image_size, weights, head, settings):
     """Build sultana's ensemble: the mean of the soft-max outputs of its members."""
     import keras
 
-    if not (weights in (None, "imagenet") or isinstance(weights, dict)):
+    by_member = weights if isinstance(weights, dict) else dict.fromkeys(DEX, weights)
+    if set(by_member) != set(DEX) or not (by_member is weights or weights in (None, "imagenet")):
         raise WeightsError(
-            f"weights of dex: {weights!r} is one file for three networks; give a dict with the "
-            f'weights of {", ".join(catalog.DEX)}, "imagenet", or None'
+            f'weights of dex: {weights!r}; expected "imagenet" or None for all three networks, or '
+            f"a dict with the weights of each of {', '.join(DEX)}"
         )
-    if isinstance(weights, dict) and set(weights) != set(catalog.DEX):
-        raise WeightsError(
-            f"weights of dex: {sorted(weights)}; expected one of each of {catalog.DEX}"
-        )
-    for member in catalog.DEX:
+    for member in DEX:
         check_image_size(member, image_size)
     image = keras.Input((image_size, image_size, 3), name="image")
-    outputs = []
-    for member in catalog.DEX:
-        its_weights = weights[member] if isinstance(weights, dict) else weights
-        outputs.append(build(member, classes, image_size, its_weights, **settings)(image))
+    outputs = [
+        build(member, classes, image_size, by_member[member], head, **settings)(image)
+        for member in DEX
+    ]
     mean = keras.layers.Average(dtype="float32", name="mean")(outputs)
     return keras.Model(image, mean, name="dex")

@@ -1,4 +1,4 @@
-"""Weights of the networks: drawn from a seed, ImageNet's, or those of a file."""
+"""Weights of the networks: random ones from a seed, ImageNet's, or those of a file."""
 
 import hashlib
 import os
@@ -6,26 +6,27 @@ import pathlib
 import re
 import warnings
 import zipfile
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from leukkit.models.backbones import (
-    BACKBONES,
-    KERAS_WEIGHTS,
-    WeightsError,
-    find_backbone,
-    own_module,
-)
+from leukkit.models import heads
+from leukkit.models.backbones import BACKBONES, KERAS_WEIGHTS, WeightsError, find_backbone
+
+if TYPE_CHECKING:
+    import keras
+
+Weights = str | os.PathLike | None
 
 RANDOM_WEIGHTS_RULE = "he-normal-1"  # part of every cache key: change it with the rule
 UNDECIDED = 0.01  # times He's deviation for "predictions": all classes start about equally likely
 EFFICIENTNET_DEVIATION = (0.229, 0.224, 0.225)
 VGG19_IMAGE_SIZE = 224  # the one whose feature map fits fc1's ImageNet weights
-VGG19_TOP_URL = f"{KERAS_WEIGHTS}/vgg19/vgg19_weights_tf_dim_ordering_tf_kernels.h5"
-VGG19_TOP_MD5 = "cbe5617147190e668d6c5d5026f83318"
+VGG19_DENSE_URL = f"{KERAS_WEIGHTS}/vgg19/vgg19_weights_tf_dim_ordering_tf_kernels.h5"
+VGG19_DENSE_MD5 = "cbe5617147190e668d6c5d5026f83318"
 
 
-def weights_id(name, weights="imagenet", seed=0):
+def weights_id(backbone: str, weights: Weights = "imagenet", seed: int = 0) -> str:
     """Return a string that is equal for equal weights: the SHA-256 of the file, or rule and seed.
 
     Needs no network, and TensorFlow only if ImageNet weights have yet to be downloaded.
@@ -33,19 +34,59 @@ def weights_id(name, weights="imagenet", seed=0):
     Raises:
         ValueError, WeightsError, FileNotFoundError: As ``leukkit.models.build_backbone``.
     """
-    find_backbone(name)
+    find_backbone(backbone)
     if weights is None:
         return f"{RANDOM_WEIGHTS_RULE}:{seed}"
-    return sha256(weights_file(name, weights))
+    return sha256(weights_file(backbone, weights))
 
 
-def sha256(path):
+def weights_used(
+    network: str,
+    weights: Weights | dict[str, Weights],
+    image_size: int,
+    seed: int = 0,
+    head: str | heads.Head | None = None,
+) -> str:
+    """Return in a few words what ``build`` starts from, for results and tables.
+
+    Such as "ImageNet", "ImageNet, without fc1 and fc2", "random, seed 0", or
+    "file resnet18.safetensors (sha256 5c106cde386e)".
+    """
+    if isinstance(weights, dict):
+        return "; ".join(
+            f"{member}: {weights_used(member, its_weights, image_size, seed, head)}"
+            for member, its_weights in weights.items()
+        )
+    if weights is None:
+        return f"random, seed {seed}"
+    text = "ImageNet"
+    if weights != "imagenet":
+        text = f"file {pathlib.Path(weights).name} (sha256 {sha256(weights)[:12]})"
+    dense = heads.find_head(head) is heads.vgg_dense
+    if dense and not has_dense_weights(network, weights, image_size, head):
+        text += ", without fc1 and fc2"
+    return text
+
+
+def has_dense_weights(
+    network: str, weights: Weights, image_size: int, head: str | heads.Head | None
+) -> bool:
+    """Return whether the head begins with ImageNet's weights of VGG-19's two dense layers, too."""
+    is_whole = network == "vgg19" and heads.find_head(head) is heads.vgg_dense
+    return is_whole and weights == "imagenet" and image_size == VGG19_IMAGE_SIZE
+
+
+def sha256(path: str | os.PathLike) -> str:
     """Return the SHA-256 of a file in hexadecimal."""
+    return _hash(path, "sha256")
+
+
+def _hash(path, algorithm):
     with pathlib.Path(path).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        return hashlib.file_digest(file, algorithm).hexdigest()
 
 
-def weights_file(name, weights):
+def weights_file(name: str, weights: str | os.PathLike) -> pathlib.Path:
     """Return the path of a weights file; ``"imagenet"`` is downloaded if it is not there yet.
 
     Raises:
@@ -63,7 +104,7 @@ def weights_file(name, weights):
         return _keras_file(name, backbone.url, backbone.md5, backbone.file_name)
     path = pathlib.Path(weights)
     if not path.is_file():
-        kinds = ".safetensors, .h5 or .keras" if backbone.module else ".h5 or .keras"
+        kinds = ".h5 or .keras" if backbone.builder else ".safetensors, .h5 or .keras"
         raise FileNotFoundError(
             f"no weights file {path} for {name}; give the path of a {kinds} file without "
             'the top, "imagenet", or None for random weights'
@@ -75,7 +116,7 @@ def _keras_file(name, url, md5, file_name):
     """Return Keras' own copy of the ImageNet weights, downloading it if missing or broken."""
     home = pathlib.Path(os.environ.get("KERAS_HOME") or pathlib.Path.home() / ".keras")
     path = home / "models" / file_name
-    if path.is_file() and md5 in (None, _md5(path)):
+    if path.is_file() and md5 in (None, _hash(path, "md5")):
         return path
     import keras
 
@@ -92,12 +133,7 @@ def _keras_file(name, url, md5, file_name):
     return pathlib.Path(path)
 
 
-def _md5(path):
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "md5").hexdigest()
-
-
-def draw_weights(network, seed):
+def set_random_weights(network: "keras.Model", seed: int) -> None:
     """Give every kernel of ``network`` He-normal values; leave biases and BatchNorm as built.
 
     Standard deviation sqrt(2 / inputs of one output), He et al. 2015, Eq. 10; a hundredth of it
@@ -122,13 +158,12 @@ def _stable_names(layers):
     Keras counts "conv2d", "conv2d_1", … over the whole process: a second InceptionV3 has other
     names than the first.
     """
-    seen = {}
+    seen: dict[str, int] = {}
     for layer in layers:
-        made_up = re.fullmatch(r"((?:separable_|depthwise_)?conv2d|dense)(?:_\d+)?", layer.name)
-        if made_up is None:
+        stem = re.sub(r"_\d+$", "", layer.name)
+        if stem.replace("_", "") != type(layer).__name__.lower():
             yield layer, layer.name
             continue
-        stem = made_up.group(1)
         number = seen[stem] = seen.get(stem, -1) + 1
         yield layer, f"{stem}_{number}" if number else stem
 
@@ -138,22 +173,22 @@ def _inputs(layer, variable):
     part = variable.path.split("/")[-2] if "/" in variable.path else ""
     if type(layer).__name__ == "MultiHeadAttention" and part in ("query", "key", "value"):
         return variable.shape[0]  # (channels, heads, size): each head's output sees all channels
-    *height_width, channels, _ = variable.shape
     # Each output of a depthwise kernel sees one channel.
     depthwise = "Depthwise" in type(layer).__name__ or variable.name == "depthwise_kernel"
-    return np.prod(height_width) * (1 if depthwise else channels)
+    return np.prod(variable.shape[: -2 if depthwise else -1])
 
 
-def load_weights(network, name, path):
+def load_weights(network: "keras.Model", name: str, path: str | os.PathLike) -> None:
     """Load ``path`` into ``network``; say so if it is another network's file or not complete.
 
     Raises:
         WeightsError: The file is damaged, lacks weights or holds those of another network.
     """
-    if pathlib.Path(path).suffix == ".safetensors" and BACKBONES[name].module:
+    if pathlib.Path(path).suffix == ".safetensors" and not BACKBONES[name].builder:
+        from leukkit.models.torch_networks import torch_names
         from leukkit.models.torch_weights import load_torch_weights
 
-        load_torch_weights(network, path, own_module(name).torch_names())
+        load_torch_weights(network, path, torch_names(name))
         return
     floats = [variable for variable in network.weights if "float" in str(variable.dtype)]
     for variable in floats:
@@ -191,13 +226,13 @@ def _correct_efficientnet(network):
             layer.finalize_state()
 
 
-def vgg19_top_file():
+def vgg19_dense_file() -> pathlib.Path:
     """Return the path of Keras' VGG-19 file with the dense layers; downloaded if not there."""
-    return _keras_file("vgg19", VGG19_TOP_URL, VGG19_TOP_MD5, VGG19_TOP_URL.rsplit("/", 1)[1])
+    return _keras_file("vgg19", VGG19_DENSE_URL, VGG19_DENSE_MD5, VGG19_DENSE_URL.rsplit("/", 1)[1])
 
 
-def load_vgg19_top(head, path):
-    """Load fc1 and fc2 of a head from ``path``, a file with the dense layers of VGG-19."""
+def load_vgg19_dense(head: "keras.Model", path: str | os.PathLike) -> None:
+    """Load fc1 and fc2 of the head ``vgg_dense`` from a file with the dense layers of VGG-19."""
     import h5py
 
     with h5py.File(path) as file:

@@ -211,7 +211,9 @@ def _cells(paper: str, table: Table) -> list[dict[str, Any]]:
             unit = keys.pop("unit")
             number = _number(keys, unit, printed, f"{place}, column {j + 1}")
             if (run := frozenset(keys.items())) in seen:
-                raise CardError(f"{place}, column {j + 1}: an earlier cell has the same keys: {keys}")
+                raise CardError(
+                    f"{place}, column {j + 1}: an earlier cell has the same keys: {keys}"
+                )
             seen.add(run)
             cells.append({"paper": paper, "table": table.name, "row": i, "column": j} | number)
     return [cell for cell in cells if cell["printed"] != ""]
@@ -231,7 +233,9 @@ def _merge_keys(table: Table, row: dict, column: dict, place: str) -> dict[str, 
 def _claim(paper: str, claim: Claim) -> dict[str, Any]:
     place = f"[[claims]] {claim.printed} in {claim.where}"
     number = _number(claim.keys, claim.unit, claim.printed, place)
-    texts = {"where": claim.where, "quote": claim.quote} | ({"note": claim.note} if claim.note else {})
+    texts = {"where": claim.where, "quote": claim.quote} | (
+        {"note": claim.note} if claim.note else {}
+    )
     return {"paper": paper} | texts | number
 
 

@@ -8,6 +8,7 @@ is a TOML file; it overrides ``paper`` too, unless its first line says ``extends
 A profile changes numbers and the names of data and networks, never code paths.
 """
 
+import fnmatch
 import pathlib
 import tomllib
 from collections.abc import Mapping
@@ -43,9 +44,7 @@ def resolve(
     if str(name).endswith(".toml"):
         path, place = pathlib.Path(name).expanduser(), str(name)
         if not path.exists():
-            raise SchemaError(
-                f"the profile {path} does not exist; built in are {', '.join(known)}"
-            )
+            raise SchemaError(f"the profile {path} does not exist; built in are {', '.join(known)}")
         try:
             content = tomllib.loads(path.read_text(encoding="utf-8"))
         except tomllib.TOMLDecodeError as error:
@@ -110,7 +109,9 @@ def plan(profile: Profile, split: str | None = None) -> list[Run]:
         SchemaError: A run names an unknown split, data set or setting.
     """
     if split is not None and split not in profile.splits:
-        raise SchemaError(f"{profile.key} has no split {split!r}; it has {', '.join(profile.splits)}")
+        raise SchemaError(
+            f"{profile.key} has no split {split!r}; it has {', '.join(profile.splits)}"
+        )
     runs = []
     for name in profile.runs:
         entry, settings = _entry(profile, name)
@@ -139,9 +140,16 @@ def recipe(profile: Profile, name: str) -> Recipe:
 def split(profile: Profile, name: str, run: str | None = None) -> dict[str, Any]:
     """Return a split's table; with the copies of ``run``, where they differ between runs."""
     if name not in profile.splits:
-        raise SchemaError(f"{profile.key} has no split {name!r}; it has {', '.join(profile.splits)}")
+        raise SchemaError(
+            f"{profile.key} has no split {name!r}; it has {', '.join(profile.splits)}"
+        )
     table = profile.splits[name].model_dump(exclude_unset=True)
     return table if run is None else _table(profile, run, _entry(profile, run)[0], table)
+
+
+def keys(profile: Profile, name: str) -> dict[str, Any]:
+    """Return what the printed tables call a run: data set, model, variant …"""
+    return _keys(_entry(profile, name)[0])
 
 
 def run_name(keys: Mapping[str, Any]) -> str:
@@ -152,7 +160,9 @@ def run_name(keys: Mapping[str, Any]) -> str:
 
 
 def _checked(splits: dict[str, dict[str, Any]], place: str) -> dict[str, SplitTable]:
-    return {name: check(SplitTable, table, f"{place}: splits.{name}") for name, table in splits.items()}
+    return {
+        name: check(SplitTable, table, f"{place}: splits.{name}") for name, table in splits.items()
+    }
 
 
 def _check_sections(content: Mapping[str, Any], place: str) -> None:
@@ -164,18 +174,16 @@ def _check_sections(content: Mapping[str, Any], place: str) -> None:
 
 def _check_names(profile: Profile) -> None:
     """Refuse what is said of a network, data set or run that the profile does not have."""
-    entries = [_entry(profile, name)[0] for name in profile.runs]
-    networks = {str(entry.model or entry.backbone) for entry in entries}
-    anything = {*profile.runs, *profile.datasets, *networks, *(entry.variant for entry in entries)}
-    for section, names, known in (
-        ("copies", profile.copies, profile.datasets),
+    entries = {name: _entry(profile, name)[0] for name in profile.runs}
+    networks = {str(entry.model or entry.backbone) for entry in entries.values()}
+    for section, given, known in (
+        ("copies", profile.copies, set(profile.datasets)),
         ("networks", profile.networks, networks),
-        ("leave_out", profile.leave_out, anything),
+        ("leave_out", profile.leave_out, {n for item in entries.items() for n in _names(*item)}),
     ):
-        if unknown := [name for name in names if name not in known]:
+        if unknown := [name for name in given if not fnmatch.filter(known, name)]:
             raise SchemaError(
-                f"{section}: no run has {', '.join(unknown)}; known are "
-                f"{', '.join(sorted(filter(None, known)))}"
+                f"{section}: no run has {', '.join(unknown)}; known are {', '.join(sorted(known))}"
             )
 
 
@@ -209,15 +217,19 @@ def _is_left_out(profile: Profile, name: str, entry: RunEntry) -> bool:
             f"runs.{name}: unknown data set {entry.dataset!r}; known are "
             f"{', '.join(profile.datasets)}"
         )
-    names = {name, entry.dataset, entry.model, entry.backbone, entry.variant}
-    return not names.isdisjoint(profile.leave_out) or any(
+    names = _names(name, entry)
+    return any(fnmatch.filter(names, pattern) for pattern in profile.leave_out) or any(
         _is_left_out(profile, member, _entry(profile, member)[0]) for member in entry.members
     )
 
 
-def _run(
-    profile: Profile, name: str, entry: RunEntry, settings: dict[str, Any], kind: str
-) -> Run:
+def _names(name: str, entry: RunEntry) -> list[str]:
+    """Return what a run can be left out by."""
+    names = (name, entry.dataset, entry.model, entry.backbone, entry.paper)
+    return [one for one in names if one]
+
+
+def _run(profile: Profile, name: str, entry: RunEntry, settings: dict[str, Any], kind: str) -> Run:
     if entry.members and settings:
         raise SchemaError(f"runs.{name}: an ensemble has no recipe to take {', '.join(settings)}")
     table = profile.splits[kind].model_dump(exclude_unset=True)
@@ -247,9 +259,7 @@ def _keys(entry: RunEntry) -> dict[str, Any]:
     return {**keys, "paper": entry.paper} if entry.paper else keys
 
 
-def _table(
-    profile: Profile, name: str, entry: RunEntry, table: dict[str, Any]
-) -> dict[str, Any]:
+def _table(profile: Profile, name: str, entry: RunEntry, table: dict[str, Any]) -> dict[str, Any]:
     """Return a split's table with the copies of a run, and with what it changes besides."""
     table, place = {**table, **entry.table}, f"runs.{name}, splits.{table['name']}"
     copies = table.get("copies") or {}
@@ -257,9 +267,9 @@ def _table(
         copies = {}
     elif entry.copies is not None:
         copies = entry.copies
-    elif "data_set" in copies:
+    elif entry.augmentation or "data_set" in copies:
         if entry.dataset not in profile.copies:
-            raise SchemaError(f"{place}: copies = data_set, but [copies] lacks {entry.dataset}")
+            raise SchemaError(f"{place}: [copies] does not say how many of {entry.dataset}")
         copies = profile.copies[str(entry.dataset)]
     when = table.get("augment", "after")
     table = {key: value for key, value in table.items() if key not in ("augment", "copies")}
@@ -272,8 +282,9 @@ def _recipe(profile: Profile, name: str, entry: RunEntry, settings: dict[str, An
     network = str(entry.model or entry.backbone)
     fields = {"network": network, **profile.recipe, **profile.networks.get(network, {}), **settings}
     if entry.classifier is not None:
-        kind = entry.classifier.removesuffix("-scaled")
-        fields |= {"classifier": kind, "scaled": entry.classifier != kind}
+        fields["classifier"] = entry.classifier.removesuffix("-scaled")
+    if entry.backbone is not None:
+        fields["scaled"] = str(entry.classifier).endswith("-scaled")
     if entry.segmentation is False:
         fields["segmentation"] = None
     return check(Recipe, fields, f"runs.{name}")

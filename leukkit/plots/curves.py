@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from leukkit import calibration, metrics
+from leukkit import metrics
+from leukkit.metrics import calibration, check_predictions
 from leukkit.plots import colors
-from leukkit.predictions import check_predictions
 
 STYLES = ("-", "--", "-.", ":")
 
@@ -13,7 +13,7 @@ def roc(predictions, positive=None, ax=None):
     """Show the ROC curve of each model, its AUC in the legend (farag2025, Figure 14).
 
     Args:
-        predictions: Dict of name to predictions (see `leukkit.predictions`).
+        predictions: Dict of name to predictions (see `leukkit.metrics.predictions`).
         positive: The positive class; None means the last of two.
         ax: Axes to draw on.
 
@@ -43,7 +43,7 @@ def roc_one_vs_rest(predictions, ax=None):
     """Show the ROC curve of each class against all the others (mishra, Figure 7).
 
     Args:
-        predictions: See `leukkit.predictions`; of one model.
+        predictions: See `leukkit.metrics.predictions`; of one model.
         ax: Axes to draw on.
 
     Returns:
@@ -92,7 +92,7 @@ def reliability(predictions, bins=15, ax=None):
     The larger a point, the more images it stands for; the panel below says how many.
 
     Args:
-        predictions: Dict of name to predictions (see `leukkit.predictions`), all of the same
+        predictions: Dict of name to predictions (see `leukkit.metrics.predictions`), all of the same
             number of classes.
         bins: Number of bins of equal width between 0 and 1.
         ax: Array of two Axes.

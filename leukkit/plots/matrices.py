@@ -18,7 +18,7 @@ def confusion_grid(predictions, ax=None):
     shade follows the share, so that a large class does not drown a small one.
 
     Args:
-        predictions: Dict of name to predictions (see `leukkit.predictions`).
+        predictions: Dict of name to predictions (see `leukkit.metrics.predictions`).
         ax: Array of as many Axes as models, in rows of at most three, the last filled up.
 
     Returns:

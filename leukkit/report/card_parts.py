@@ -3,10 +3,9 @@
 import pandas as pd
 
 from leukkit import metrics, results
-from leukkit.predictions import check_predictions, groups
+from leukkit.metrics import check_predictions, groups
 from leukkit.report import run_facts
 from leukkit.report.markdown import bullets, escape, table
-from leukkit.report.sides import with_interval
 
 LEAKS = {
     "patient": "patient",
@@ -91,7 +90,7 @@ def score_table(scored, folder, folds):
     rows = {"score": [SCORES.get(name, name.replace("_", " ")) for name in scored.index]}
     values = scored[["point", "low", "high"]].itertuples(index=False)
     whole = "95% interval" if folds == 1 else f"all {folds} folds, 95% interval"
-    rows[whole] = [with_interval(*value, "fraction") for value in values]
+    rows[whole] = [metrics.with_interval(*value) for value in values]
     images = f"{about['images']} test images"
     if folds > 1:
         number = folder.name.removeprefix("fold-")
@@ -100,9 +99,7 @@ def score_table(scored, folder, folds):
             of_class = metrics.scores(tested, positive=label)
             alone[f"sensitivity, {label}"] = of_class["sensitivity"]
         name = f"fold {number} alone (this model)"
-        rows[name] = [
-            with_interval(alone[score], pd.NA, pd.NA, "fraction") for score in scored.index
-        ]
+        rows[name] = [metrics.with_interval(alone[score]) for score in scored.index]
         images += (
             f" in {folds} folds, each predicted by a model of its own; {len(tested)} by this one"
         )

@@ -2,7 +2,8 @@
 
 import pandas as pd
 
-from leukkit import calibration, models, network_runs, profiles, results
+from leukkit import models, network_runs, profiles, results
+from leukkit.metrics import calibration
 from leukkit.report.explained import explain_network
 from leukkit.report.sultana import read
 

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from leukkit import explain, models, network_runs, preprocessing, profiles, results
+from leukkit import explain, images, models, network_runs, profiles, results
 
 
 class Explained(NamedTuple):
@@ -32,7 +32,7 @@ def explain_run(card, profile_name, protocol, this, per_kind=1, fold=0, results_
         per_kind: How many right and how many wrong cells of each class, at most; those the network
             is surest of. A class without wrong cells shows none.
         fold: The fold; one of the profile's ``models_kept``.
-        results_dir: Folder of the results; None for `locations.results_dir`.
+        results_dir: Folder of the results; None for `files.results_dir`.
 
     Returns:
         An `Explained`.
@@ -56,17 +56,17 @@ def explain_network(network, folder, profile, protocol, dataset, per_kind=1):
     """
     cells = network_runs.divide(profile, dataset, protocol).cells
     chosen = explain.examples(results.read_fold(folder), cells.attrs["classes"], per_kind)
-    preparation = preprocessing.Preparation(
+    preparation = images.Preparation(
         network.input_shape[1],
         seed=profile["seed"],
-        augmentation=profile["preparation"].get("augmentation"),
+        distortion=profile["preparation"].get("augmentation"),
     )
     shown = cells.set_index("image_id", drop=False).loc[chosen["image_id"]]
-    images = preprocessing.prepare(shown, preparation)
+    pixels = images.prepare(shown, preparation)
     titles = [
         f"{row.label}, right\n{row.confidence:.0%}"
         if row.correct
         else f"{row.label}, taken for\n{row.predicted}, {row.confidence:.0%}"
         for row in chosen.itertuples()
     ]
-    return Explained(images, explain.grad_cam(network, images), titles)
+    return Explained(pixels, explain.grad_cam(network, pixels), titles)

@@ -1,10 +1,8 @@
 """The scores of frozen features with classical classifiers, from predictions in the results."""
 
-import numpy as np
 import pandas as pd
 
 from leukkit import locations, metrics, profiles, reproduction, results
-from leukkit.predictions import groups
 from leukkit.report.sides import SIDES, beside
 
 PARTS = {"test": "predictions", "training": "training_predictions"}
@@ -92,12 +90,5 @@ def compare(card, measured, about=()):
 
 
 def _score(predictions, draws):
-    over, name = groups(predictions)
-    if draws:
-        grouped = predictions.assign(group=over)
-        frame = metrics.bootstrap(grouped, by="group", draws=draws)
-        frame = frame.rename(columns={"point": "value"})[["value", "low", "high"]]
-    else:
-        frame = metrics.scores(predictions).to_frame("value").assign(low=np.nan, high=np.nan)
-    frame = frame.rename_axis("quantity").reset_index()
-    return frame.assign(images=len(predictions), groups=over.nunique(), groups_are=name)
+    scored = metrics.measure(predictions, draws)
+    return scored[scored["label"].isna() & scored["quantity"].isin(metrics.NAMES)]

@@ -5,7 +5,7 @@ import pathlib
 import pandas as pd
 
 from leukkit import metrics, plots, results
-from leukkit.predictions import check_predictions
+from leukkit.metrics import check_predictions
 from leukkit.report.names import NAMES, name_model
 from leukkit.report.page_rows import said
 from leukkit.writing import replace_when_done

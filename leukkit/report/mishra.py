@@ -10,7 +10,7 @@ import math
 import numpy as np
 import pandas as pd
 
-from leukkit import protocols, splits
+from leukkit import metrics, protocols, splits
 from leukkit.datasets.official import FACTS
 
 DATASET = "all-2021"
@@ -201,14 +201,9 @@ def _table_2(card, part):
 
 def _report(matrix, supports):
     """Return precision, recall and F1 of each class as Table 4 prints them."""
-    right, actual, predicted = np.diag(matrix), matrix.sum(axis=1), matrix.sum(axis=0)
-    values = {
-        "precision": right / predicted,
-        "recall": right / actual,
-        "f1": 2 * right / (actual + predicted),
-    }
+    values = metrics.class_scores(matrix)
     return {
-        (label, quantity): f"{column[position]:.2f}"
-        for quantity, column in values.items()
+        (label, quantity): f"{values[quantity][position]:.2f}"
+        for quantity in ("precision", "recall", "f1")
         for position, label in enumerate(supports)
     }

@@ -25,6 +25,7 @@ NAMES = {
     "shufflenet": "ShuffleNet",
     "svm": "SVM",
     "svm-scaled": "SVM, scaled features",
+    "vgg16": "VGG-16",
     "vgg16-cnn": "VGG-16 with CNN",
     "vgg19": "VGG-19",
     "xception": "Xception",

@@ -2,11 +2,9 @@
 
 import pathlib
 
-import numpy as np
 import pandas as pd
 
 from leukkit import locations, metrics, network_runs, profiles, results
-from leukkit.predictions import check_predictions, class_codes, class_probabilities, groups
 
 KEYS = network_runs.KEYS
 TABLES = {
@@ -14,7 +12,6 @@ TABLES = {
     "validation": "validation_predictions",
     "training": "training_predictions",
 }
-OF_A_CLASS = ("precision", "recall", "sensitivity", "specificity", "f1", "auc", "support")
 QUANTITIES = (*metrics.NAMES, "recall", "support", "loss", "epochs")
 OF_AN_EPOCH = {
     ("training", "accuracy"): "accuracy",
@@ -101,10 +98,10 @@ def score_run(run, draws):
     for part, name in TABLES.items():
         if _has(run["folder"], name):
             predictions = results.read_table(run["folder"], name)
-            scored = _score(predictions, draws if part != "training" else 0)
+            scored = metrics.measure(predictions, draws if part != "training" else 0)
             frames.append(scored.assign(**keys, **about, part=part))
     if _has(run["folder"], "weighted_predictions"):
-        scored = _score(results.read_table(run["folder"], "weighted_predictions"), draws)
+        scored = metrics.measure(results.read_table(run["folder"], "weighted_predictions"), draws)
         weighted = keys | {"variant": f"{keys['variant']}-weighted"}
         frames.append(scored.assign(**weighted, **about, part="test"))
     if _has(run["folder"], "history"):
@@ -112,54 +109,12 @@ def score_run(run, draws):
         if lacking := {"epoch", *OF_AN_EPOCH.values()} - set(history):
             raise ValueError(f"{run['folder']}: history.csv lacks {', '.join(sorted(lacking))}")
         frames.append(_epochs(history).assign(**keys, **about))
-    return pd.concat(frames, ignore_index=True).reindex(columns=COLUMNS)
+    scored = pd.concat(frames, ignore_index=True).reindex(columns=COLUMNS)
+    return scored.astype({"epoch": "Int64"})
 
 
 def _has(folder, name):
     return any(pathlib.Path(folder).glob(f"fold-*/{name}.csv"))
-
-
-def _score(predictions, draws):
-    """Return a row per class and score, and per score of all, of pooled predictions."""
-    classes = check_predictions(predictions)
-    over, name = groups(predictions)
-    folds = [fold for _, fold in predictions.groupby("fold")]
-    frames, intervals = [], {}
-    for label in (None, *classes):
-        frame = _values(predictions, label).to_frame("value")
-        by_fold = pd.DataFrame([_values(fold, label) for fold in folds])
-        several = len(folds) > 1
-        frame["mean"] = by_fold.mean(skipna=False) if several else np.nan
-        frame["sd"] = by_fold.std(skipna=False) if several else np.nan
-        frame["low"] = frame["high"] = np.nan
-        if draws:
-            positive = label or (classes[-1] if len(classes) == 2 else None)
-            if positive not in intervals:  # of two classes, the positive one is drawn once
-                grouped = predictions.assign(group=over)
-                drawn = metrics.bootstrap(grouped, by="group", draws=draws, positive=positive)
-                drawn.loc["recall"] = drawn.loc["sensitivity"]
-                intervals[positive] = drawn[["low", "high"]]
-            frame.update(intervals[positive])
-        frame.insert(0, "label", pd.array([label] * len(frame), dtype="string"))
-        frames.append(frame.rename_axis("quantity").reset_index())
-    scored = pd.concat(frames, ignore_index=True)
-    counts = {"images": len(predictions), "groups": over.nunique(), "groups_are": name}
-    return scored.assign(**counts, epoch=pd.array([pd.NA] * len(scored), dtype="Int64"))
-
-
-def _values(predictions, label):
-    """Return the values of one class, or of all (``label`` None)."""
-    values = metrics.scores(predictions, positive=label)
-    values["recall"] = values["sensitivity"]
-    if label is not None:
-        values["support"] = (predictions["label"] == label).sum()
-        return values[list(OF_A_CLASS)]
-    classes = check_predictions(predictions)
-    actual, _ = class_codes(predictions, classes)
-    likelihood = class_probabilities(predictions, classes)[np.arange(len(actual)), actual]
-    values["support"] = len(predictions)
-    values["loss"] = -np.log(np.clip(likelihood, 1e-7, 1)).mean()  # the clip is Keras's
-    return values
 
 
 def _epochs(history):

@@ -7,9 +7,9 @@ makes one printed table of that.
 import numpy as np
 import pandas as pd
 
-from leukkit import models, network_runs, profiles
+from leukkit import metrics, models, network_runs, profiles
 from leukkit.report.network_scores import KEYS, QUANTITIES, measure
-from leukkit.report.sides import SIDES, beside, text_table, with_interval
+from leukkit.report.sides import SIDES, beside, text_table
 
 __all__ = [
     "compare",
@@ -106,10 +106,10 @@ def score_table(measured, quantities=("accuracy", "weighted_f1", "auc"), part="t
     """
     rows = measured[(measured["part"] == part) & measured["quantity"].isin(quantities)]
     rows = rows[rows["label"].isna() & rows["epoch"].isna()]
-    values = rows[["value", "low", "high"]].assign(unit="fraction").itertuples(index=False)
+    values = rows[["value", "low", "high"]].itertuples(index=False)
     protocols = sorted(rows["protocol"].unique(), key=lambda name: (name == "leak-free", name))
     texts = rows.assign(
-        text=[with_interval(*value) for value in values],
+        text=[metrics.with_interval(*value) for value in values],
         protocol=pd.Categorical(rows["protocol"], protocols),
     )
     wide = texts.pivot(index=[*KEYS, "protocol"], columns="quantity", values="text").sort_index()
@@ -124,7 +124,7 @@ def shuffle_labels(predictions, seed=0):
     guessing with the same frequencies, whatever the network can do.
 
     Args:
-        predictions: See `leukkit.predictions`.
+        predictions: See `leukkit.metrics.predictions`.
         seed: Draws the order.
     """
     order = np.random.default_rng(seed).permutation(len(predictions))

@@ -9,9 +9,8 @@ import time
 
 import nbformat
 
-from leukkit import numerics, profiles
-from leukkit.locations import project_dir
-from leukkit.writing import replace_when_done
+from leukkit import environment, profiles
+from leukkit.files import project_dir, replace_when_done
 
 
 class NotebookError(RuntimeError):
@@ -98,10 +97,10 @@ def keep(notebook, path):
     """Write an executed notebook in place, without what differs from machine to machine.
 
     Its metadata get the fingerprint of the arithmetic that its numbers come from, by which its test
-    knows whether another run can be compared digit by digit (`leukkit.numerics`).
+    knows whether another run can be compared digit by digit (`leukkit.environment`).
     """
     notebook.metadata.pop("widgets", None)
-    notebook.metadata.setdefault("leukkit", {})["numerics"] = numerics.fingerprint()
+    notebook.metadata.setdefault("leukkit", {})["numerics"] = environment.fingerprint()
     notebook.metadata["language_info"] = {"name": "python"}
     with replace_when_done(path) as temporary:
         nbformat.write(notebook, temporary)

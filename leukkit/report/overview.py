@@ -9,7 +9,7 @@ import pathlib
 
 import pandas as pd
 
-from leukkit import locations, papers, report, reproduction, results
+from leukkit import files, papers, report, reproduction, results
 from leukkit.report import feature_scores, network_scores, networks
 from leukkit.report.names import describe
 from leukkit.report.not_run import State, is_trained, planned, reason
@@ -40,7 +40,7 @@ def cells(results_dir=None, draws=2000):
     hyperparameters and epochs, and rows of other papers, which the cards leave out.
 
     Args:
-        results_dir: Folder of the results; None for `locations.results_dir`.
+        results_dir: Folder of the results; None for `files.results_dir`.
         draws: Bootstrap draws of the intervals.
 
     Returns:
@@ -62,7 +62,7 @@ def cells(results_dir=None, draws=2000):
         * ``<side> status``: ``run``, or ``not run: `` and the reason; ``<side> run``: the run's
           folder, relative to ``results_dir``, as in `runs`.
     """
-    base = pathlib.Path(results_dir or locations.results_dir())
+    base = pathlib.Path(results_dir or files.results_dir())
     listed, known = _listed(base)
     frames = []
     for key in papers.KEYS:
@@ -77,7 +77,7 @@ def runs(results_dir=None):
     """List every run in the results: when, where and from what it came, and what it leaks.
 
     Args:
-        results_dir: Folder of the results; None for `locations.results_dir`.
+        results_dir: Folder of the results; None for `files.results_dir`.
 
     Returns:
         Frame, one row per run, those of no paper (the honest benchmark, the gap) included:
@@ -90,7 +90,7 @@ def runs(results_dir=None):
         and the shares (0..1) of test images whose ``patient, subject, source_image, bytes`` or
         ``original`` is in training too, over all folds, NA where unknown.
     """
-    return _listed(pathlib.Path(results_dir or locations.results_dir()))[1]
+    return _listed(pathlib.Path(results_dir or files.results_dir()))[1]
 
 
 def counts(cells):

@@ -9,10 +9,10 @@ import jinja2
 import pandas as pd
 
 import leukkit
-from leukkit import audit, locations, papers, report
+from leukkit import audit, files, papers, report
+from leukkit.files import replace_when_done
 from leukkit.plots import colors
 from leukkit.report import charts, figures, notebooks, overview, page_rows, page_sections
-from leukkit.writing import replace_when_done
 
 COMPARISON = "comparison.csv"  # the frame of `overview.cells`
 # Further readings of a published protocol: shown beside the first, without a column of their own.
@@ -24,7 +24,7 @@ def build(results_dir=None, report_dir="report", draws=2000):
     """Write the page, the comparison as CSV, the figures, and the executed notebooks' pages.
 
     Args:
-        results_dir: Folder of the results; None for `locations.results_dir`. Only read.
+        results_dir: Folder of the results; None for `files.results_dir`. Only read.
         report_dir: Folder of the report. Files of an earlier build that this one does not write
             are removed; other files stay.
         draws: Bootstrap draws of the intervals.
@@ -35,7 +35,7 @@ def build(results_dir=None, report_dir="report", draws=2000):
     Raises:
         OSError: A folder cannot be read or written to.
     """
-    results_dir = pathlib.Path(results_dir or locations.results_dir())
+    results_dir = pathlib.Path(results_dir or files.results_dir())
     report_dir = pathlib.Path(report_dir)
     pages = notebooks.write_pages(results_dir, report_dir)
     cells = overview.cells(results_dir, draws)

@@ -2,7 +2,8 @@
 
 import pandas as pd
 
-from leukkit.report.sides import UNITS, with_interval
+from leukkit import metrics
+from leukkit.report.sides import UNITS
 
 QUANTITIES = {"f1": "F1", "auc": "AUC"}  # others are words
 SIGNS = {"percent": " %"}  # written behind a printed number; other units speak for themselves
@@ -139,7 +140,8 @@ def _side(cell, side, run_ids):
         reason = _text(status).removeprefix("not run").removeprefix(":").strip()
         return {"ran": False, "sort": "", "reason": reason}
     value, unit = cell[side], cell["unit"]
-    text = with_interval(value, cell[f"{side} low"], cell[f"{side} high"], unit)
+    ends = cell[f"{side} low"], cell[f"{side} high"]
+    text = metrics.with_interval(value, *ends, UNITS[unit][1])
     point, _, interval = text.partition(" ")
     run = run_ids.get(cell[f"{side} run"])
     return {

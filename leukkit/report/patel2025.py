@@ -8,7 +8,7 @@ learning rate of its own for the new layer.
 import numpy as np
 import pandas as pd
 
-from leukkit import distortion, metrics, network_runs, pixels
+from leukkit import augmentation, images, metrics, network_runs
 
 DATASET = "cnmc-2019"
 FOLDS = 7
@@ -106,18 +106,18 @@ def normalization_statistics(cells, folds, preparation):
     Args:
         cells: The `cells` frame that the folds point into.
         folds: List of `splits.Fold`.
-        preparation: A `leukkit.preprocessing.Preparation`.
+        preparation: A `leukkit.images.Preparation`.
 
     Returns:
         Frame, one row per fold (from 1), and ``all images``, which is used nowhere: mean and
         standard deviation of red, green and blue, in units of 0..255.
     """
-    images = pixels.load(cells, preparation)
+    pixels = images.load(cells, preparation)
     columns = pd.MultiIndex.from_product(
         [["mean", "standard deviation"], ["red", "green", "blue"]], names=[None, "color"]
     )
     parts = [*(fold.train for fold in folds), np.arange(len(cells))]
-    rows = [np.concatenate(pixels.channel_statistics(images, positions)) for positions in parts]
+    rows = [np.concatenate(images.channel_statistics(pixels, positions)) for positions in parts]
     index = pd.Index([*range(1, len(folds) + 1), "all images"], name="training images of fold")
     return pd.DataFrame(rows, index=index, columns=columns)
 
@@ -127,7 +127,7 @@ def augment_singly(rgb, ranges):
 
     Args:
         rgb: uint8 RGB (height, width, 3).
-        ranges: As `leukkit.distortion.draw` takes them.
+        ranges: As `leukkit.augmentation.draw` takes them.
 
     Returns:
         Dict of what was done, as text, to the resulting image: cropping and scaling, flipping,
@@ -145,7 +145,7 @@ def augment_singly(rgb, ranges):
     }
     fill = {"fill": ranges.get("fill", "black")}
     return {
-        text: distortion.distort(rgb, {**one, **fill}) for text, one in operations.items() if one
+        text: augmentation.apply(rgb, {**one, **fill}) for text, one in operations.items() if one
     }
 
 
@@ -164,15 +164,15 @@ def describe_layers(recipe, image_sizes, classes=2):
         Frame, one row per part of the network and one for the whole: ``learning rate``, and for
         each image size the number of parameters.
     """
-    from leukkit.models import backbones, build, heads
+    from leukkit import models
 
-    network = build("vgg19", classes, backbones.BACKBONES["vgg19"].smallest_image)
+    network = models.build("vgg19", classes, models.BACKBONES["vgg19"].smallest_image)
     convolutions = network.count_params() - network.get_layer("head").count_params()
     last_map = network.get_layer("features").output.shape
     columns = {}
     for size in image_sizes:
         side = size * last_map[1] // network.input_shape[1]
-        head = heads.build_head("vgg19", (side, side, last_map[3]), classes)
+        head = models.heads.build_head("vgg_dense", (side, side, last_map[3]), classes)
         dense = {layer.name: layer.count_params() for layer in head.layers if layer.count_params()}
         columns[f"{size} px"] = {
             "16 convolutions": convolutions,
@@ -190,7 +190,7 @@ def score_folds(predictions):
     """Score each fold by itself, the mean over the folds as the paper takes it, and the pool.
 
     Args:
-        predictions: See `leukkit.predictions`, with the column ``fold``.
+        predictions: See `leukkit.metrics.predictions`, with the column ``fold``.
 
     Returns:
         Frame, one row per fold (from 1), then ``mean``, ``standard deviation`` and ``pooled``:

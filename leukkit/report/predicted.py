@@ -9,7 +9,7 @@ import pandas as pd
 
 from leukkit import NOT_FOR_CLINICAL_USE, results
 from leukkit import predictor as predictors
-from leukkit.writing import replace_when_done
+from leukkit.files import replace_when_done
 
 AT_ONCE = 16  # images in a figure
 

@@ -8,12 +8,12 @@ import pathlib
 
 import pandas as pd
 
-from leukkit import kept_models, locations, papers, results
+from leukkit import files, kept_models, papers, results
+from leukkit.files import replace_when_done
 from leukkit.report import run_facts
 from leukkit.report.card_parts import leak_table, limits, score_run, score_table, training
 from leukkit.report.markdown import bullets, code, escape
 from leukkit.report.names import NAMES, name_model, used
-from leukkit.writing import replace_when_done
 
 CARD = "CARD.md"
 USE = """\
@@ -26,7 +26,7 @@ def write(results_dir=None, draws=2000):
     """Write ``CARD.md`` beside every kept model; the same results give the same bytes.
 
     Args:
-        results_dir: Folder of the results; None for `locations.results_dir`.
+        results_dir: Folder of the results; None for `files.results_dir`.
         draws: Bootstrap draws of the intervals.
 
     Returns:
@@ -34,7 +34,7 @@ def write(results_dir=None, draws=2000):
         ``results_dir``; ``skipped``, NA or why it has no card: its results cannot be used. An older
         card beside such a model is deleted.
     """
-    base = pathlib.Path(results_dir or locations.results_dir())
+    base = pathlib.Path(results_dir or files.results_dir())
     names = (kept_models.NETWORK, kept_models.CLASSIFIER)
     found = [path for name in names for path in base.glob(f"*/*/*/*/fold-*/{name}")]
     rows, scores = [], {}

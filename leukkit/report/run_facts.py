@@ -7,7 +7,7 @@ import re
 import pandas as pd
 
 from leukkit import results
-from leukkit.predictions import groups
+from leukkit.metrics import groups
 from leukkit.report.names import NAMES, PACKAGES, used
 
 LEAKS = ("patient", "subject", "source_image", "bytes", "original")
@@ -104,8 +104,8 @@ def weights_text(record):
     recorded = record.get("weights_used", record["configuration"].get("weights"))
     if not isinstance(recorded, str):
         return pd.NA
-    if drawn := re.fullmatch(r"he-normal-\d+:(\d+)", recorded):  # see `models.weights_id`
-        return f"drawn, seed {drawn[1]}"
+    if random := re.fullmatch(r"he-normal-\d+:(\d+)", recorded):  # see `models.weights_id`
+        return f"random, seed {random[1]}"
     if re.fullmatch("[0-9a-f]{64}", recorded):
         return f"file (sha256 {recorded[:12]})"
     return recorded

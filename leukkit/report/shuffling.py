@@ -41,20 +41,14 @@ def scores(counts):
         Series of fractions by ``accuracy`` and, e.g., ``precision, ALL``; NaN where a class was
         never predicted.
     """
-    right = np.diag(counts.to_numpy(float))
-    actual, predicted = counts.sum(axis=1).to_numpy(float), counts.sum().to_numpy(float)
-    with np.errstate(invalid="ignore"):
-        values = {
-            "precision": right / predicted,
-            "f1": 2 * right / (actual + predicted),
-            "recall": right / actual,
-        }
+    values = metrics.class_scores(counts.to_numpy(float))
     named = {
         f"{quantity}, {label}": values[quantity][number]
         for quantity in QUANTITIES
         for number, label in enumerate(counts.index)
     }
-    return pd.Series({"accuracy": right.sum() / actual.sum(), **named})
+    accuracy = np.trace(counts.to_numpy(float)) / counts.to_numpy().sum()
+    return pd.Series({"accuracy": accuracy, **named})
 
 
 def orders(counts):
@@ -110,7 +104,7 @@ def score_twice(predictions, printed, seed=0):
     """Score the same predictions with the labels in their order and in another one.
 
     Args:
-        predictions: See `leukkit.predictions`; of two classes.
+        predictions: See `leukkit.metrics.predictions`; of two classes.
         printed: Series of the printed scores (percent), indexed as `scores`; others are left out.
         seed: Draws the other order.
 
@@ -135,14 +129,12 @@ def score_twice(predictions, printed, seed=0):
 
 def with_range(mean, low, high):
     """Return fractions as text in percent, e.g. ``56.9 (54.8 to 59.0)``."""
-    if pd.isna(mean):
-        return "undefined"
-    return f"{100 * mean:.1f} ({100 * low:.1f} to {100 * high:.1f})"
+    return metrics.with_interval(100 * mean, 100 * low, 100 * high, decimals=1)
 
 
 def one_decimal(value):
     """Return a number as text; a score that is not defined is called so."""
-    return "undefined" if pd.isna(value) else f"{value:.1f}"
+    return metrics.with_interval(value, decimals=1)
 
 
 def _totals(counts):

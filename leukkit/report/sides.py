@@ -3,6 +3,8 @@
 import numpy as np
 import pandas as pd
 
+from leukkit import metrics
+
 SIDES = {"published": "reproduced", "leak-free": "leak-free"}
 
 # unit -> what a measured value is multiplied by, and the decimals it is shown with
@@ -70,24 +72,10 @@ def text_table(comparison, keys, sides):
         values = rows[[side, f"{side} low", f"{side} high", "unit"]].itertuples(index=False)
         made = rows[f"{side} made"]
         text[side] = [
-            with_interval(*value) if ran else "not run"
-            for value, ran in zip(values, made, strict=True)
+            metrics.with_interval(*ends, UNITS[unit][1]) if ran else "not run"
+            for (*ends, unit), ran in zip(values, made, strict=True)
         ]
     return text
-
-
-def with_interval(value, low, high, unit="percent"):
-    """Return a measured number as text, e.g. ``93.1 (90.2 to 95.0)``.
-
-    A score that the predictions do not define, such as the precision of a class that was never
-    predicted, is called ``undefined``.
-    """
-    decimals = UNITS[unit][1]
-    if pd.isna(value):
-        return "undefined"
-    if pd.isna(low):
-        return f"{value:.{decimals}f}"
-    return f"{value:.{decimals}f} ({low:.{decimals}f} to {high:.{decimals}f})"
 
 
 def _key_texts(frame, keys):

@@ -10,6 +10,7 @@ import zipfile
 import pandas as pd
 
 from leukkit import models, network_runs, plots, profiles, results
+from leukkit.training.network import weights_used
 
 VARIANTS = {"full-training": "in full", "frozen-features": "frozen", "ensemble": ""}
 NORMALIZATIONS = {  # mode of leukkit.models.normalize -> in words
@@ -45,7 +46,6 @@ def list_runs(card, profile):
             text = f"nothing: the mean of {', '.join(profile['ensemble'])}"
             rows[name_run(run)] = {"trained": text, "protocols": protocols}
             continue
-        weights = profiles.find_weights(recipe.weights)
         trained = {phase.trainable for phase in recipe.phases}
         rows[name_run(run)] = {
             "image (px)": recipe.image_size,
@@ -54,9 +54,7 @@ def list_runs(card, profile):
             "steps per epoch": recipe.steps or "all images",
             "images per step": recipe.batch_size,
             "learning rate": f"{recipe.phases[0].learning_rate:g}",
-            "weights at the start": models.weights_used(
-                recipe.network, weights, recipe.image_size, profile["seed"]
-            ),
+            "weights at the start": weights_used(recipe, profile["seed"]),
             "protocols": protocols,
         }
     order = list(next(iter(rows.values())))
@@ -108,7 +106,7 @@ def networks_used(card, profile_name, results_dir=None):
     Args:
         card: The `papers.Card` of sultana.
         profile_name: The profile; its published protocol was run.
-        results_dir: Folder of the results; None for `locations.results_dir`.
+        results_dir: Folder of the results; None for `files.results_dir`.
 
     Returns:
         Frame of text, one row per network: the side of its input, what is done to the pixels

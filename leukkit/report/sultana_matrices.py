@@ -109,7 +109,7 @@ def matrices(card, profile_name, variant, protocols=("published",), results_dir=
         profile_name: The profile of the results.
         variant: ``full-training``, ``frozen-features`` or ``ensemble``.
         protocols: Ours by which protocols.
-        results_dir: Folder of the results; None for `locations.results_dir`.
+        results_dir: Folder of the results; None for `files.results_dir`.
 
     Returns:
         Dict of a title to a matrix for `plots.matrix_grid`: printed ones as lists, read as

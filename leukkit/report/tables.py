@@ -5,7 +5,7 @@ import pathlib
 import numpy as np
 import pandas as pd
 
-from leukkit import augmentation, images, locations, profiles, results, segmentation
+from leukkit import augmentation, images, locations, metrics, profiles, results, segmentation
 
 SPLITS = {"image-level": "by image", "patient": "by patient id", "leak-free": "by subject"}
 
@@ -166,7 +166,7 @@ def split_table(measured, leaks, quantities=("accuracy", "weighted_f1", "auc")):
     """
     rows = measured[(measured["part"] == "test") & measured["protocol"].isin(leaks.index)]
     rows = rows[rows["quantity"].isin(quantities)]
-    texts = [f"{row.value:.3f} ({row.low:.3f} to {row.high:.3f})" for row in rows.itertuples()]
+    texts = [metrics.with_interval(row.value, row.low, row.high) for row in rows.itertuples()]
     table = rows.assign(text=texts).set_index(["classifier", "protocol", "quantity"])["text"]
     table = table.unstack()[list(quantities)]
     order = [(name, split) for name in table.index.levels[0] for split in leaks.index]

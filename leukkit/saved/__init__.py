@@ -21,7 +21,15 @@ from leukkit.files import replace_when_done
 from leukkit.metrics import calibration, prediction_frame
 from leukkit.saved import classifier_files, embeddings, outliers
 from leukkit.saved.classifier_files import ModelFileError
-from leukkit.schemas import SAVED_FORMAT, Configuration, Recipe, SavedRecord, SchemaError, Sizes, check
+from leukkit.schemas import (
+    SAVED_FORMAT,
+    Configuration,
+    Recipe,
+    SavedRecord,
+    SchemaError,
+    Sizes,
+    check,
+)
 from leukkit.splits import Split
 
 __all__ = ["ModelFileError", "Saved", "read", "save_classifier", "save_network"]
@@ -194,7 +202,18 @@ def _write(
         with replace_when_done(folder / ARRAYS) as path:
             np.savez_compressed(path, **reference._asdict())
         files.append(ARRAYS)
-    same = ("paper", "profile", "split", "run", "keys", "dataset", "classes", "recipe", "seed", "weights")
+    same = (
+        "paper",
+        "profile",
+        "split",
+        "run",
+        "keys",
+        "dataset",
+        "classes",
+        "recipe",
+        "seed",
+        "weights",
+    )
     record = SavedRecord(
         model=model,
         sha256={name: _sha256(folder / name) for name in files},
@@ -263,7 +282,9 @@ def _crop(cells: pd.DataFrame) -> int | None:
 
 def _sizes(cells: pd.DataFrame, seed: int) -> Sizes | None:
     """Return how large the images' files are; of many, some are looked at."""
-    paths = [pathlib.Path(cells["path"].iloc[at]) for at in outliers.some_of(range(len(cells)), seed)]
+    paths = [
+        pathlib.Path(cells["path"].iloc[at]) for at in outliers.some_of(range(len(cells)), seed)
+    ]
     found = []
     for path in paths:
         if path.is_file():  # a network is trained from cached pixels, too

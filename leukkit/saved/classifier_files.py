@@ -11,11 +11,11 @@ import zipfile
 import numpy as np
 
 from leukkit.classifiers import NamedXGBoost
-from leukkit.writing import replace_when_done
+from leukkit.files import replace_when_done
 
 # Beside what skops knows of scikit-learn and NumPy. A tree is an array of positions, which
 # scikit-learn follows unchecked: `_check` looks at them first.
-TRUSTED = ("leukkit.svm_kernels.KernelMachine", "sklearn.tree._tree.Tree")
+TRUSTED = ("leukkit.classifiers.svm.KernelMachine", "sklearn.tree._tree.Tree")
 _XGBOOST = "xgboost model in JSON"
 
 
@@ -101,7 +101,7 @@ def _check(classifier, path):
     """Refuse positions that point outside of their arrays: compiled code follows them unchecked."""
     from sklearn.ensemble import RandomForestClassifier
 
-    from leukkit.svm_kernels import KernelMachine
+    from leukkit.classifiers.svm import KernelMachine
 
     _, last = getattr(classifier, "steps", [("", classifier)])[-1]
     if isinstance(last, KernelMachine):

@@ -154,7 +154,7 @@ class Profile(Model):
         recipe: Fields of `Recipe` that all runs share.
         networks: Network as the paper calls it -> fields of `Recipe`.
         runs: Name of a run -> what is special about it: fields of `RunEntry` and of `Recipe`.
-        leave_out: Runs, networks or data sets that are not run.
+        leave_out: Runs, networks, data sets or papers that are not run; ``*`` stands for anything.
         same_subject: As in `Run`.
     """
 

@@ -120,7 +120,9 @@ class Recipe(Model):
                 f"both; found phases={self.phases} and classifier={self.classifier!r}"
             )
         if self.classifier == "svm" and not (self.c and self.gamma and self.kernels):
-            raise ValueError("classifier 'svm' needs at least one value each of c, gamma and kernels")
+            raise ValueError(
+                "classifier 'svm' needs at least one value each of c, gamma and kernels"
+            )
         if self.network == "dex" and any(phase.trainable != "all" for phase in self.phases):
             raise ValueError("the three networks of dex are trained whole: trainable = 'all'")
         if self.optimizer != "sgd" and (self.weight_decay or self.new_layer_factor != 1):
@@ -132,7 +134,7 @@ class Recipe(Model):
         fields = {name: getattr(self, name) for name in type(self).model_fields}
         return check(Recipe, fields | changes, "recipe")
 
-    def build(self, classes: int, statistics: tuple | None = None, seed: int = 0):  # noqa: ANN201
+    def build(self, classes: int, statistics: tuple | None = None, seed: int = 0):
         """Return the uncompiled ``keras.Model`` that this recipe trains.
 
         Args:

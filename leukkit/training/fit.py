@@ -115,7 +115,7 @@ def _train_epoch(model, images, recipe, steps, seed, epoch, report):
         recipe.batch_size,
         seed=seed,
         epoch=epoch,
-        augmentation=recipe.augmentation or None,
+        ranges=recipe.augmentation,
     )
     data = training_data(make, images, recipe.batch_size, steps)
     watch = _watch(epoch, report)

@@ -13,7 +13,7 @@ import pandas as pd
 from leukkit import features, images, results, saved
 from leukkit.files import bar
 from leukkit.metrics import prediction_frame
-from leukkit.schemas import Configuration, Recipe, Run
+from leukkit.schemas import Configuration, Recipe
 from leukkit.splits import Split
 from leukkit.training import checkpoint, devices, fit, network
 from leukkit.training.checkpoint import TrainingError, writing
@@ -89,8 +89,10 @@ def tasks(
     """
     for number in place.missing:
         check_fold(split, recipe, number)
-    if len(place.missing) > 1:
-        _inputs(split, recipe, place.folds[0].seed)  # made once, before the tasks ask for it
+    if len(place.missing) > 1:  # made once, before the tasks ask for it
+        seed, classes = place.folds[0].seed, len(place.folds[0].classes)
+        whole = network.build(recipe, classes, None, seed) if _has_feature_maps(recipe) else None
+        _inputs(split, recipe, seed, whole)
     return [
         joblib.delayed(_make_fold)(
             place.fold(number),
@@ -133,15 +135,37 @@ def check_fold(split: Split, recipe: Recipe, number: int) -> None:
         )
 
 
-def _inputs(split: Split, recipe: Recipe, seed: int) -> Any:
-    """Return what goes into training: the pixels, or a frozen backbone's feature maps."""
-    preparation = images.Preparation(
-        recipe.image_size, recipe.segmentation, seed, recipe.distortion or None
-    )
+def _inputs(split: Split, recipe: Recipe, seed: int, whole: Any = None) -> Any:
+    """Return what goes into training: the pixels, or a frozen backbone's feature maps.
+
+    Args:
+        split: Of the run.
+        recipe: Of the run.
+        seed: Of the run.
+        whole: The built network, where feature maps are wanted.
+    """
+    distortion = recipe.distortion or None
+    preparation = images.Preparation(recipe.image_size, recipe.segmentation, seed, distortion)
     pixels = images.load(split.cells, preparation)
-    if recipe.frozen and recipe.normalization != "z-score":
-        return features.feature_maps(recipe, pixels, split.cells, preparation, seed)
-    return pixels
+    if whole is None:
+        return pixels
+    import keras
+
+    from leukkit import models
+
+    made_by = [recipe.network, recipe.normalization, str(recipe.mixed_precision)]
+    made_by.append(models.weights_id(recipe.network, recipe.weights_source, seed))
+    return features.feature_maps(
+        keras.Model(whole.input, whole.get_layer("features").output),
+        pixels,
+        images.keys(split.cells, preparation),
+        "\n".join(made_by),
+    )
+
+
+def _has_feature_maps(recipe: Recipe) -> bool:
+    """Tell whether a network's feature maps are the same in every epoch and fold."""
+    return recipe.frozen and recipe.normalization != "z-score"
 
 
 def _make_fold(
@@ -180,20 +204,25 @@ def _train_fold(
     devices.make_repeatable(seed, recipe.deterministic)
     keras.utils.clear_session()  # lets go of the last fold's network
     cells, fold, classes = split.cells, split.folds[number], configuration.classes
-    inputs = _inputs(split, recipe, seed)
-    statistics = None
+    inputs = statistics = None
+    if not _has_feature_maps(recipe):
+        inputs = _inputs(split, recipe, seed)
     if recipe.normalization == "z-score":
         statistics = images.channel_statistics(inputs, fold.train)
     with strategy.scope():
         whole = network.build(recipe, len(classes), statistics, seed)
-        part = whole.get_layer("head") if inputs.dtype != np.uint8 else whole
+        if inputs is None:
+            inputs = _inputs(split, recipe, seed, whole)
+        part = whole.get_layer("head") if _has_feature_maps(recipe) else whole
         model = keras.Model(part.inputs, part.outputs, name=part.name)  # whole stays uncompiled
     labels = pd.Categorical(cells["label"], classes).codes
     targets = np.eye(len(classes), dtype=np.float32)[labels]
     shown = fit.Images(inputs, targets, cells["image_id"].to_numpy(object), fold)
     try:
         with _progress(configuration, recipe, split, number, folder, tensorboard) as report:
-            state = fit.fit(model, shown, recipe, seed, strategy, folder, configuration.hash, report)
+            state = fit.fit(
+                model, shown, recipe, seed, strategy, folder, configuration.hash, report
+            )
     except fit.LossError as error:
         raise TrainingError(_stopped(error, folder, number)) from error
     tables = {
@@ -222,7 +251,7 @@ def _train_fold(
         tables,
         seconds=state.seconds + time.monotonic() - started,
         weights_used=models.weights_used(
-            recipe.network, recipe.weights_source, recipe.image_size, seed
+            recipe.network, recipe.weights_source, recipe.image_size, seed, recipe.head
         ),
         devices=devices.describe(strategy),
         parameters=whole.count_params(),

@@ -11,7 +11,7 @@ import shutil
 import nbformat
 import pytest
 
-from leukkit import locations
+from leukkit import files
 from leukkit.report import notebooks, page
 from tests.report import small_results
 
@@ -61,7 +61,7 @@ def index(request, tmp_path_factory):
 @pytest.fixture
 def artifacts():
     """Return the folder of the screenshots."""
-    folder = os.environ.get("LEUKKIT_ARTIFACTS") or locations.project_dir() / "artifacts"
+    folder = os.environ.get("LEUKKIT_ARTIFACTS") or files.project_dir() / "artifacts"
     folder = pathlib.Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     return folder

@@ -3,7 +3,7 @@ import pytest
 from PIL import Image
 
 from leukkit import datasets
-from leukkit.datasets import all_2021
+from leukkit.datasets import published
 from leukkit.datasets.official import FACTS
 from tests.datasets.trees import draw, write_all_2021
 
@@ -51,7 +51,7 @@ def test_blocks_of_numbers_stand_in_for_patients(tmp_path):
 
 def test_there_are_about_as_many_blocks_as_patients():
     blocks = sum(
-        -(-entry["images"] // all_2021.IMAGES_PER_BLOCK) for entry in FACTS["all-2021"]["counts"]
+        -(-entry["images"] // published.IMAGES_PER_BLOCK) for entry in FACTS["all-2021"]["counts"]
     )
     assert blocks == pytest.approx(89, abs=1)
 

@@ -1,256 +1,196 @@
-import io
 import pathlib
 
-import cv2
-import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image
-from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import connected_components
 
 from leukkit import datasets
-from leukkit.datasets import files
-from leukkit.datasets.cells import DamagedImagesError, DatasetError, build, link_subjects
-from tests.datasets.trees import draw, write
+from leukkit.datasets.cells import (
+    DamagedImagesError,
+    DatasetError,
+    build,
+    link_subjects,
+    natural_order,
+    wrong_sizes,
+)
+from tests.datasets.trees import write
 
 pytestmark = pytest.mark.usefixtures("own_cache")
 
+CLASSES = ("healthy", "ALL")
 
-def records_of(paths, **extra):
-    return [
+
+def build_from(paths, damaged="error", **extra):
+    records = [
         {"image_id": path.name, "path": path, "label": "ALL", "patient": str(number), **extra}
         for number, path in enumerate(paths)
     ]
+    return build(records, "some-set", "root", CLASSES, damaged)
 
 
-def three_sound_and_one_empty(folder):
-    paths = [write(folder / f"{seed}.png", seed, 20) for seed in range(3)]
-    empty = folder / "3.png"
-    empty.write_bytes(b"")
-    return [*paths, empty]
+@pytest.fixture
+def one_of_four_empty(tmp_path):
+    paths = [write(tmp_path / f"{seed}.png", seed, 20) for seed in range(3)]
+    paths.insert(1, tmp_path / "empty.png")
+    paths[1].write_bytes(b"")
+    return paths
 
 
-def test_frame_has_the_documented_columns_and_types(tmp_path):
-    path = write(tmp_path / "a.png", 1, 20)
-    cells = build(
-        [{"image_id": "a", "path": path, "label": "ALL", "fold": 2, "crop": 12}],
-        "some-set",
-        tmp_path,
-        ("healthy", "ALL"),
-    )
+def test_the_frame_has_the_documented_columns_types_and_attributes(tmp_path, monkeypatch):
+    write(tmp_path / "a.png", 1, 20)
+    monkeypatch.chdir(tmp_path)
+    record = {"image_id": "a", "path": pathlib.Path("a.png"), "label": "ALL", "fold": 2}
+    optional = {"crop": 12, "mask": "m.png", "sequence": "pro", "number": 7, "subject": "proxy"}
+    cells = build([record | optional], "some-set", tmp_path, ["healthy", "ALL"])
     text = pd.StringDtype("python")
-    assert cells.dtypes.to_dict() == {
-        "image_id": text,
-        "path": text,
-        "label": text,
-        "patient": text,
-        "source_image": text,
-        "split": text,
-        "fold": "Int64",
-        "sha256": text,
-        "subject": text,
+    names = ["image_id", "path", "label", "patient", "source_image", "split", "fold", "sha256"]
+    expected = dict.fromkeys([*names, "subject"], text) | {"fold": "Int64"}
+    assert cells.dtypes.to_dict() == expected | {
         "crop": "Int64",
+        "mask": text,
+        "sequence": text,
+        "number": "Int64",
     }
-    assert cells.loc[0, ["patient", "source_image", "split", "subject"]].isna().all()
+    assert list(cells.columns) == [*names, "subject", "crop", "mask", "sequence", "number"]
+    row = cells.loc[0].drop("sha256")
+    assert row[["patient", "source_image", "split"]].isna().all()
+    assert row.dropna().to_dict() == record | optional | {"path": str(tmp_path / "a.png")}
     assert cells.attrs == {
         "dataset": "some-set",
         "root": str(tmp_path),
-        "classes": ("healthy", "ALL"),
+        "classes": CLASSES,
         "dropped": (),
     }
+    assert list(build([record], "x", tmp_path, CLASSES).columns) == [*names, "subject"]
 
 
-def test_hash_is_of_the_pixels_whatever_the_lossless_format(tmp_path):
-    paths = [write(tmp_path / f"same.{ending}", 1, 30) for ending in ("bmp", "png", "tif")]
-    changed = draw(1, 30)
-    changed[0, 0, 0] += 1
-    Image.fromarray(changed).save(tmp_path / "changed.png")
-    hashes = build(
-        records_of([*paths, tmp_path / "changed.png"]), "x", tmp_path, ("healthy", "ALL")
-    )["sha256"]
-    assert hashes[0] == hashes[1] == hashes[2]
-    assert hashes[3] != hashes[0]
+def test_equal_pixels_link_patients_but_for_a_subject_that_is_given(tmp_path):
+    paths = [write(tmp_path / f"{name}", 1, 20) for name in ("a.png", "b.bmp", "c.tif")]
+    cells = build_from([*paths, write(tmp_path / "d.png", 2, 20)])
+    assert cells["sha256"].nunique() == 2
+    assert cells["subject"].tolist() == ["0+1+2", "0+1+2", "0+1+2", "3"]
+    assert build_from(paths, subject="proxy")["subject"].tolist() == ["proxy"] * 3
 
 
-def test_hash_tells_apart_equal_bytes_of_different_shape():
-    assert files.pixel_hash(bytes(36), 2, 6) != files.pixel_hash(bytes(36), 6, 2)
-
-
-@pytest.mark.parametrize(
-    ("ending", "options"),
-    [
-        ("bmp", {}),
-        ("png", {}),
-        ("jpg", {}),
-        ("jpg", {"progressive": True}),
-        ("tif", {}),
-        ("tif", {"compression": "tiff_lzw"}),
-    ],
-)
-@pytest.mark.filterwarnings("ignore::UserWarning:PIL")
-def test_every_cut_of_a_file_is_noticed(ending, options):
-    suffix = f".{ending}"
-    buffer = io.BytesIO()
-    Image.fromarray(draw(1, 17)).save(buffer, files.FORMAT_OF_SUFFIX[suffix], **options)
-    whole = buffer.getvalue()
-    assert files.look_at(whole, suffix).damage is None
-    for length in range(len(whole)):
-        assert files.look_at(whole[:length], suffix).damage, f"{length} of {len(whole)} bytes"
-
-
-def test_every_changed_byte_of_png_pixel_data_is_noticed(tmp_path):
-    whole = write(tmp_path / "a.png", 1, 23).read_bytes()
-    for position in range(whole.index(b"IDAT"), len(whole)):
-        changed = bytearray(whole)
-        changed[position] ^= 0x10
-        assert files.look_at(bytes(changed), ".png").damage, f"byte {position}"
-
-
-def save_16_bit(path):
-    cv2.imwrite(str(path), np.full((20, 20, 3), 40_000, np.uint16))
+def test_damaged_images_are_refused_by_name(one_of_four_empty):
+    with pytest.raises(DamagedImagesError) as error:
+        build_from(one_of_four_empty)
+    assert str(error.value) == (
+        f"1 damaged images:\n  {one_of_four_empty[1]}: is empty (0 bytes), expected an image\n"
+        'Download these files again, or leave them out with damaged="drop"; damaged="keep" loads '
+        "everything, for leukkit.datasets.check"
+    )
 
 
 @pytest.mark.parametrize(
-    ("name", "make", "reason"),
-    [
-        ("a.png", lambda path: path.write_bytes(b""), "empty"),
-        ("a.bmp", lambda path: path.write_text("<html>not found</html>"), "not an image"),
-        ("a.bmp", lambda path: Image.fromarray(draw(1, 20)).quantize(8).save(path), "mode: P"),
-        ("a.bmp", lambda path: Image.fromarray(draw(1, 20)).convert("L").save(path), "mode: L"),
-        ("a.png", lambda path: Image.fromarray(draw(1, 20)).convert("RGBA").save(path), "RGBA"),
-        ("a.jpg", lambda path: Image.fromarray(draw(1, 20)).convert("CMYK").save(path), "CMYK"),
-        ("a.png", save_16_bit, "16"),
-        ("a.tif", save_16_bit, "16"),
-        ("a.bmp", lambda path: Image.fromarray(draw(1, 20)).save(path, "TIFF"), "holds a TIFF"),
-    ],
+    ("count", "listed", "more"), [(10, 10, ""), (12, 10, "\n  … and 2 more\n")]
 )
-def test_unusable_files_are_told_by_what_they_are(tmp_path, name, make, reason):
-    make(tmp_path / name)
-    assert reason in files.look_into(tmp_path / name).damage
-
-
-def test_damaged_images_are_refused_by_name(tmp_path):
-    paths = three_sound_and_one_empty(tmp_path)
-    with pytest.raises(DamagedImagesError, match=r"1 damaged images:\n.*3\.png: empty") as error:
-        build(records_of(paths), "x", tmp_path, ("healthy", "ALL"))
-    assert 'damaged="drop"' in str(error.value)
-
-
-def test_a_long_list_of_damaged_images_is_cut(tmp_path):
-    paths = [tmp_path / f"{number}.png" for number in range(14)]
+def test_a_long_list_of_damaged_images_is_cut(tmp_path, count, listed, more):
+    paths = [tmp_path / f"{number}.png" for number in range(count)]
     for path in paths:
         path.write_bytes(b"")
-    with pytest.raises(DamagedImagesError, match="14 damaged images") as error:
-        build(records_of(paths), "x", tmp_path, ("healthy", "ALL"))
-    assert str(error.value).count("empty file") == 10
-    assert "and 4 more" in str(error.value)
+    with pytest.raises(DamagedImagesError, match=f"{count} damaged images") as error:
+        build_from(paths)
+    assert str(error.value).count(": is empty") == listed
+    assert (more or "\nDownload") in str(error.value)
+    assert ("more" in str(error.value)) == bool(more)
 
 
-def test_damaged_images_are_dropped_with_a_warning(tmp_path):
-    paths = three_sound_and_one_empty(tmp_path)
-    with pytest.warns(UserWarning, match="1 damaged images left out"):
-        cells = build(records_of(paths), "x", tmp_path, ("healthy", "ALL"), damaged="drop")
-    assert list(cells["image_id"]) == ["0.png", "1.png", "2.png"]
+def test_damaged_images_are_dropped_with_a_warning(one_of_four_empty):
+    with pytest.warns(UserWarning, match=r"^some-set: 1 damaged images left out$"):
+        cells = build_from(one_of_four_empty, "drop")
+    assert cells["image_id"].tolist() == ["0.png", "1.png", "2.png"]
+    assert cells["subject"].tolist() == ["0", "2", "3"]
     assert list(cells.index) == [0, 1, 2]
-    assert cells.attrs["dropped"] == (("3.png", str(paths[3]), "empty file"),)
+    assert "damage" not in cells
+    reason = "is empty (0 bytes), expected an image"
+    assert cells.attrs["dropped"] == (("empty.png", str(one_of_four_empty[1]), reason),)
 
 
-def test_damaged_images_are_kept_with_the_reason(tmp_path):
-    paths = three_sound_and_one_empty(tmp_path)
-    cells = build(records_of(paths), "x", tmp_path, ("healthy", "ALL"), damaged="keep")
-    assert cells["damage"].isna().tolist() == [True, True, True, False]
-    assert cells["damage"][3] == "empty file"
-    assert cells["sha256"].isna().tolist() == [False, False, False, True]
+def test_damaged_images_are_kept_with_the_reason(one_of_four_empty):
+    cells = build_from(one_of_four_empty, "keep")
+    assert cells["damage"].fillna("").str.slice(0, 8).tolist() == ["", "is empty", "", ""]
+    assert cells["sha256"].isna().tolist() == [False, True, False, False]
     assert cells["subject"].tolist() == ["0", "1", "2", "3"]
+    assert cells.attrs["dropped"] == ()
+    sound = [one_of_four_empty[0]]
+    assert build_from(sound, "keep")["damage"].isna().all()
+    assert "damage" not in build_from(sound)
 
 
 def test_wrong_size_is_damage_where_a_size_is_required(tmp_path):
     paths = [write(tmp_path / "a.png", 1, 20), write(tmp_path / "b.png", 2, 21)]
-    with pytest.raises(DamagedImagesError, match=r"b\.png: wrong size: 21x21 pixels, 20x20"):
-        build(records_of(paths, side=20), "x", tmp_path, ("healthy", "ALL"))
-    assert len(build(records_of(paths), "x", tmp_path, ("healthy", "ALL"))) == 2
+    with pytest.raises(DamagedImagesError, match=r"1 damaged images:\n.*b\.png: wrong size: 21x21"):
+        build_from(paths, side=20)
+    assert len(build_from(paths)) == 2
+
+
+def test_wrong_sizes_are_those_of_height_or_width():
+    findings = pd.DataFrame({"height": [4, 5, 4, 5, None], "width": [4, 4, 5, 4, None]})
+    texts = wrong_sizes(findings.astype("Int64").set_axis(list("abcde")), [4, 4, 4, 5, 4])
+    assert list(texts.index) == list("abcde")
+    assert texts.dropna().to_dict() == {
+        "b": "wrong size: 5x4 pixels, 4x4 was expected",
+        "c": "wrong size: 4x5 pixels, 4x4 was expected",
+        "d": "wrong size: 5x4 pixels, 5x5 was expected",
+    }
 
 
 def test_bad_calls_are_refused(tmp_path):
     path = write(tmp_path / "a.png", 1, 20)
-    with pytest.raises(ValueError, match="'ignore': expected one of error, drop, keep"):
-        build(records_of([path]), "x", tmp_path, ("healthy", "ALL"), damaged="ignore")
-    with pytest.raises(DatasetError, match="no images of x"):
-        build([], "x", tmp_path, ("healthy", "ALL"))
-    twice = [*records_of([path]), *records_of([path])]
-    with pytest.raises(DatasetError, match="more than once"):
-        build(twice, "x", tmp_path, ("healthy", "ALL"))
+    with pytest.raises(ValueError, match=r"^damaged='ignore': expected one of error, drop, keep$"):
+        build_from([path], "ignore")
+    with pytest.raises(DatasetError, match=r"^root: no images of some-set in this folder$"):
+        build_from([])
 
 
-def test_second_look_decodes_only_what_changed(tmp_path, monkeypatch):
-    paths = [write(tmp_path / f"{seed}.png", seed, 20) for seed in range(4)]
-    first = files.examine(paths)
-    looked = []
-    original = files.look_into
-    monkeypatch.setattr(files, "look_into", lambda path: looked.append(path) or original(path))
-    pd.testing.assert_frame_equal(files.examine(paths), first)
-    assert looked == []
-    write(paths[2], 99, 21)
-    second = files.examine(paths)
-    assert looked == [str(paths[2])]
-    assert second["height"].tolist() == [20, 20, 21, 20]
-    assert second["sha256"][2] != first["sha256"][2]
-
-
-def test_unusable_cache_says_which_file_to_delete(tmp_path, monkeypatch):
-    monkeypatch.setenv("LEUKKIT_CACHE_DIR", str(tmp_path))
-    (tmp_path / "files.sqlite").write_text("this is no database " * 100)
-    with pytest.raises(OSError, match=r"files\.sqlite.*Delete that file.*LEUKKIT_CACHE_DIR"):
-        files.examine([write(tmp_path / "a.png", 1, 20)])
+def test_one_name_for_two_files_is_refused(tmp_path):
+    paths = [
+        write(tmp_path / folder / f"{name}.png", seed, 20)
+        for seed, (folder, name) in enumerate([("1", "a"), ("1", "b"), ("2", "b"), ("2", "c")])
+    ]
+    with pytest.raises(DatasetError, match=r"^1 images are there more than once") as error:
+        build_from(paths)
+    assert f"e.g. b.png as {paths[1]} and {paths[2]}. Point root" in str(error.value)
 
 
 def test_linked_patients_become_one_subject_named_in_natural_order():
     patients = ["H10", "H3", "51", "78", "51", "75", "57", pd.NA]
     hashes = ["a", "a", "b", "b", "c", "c", "d", "d"]
-    assert link_subjects(patients, hashes) == [
-        "H3+H10",
-        "H3+H10",
-        *["51+75+78"] * 4,
-        "57",
-        pd.NA,
-    ]
-
-
-def test_missing_hashes_link_nobody():
+    assert link_subjects(patients, hashes) == [*["H3+H10"] * 2, *["51+75+78"] * 4, "57", pd.NA]
     assert link_subjects(["1", "2"], [pd.NA, pd.NA]) == ["1", "2"]
+    assert link_subjects([], []) == []
 
 
 @given(st.lists(st.tuples(st.integers(0, 12), st.integers(0, 12)), min_size=1, max_size=40))
-def test_subjects_are_the_connected_components(pairs):
-    patients = [f"{patient}" for patient, _ in pairs]
-    subjects = link_subjects(patients, [f"hash {image}" for _, image in pairs])
-    rows = [patient for patient, _ in pairs]
-    columns = [13 + image for _, image in pairs]
-    graph = coo_matrix((np.ones(len(pairs)), (rows, columns)), shape=(26, 26))
-    component = connected_components(graph, directed=False)[1][rows]
-    for one in range(len(pairs)):
-        for other in range(len(pairs)):
-            assert (subjects[one] == subjects[other]) == (component[one] == component[other])
+def test_subjects_are_what_sharing_images_connects(pairs):
+    """Against the definition: grow each patient's set until no shared image adds another."""
+    found = link_subjects([f"{patient}" for patient, _ in pairs], [f"i{i}" for _, i in pairs])
+    for (patient, _), subject in zip(pairs, found, strict=True):
+        connected, before = {patient}, set()
+        while connected != before:
+            before = connected
+            images = {image for one, image in pairs if one in connected}
+            connected = {one for one, image in pairs if image in images}
+        assert subject == "+".join(map(str, sorted(connected)))
+
+
+def test_natural_order():
+    names = ["H10", "51", "H2", "h1", "5", "H2b"]
+    assert sorted(names, key=natural_order) == ["5", "51", "H2", "H2b", "H10", "h1"]
 
 
 def test_subjects_that_a_reader_joins_bring_their_linked_patients_along():
     cells = pd.DataFrame({"patient": ["H2", "H4", "H7", "H10", "1", pd.NA]}, dtype="string")
-    cells["subject"] = link_subjects(cells["patient"], ["a", "a", "b", "c", "d", "e"])
-    before = cells.astype("string")
+    cells["subject"] = pd.Series(["H2+H4", "H2+H4", "H7", "H10", "1", pd.NA], dtype="string")
     cells.attrs["dataset"] = "cnmc-2019"
+    before = cells.copy()
     joined = datasets.join_subjects(cells, [["H7", "H2"], ["H4", "H10"]])
     assert joined["subject"].fillna("").tolist() == [*["H2+H4+H7+H10"] * 4, "1", ""]
     assert joined.attrs == cells.attrs
-    assert datasets.join_subjects(cells, []).astype("string").equals(before)
-    with pytest.raises(DatasetError, match=r"cnmc-2019 has no patient H9: \['H2', 'H9'\]"):
-        datasets.join_subjects(cells, [["H2", "H9"]])
-
-
-def test_paths_are_absolute(tmp_path, monkeypatch):
-    write(tmp_path / "a.png", 1, 20)
-    monkeypatch.chdir(tmp_path)
-    cells = build(records_of([pathlib.Path("a.png")]), "x", ".", ("healthy", "ALL"))
-    assert cells["path"][0] == str(tmp_path / "a.png")
+    pd.testing.assert_frame_equal(datasets.join_subjects(cells, []), before)
+    pd.testing.assert_frame_equal(cells, before)
+    unknown = r"^cnmc-2019 has no patient H8, H9: \['H9', 'H2', 'H8'\] cannot be joined"
+    with pytest.raises(DatasetError, match=unknown):
+        datasets.join_subjects(cells, [["H9", "H2", "H8"]])

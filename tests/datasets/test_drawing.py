@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from leukkit.datasets import drawing, scenes, stains
+from leukkit.datasets.sample import drawing, stains
 
 THRESHOLD = 141  # of the 8-bit LAB a channel: what farag2025 (III.C) takes for nucleus
 
@@ -141,7 +141,7 @@ def test_traits_lean_on_immaturity_but_overlap():
 
 
 def test_a_cut_out_cell_stands_on_exact_black():
-    picture = scenes.single_cell(np.random.RandomState(0), plain_stain(), 0.5, 35.0)
+    picture = drawing.single_cell(np.random.RandomState(0), plain_stain(), 0.5, 35.0)
     assert picture.dtype == np.uint8
     assert picture.shape == (112, 112, 3)
     border = np.ones((112, 112), bool)
@@ -155,7 +155,7 @@ def test_a_cut_out_cell_stands_on_exact_black():
 def test_a_smear_shows_as_many_nuclei_as_white_cells():
     # Well apart and inside the picture at this radius, so components can be counted.
     for count in (2, 4, 6):
-        picture = scenes.smear(np.random.RandomState(count), plain_stain(), [0.5] * count, 14.0)
+        picture = drawing.smear(np.random.RandomState(count), plain_stain(), [0.5] * count, 14.0)
         a = cv2.cvtColor(picture, cv2.COLOR_RGB2LAB)[..., 1]
         _, _, statistics, _ = cv2.connectedComponentsWithStats((a > 150).astype(np.uint8))
         assert np.sum(statistics[1:, cv2.CC_STAT_AREA] > 60) == count

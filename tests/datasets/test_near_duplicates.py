@@ -3,8 +3,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from leukkit import cli, datasets, images
-from leukkit.datasets import near_duplicates
+from leukkit import cli, datasets
+from leukkit.datasets import decode, near_duplicates
 from leukkit.plots import image_pairs
 
 SAMPLES = ("sample-cells", "sample-idb", "sample-smears")
@@ -49,7 +49,7 @@ def with_copies(cells, folder, change, every=12):
         subject=[f"X{number}" for number in range(len(chosen))],
     )
     for path, target in zip(chosen["path"], copies["path"], strict=True):
-        cv2.imwrite(target, np.ascontiguousarray(change(images.read(path)[..., ::-1])))
+        cv2.imwrite(target, np.ascontiguousarray(change(decode.read(path)[..., ::-1])))
     return pd.concat([cells, copies], ignore_index=True), len(copies)
 
 

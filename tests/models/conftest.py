@@ -2,11 +2,11 @@
 
 import pytest
 
-from leukkit.models import catalog
+from leukkit.models import networks
 
 
 @pytest.fixture
 def small_dex(monkeypatch):
     members = ("mobilenet-0.25", "resnet18", "shufflenet")
-    monkeypatch.setattr(catalog, "DEX", members)
+    monkeypatch.setattr(networks, "DEX", members)
     return members

@@ -1,12 +1,12 @@
 """nbval compares the text of the marked cells: numbers and tables, not pictures or log lines.
 
-Digits depend on the processor (see `leukkit.numerics`). On a machine whose arithmetic is not that
-of the committed outputs, every cell is run but no output compared, and the summary says so.
+Digits depend on the processor (see `leukkit.environment`). On a machine whose arithmetic is not
+that of the committed outputs, every cell is run but no output compared, and the summary says so.
 """
 
 import nbformat
 
-from leukkit import numerics
+from leukkit import environment
 
 _not_compared = []
 
@@ -15,7 +15,7 @@ def pytest_collectstart(collector):
     if collector.path.suffix == ".ipynb":
         collector.skip_compare += ("stderr", "text/html", "image/png")
         about = nbformat.read(collector.path, as_version=4).metadata.get("leukkit", {})
-        if about.get("numerics") != numerics.fingerprint():
+        if about.get("numerics") != environment.fingerprint():
             collector.skip_compare += ("text", "text/plain")
             _not_compared.append(collector.path.name)
 

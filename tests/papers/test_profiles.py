@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from leukkit import distortion, papers, splits
+from leukkit import augmentation, papers, splits
 from leukkit.papers import profiles
 from leukkit.schemas import SchemaError
 
@@ -31,7 +31,7 @@ PAPER = {
     "runs": {
         "net": {},
         "net_best": {"model": "net", "variant": "best", "batch_size": 8, "models_kept": [2]},
-        "other": {"dataset": "two", "splits": ["copied"]},
+        "other": {"dataset": "two", "splits": ["copied"], "paper": "little2"},
         "pair": {"variant": "both", "members": ["net", "net_best"]},
     },
 }
@@ -113,15 +113,17 @@ def test_features_and_a_classifier_are_a_run_too(classifier, scaled, segmented):
         ({"dataset": "two"}, {"each": 2}),
         ({"copies": {"balance": True}}, {"balance": True}),
         ({"table": {"copies": {"each": 4}}}, {"each": 4}),
+        ({"splits": ["published"]}, None),
+        ({"splits": ["published"], "augmentation": True}, {"counts": {"ALL": 10}}),
         ({"augmentation": False}, None),
     ],
 )
 def test_how_many_copies_depends_on_the_run(entry, copies):
     profile = change(runs={"new": {"model": "net", "splits": ["copied"], **entry}})
-    table = only(profile, "new").table
-    assert table.get("copies") == copies
-    assert table.get("augment") == (copies and "after")
-    assert profiles.split(profile, "copied", "new") == table
+    run = only(profile, "new")
+    assert run.table.get("copies") == copies
+    assert run.table.get("augment") == (copies and "after")
+    assert profiles.split(profile, run.split, "new") == run.table
     assert profiles.split(profile, "copied")["copies"] == {"data_set": True}
 
 
@@ -131,10 +133,10 @@ def test_how_many_copies_depends_on_the_run(entry, copies):
         (["net"], {"other"}),  # the network, and so the ensemble's members
         (["net_best"], {"net", "other"}),
         (["two"], {"net", "net_best", "pair"}),
-        (["best", "both"], {"net", "other"}),
+        (["*_best", "little2"], {"net"}),
     ],
 )
-def test_runs_are_left_out_by_name_network_data_set_and_variant(left_out, names):
+def test_runs_are_left_out_by_name_network_data_set_paper_and_pattern(left_out, names):
     assert {run.name for run in profiles.plan(change(leave_out=left_out))} == names
 
 
@@ -167,7 +169,7 @@ def test_a_profile_extends_the_paper_s_another_or_none(tmp_path):
         ({"recipe": {"image_sise": 32}}, "runs.net: unknown field image_sise; known are network"),
         ({"networks": {"vgg-19": {"head": "dense"}}}, "networks: no run has vgg-19; known are net"),
         ({"copies": {"three": {"each": 1}}}, "copies: no run has three; known are one, two"),
-        ({"leave_out": ["nett"]}, "leave_out: no run has nett; known are best"),
+        ({"leave_out": ["nett"]}, "leave_out: no run has nett; known are little2, net"),
         ({"runs": {"net": {"dataset": "three"}}}, "runs.net: unknown data set 'three'.*one, two"),
         ({"runs": {"net": {"splits": ["new"]}}}, "runs.net: unknown split 'new'"),
         ({"runs": {"net": {"table": {"fold": 3}}}}, "runs.net, splits.published: unknown .* fold"),
@@ -175,7 +177,7 @@ def test_a_profile_extends_the_paper_s_another_or_none(tmp_path):
         ({"runs": {"pair": {"steps": 3}}}, "runs.pair: an ensemble has no recipe to take steps"),
         (
             {"datasets": {"new": "x"}, "runs": {"other": {"dataset": "new"}}},
-            r"runs.other, splits.copied: copies = data_set, but \[copies\] lacks new",
+            r"runs.other, splits.copied: \[copies\] does not say how many of new",
         ),
     ],
 )
@@ -219,9 +221,8 @@ def test_every_profile_can_be_run(key, name):
     for run in runs:
         assert run.data in profile.datasets.values()
         if run.recipe is not None:
-            distortion.check(run.recipe.augmentation)
-            if not run.recipe.distortion.keys() & {"angles", "light"}:
-                distortion.check(run.recipe.distortion)
+            augmentation.check(run.recipe.augmentation)
+            augmentation.check(run.recipe.distortion)
         if run.split == "leak-free":
             assert (run.table["split"], run.table.get("by")) == ("subject", None)
             assert run.table.get("validation") != "test" and run.table.get("augment") != "before"

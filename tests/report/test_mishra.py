@@ -108,7 +108,7 @@ def test_an_order_that_is_there_is_kept_and_no_subject_is_invented():
 
 
 def test_parameters_are_counted_by_part(card):
-    network = models.build("vgg16-cnn", 4, 32)
+    network = models.build("vgg16", 4, 32, head="convolutions")
     for layer in network.layers:
         layer.trainable = layer.name == "head"
     counted = mishra.count_parameters(network)
@@ -132,7 +132,8 @@ def test_explained_cells_are_those_of_the_fold_and_named(card, tmp_path):
         predicted[f"prob_{name}"] = np.where(name == "pre", 0.7, 0.1)
     folder = results.fold_dir(tmp_path, "mishra", "sample", "published", planned.folder, 0)
     results.write_fold(folder, {"run": planned.keys}, predicted, folds=1, seed=0, seconds=1)
-    models.build("vgg16-cnn", 4, planned.recipe.image_size).save(folder / "model.keras")
+    network = models.build("vgg16", 4, planned.recipe.image_size, head="convolutions")
+    network.save(folder / "model.keras")
     shown = explained.explain_run(card, "sample", "published", planned, results_dir=tmp_path)
     assert shown.titles == [
         "benign, taken for\npre, 70%",
@@ -148,7 +149,7 @@ def test_explained_cells_are_those_of_the_fold_and_named(card, tmp_path):
 def test_stand_ins_name_the_weights_before_anything_is_run(card):
     used = networks.stand_ins(card, profiles.load(card, "sample"))["used here"]
     assert used["all-2021"] == "sample-smears"
-    assert used["vgg16-cnn"].endswith("weights: drawn, seed 0")
+    assert used["vgg16-cnn"].endswith("weights: random, seed 0")
     paper = networks.stand_ins(card, profiles.load(card, "paper"))["used here"]
     assert paper["vgg16-cnn"] == "224 px, 25 epochs, weights: ImageNet"
 

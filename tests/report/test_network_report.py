@@ -84,7 +84,7 @@ def patel(write):
     write("patel2025", "published", "vgg19", FIRST, fold=0, folds=2, training_predictions=SECOND)
     write("patel2025", "published", "vgg19", SECOND, fold=1, folds=2, training_predictions=FIRST)
     write("patel2025", "published-split", "vgg19", SECOND)
-    write("patel2025", "published-split", "googlenet", FIRST, weights="drawn, seed 0")
+    write("patel2025", "published-split", "googlenet", FIRST, weights="random, seed 0")
     folder = write("patel2025", "leak-free", "vgg19", FIRST)
     return networks.measure(papers.load("patel2025"), "sample", folder, draws=200)
 
@@ -152,7 +152,7 @@ def test_patel_table_2_has_folds_pooled_split_and_leak_free_side_by_side(patel):
     assert vgg["reproduced, mean of folds"] == "79.2 ± 5.9"
     other = text.loc[("googlenet", "accuracy")]
     assert (other["reproduced"], other["leak-free"]) == ("not run", "not run")
-    assert other["weights"] == "drawn, seed 0"
+    assert other["weights"] == "random, seed 0"
     assert text.loc[("resnet18", "accuracy"), "weights"] == ""
 
 
@@ -213,7 +213,7 @@ def test_samhitha_epochs_come_from_the_histories_and_table_iv_from_the_test_part
 def test_sultana_variants_stay_apart_and_the_weighted_ensemble_is_named(write):
     right = predictions([(name, name) for name in FOUR for _ in range(2)], FOUR)
     wrong = predictions([(name, "early") for name in FOUR for _ in range(2)], FOUR)
-    write("sultana", "published", "vgg19", right, variant="full-training", weights="drawn, seed 0")
+    write("sultana", "published", "vgg19", right, variant="full-training", weights="random, seed 0")
     write("sultana", "published", "vgg19", wrong, variant="frozen-features")
     folder = write(
         "sultana", "published", "dex", wrong, variant="ensemble", weighted_predictions=right
@@ -223,7 +223,7 @@ def test_sultana_variants_stay_apart_and_the_weighted_ensemble_is_named(write):
     compared = networks.compare(card, measured)
     vgg = compared[(compared["model"] == "vgg19") & (compared["part"] == "test")]
     full = cell(vgg, table="Table 3")
-    assert (full["printed"], full["reproduced"], full["weights"]) == ("89", 100, "drawn, seed 0")
+    assert (full["printed"], full["reproduced"], full["weights"]) == ("89", 100, "random, seed 0")
     frozen = cell(vgg, table="Table 5")
     assert (frozen["reproduced"], frozen["weights"]) == (25, "ImageNet")
     support = cell(vgg, table="Table 6", label="benign", quantity="support")
@@ -304,14 +304,14 @@ def test_samhitha_balances_training_only():
 
 
 def test_printing_names_stand_ins_weights_and_leaks(write, capsys):
-    write("patel2025", "published", "vgg19", FIRST, weights="drawn, seed 0")
-    folder = write("patel2025", "leak-free", "vgg19", SECOND, weights="drawn, seed 0")
+    write("patel2025", "published", "vgg19", FIRST, weights="random, seed 0")
+    folder = write("patel2025", "leak-free", "vgg19", SECOND, weights="random, seed 0")
     card = papers.load("patel2025")
     small = {**card.profile("sample"), "bootstrap_draws": 50}
     card = dataclasses.replace(card, profiles={**card.profiles, "sample": small})
     report.print_comparison(card, "sample", folder)
     text = capsys.readouterr().out
-    assert "sample-cells" in text and "weights: drawn, seed 0" in text
+    assert "sample-cells" in text and "weights: random, seed 0" in text
     assert "Table 2 (percent; 95% intervals)" in text and "98.87" in text
     assert "6 of 21 printed cells were run again" in text
     assert "subject" in text and "weights: not run" in text

@@ -307,7 +307,7 @@ def test_runs_tell_when_where_and_from_what(kept):
     assert published["subject"] == 1 and pd.isna(published["source_image"])
     assert published["weights"] == "ImageNet"
     svm = cell(runs, paper="farag2025")
-    assert svm["weights"] == "drawn, seed 3" and pd.isna(svm["subject"])
+    assert svm["weights"] == "random, seed 3" and pd.isna(svm["subject"])
 
 
 def test_runs_and_cells_name_the_data_and_network_that_stood_in(tmp_path):

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from leukkit import metrics, models, papers, preprocessing, profiles, reproduction, splits
+from leukkit import images, metrics, models, papers, profiles, reproduction, splits
 from leukkit.report import patel2025
 from leukkit.training import Recipe
 
@@ -71,12 +71,12 @@ def test_the_normalization_knows_the_training_images_only(card):
     cells = reproduction.load_cells(profile, "cnmc-2019").groupby("label").head(6)
     cells = cells.reset_index(drop=True)
     folds = [splits.Fold(np.arange(4), np.arange(4, 6), np.arange(6, 12))]
-    preparation = preprocessing.Preparation(32)
+    preparation = images.Preparation(32)
     found = patel2025.normalization_statistics(cells, folds, preparation)
-    images = preprocessing.prepare(cells, preparation).astype(float)
-    expected = [*images[:4].mean(axis=(0, 1, 2)), *images[:4].std(axis=(0, 1, 2))]
+    pixels = images.prepare(cells, preparation).astype(float)
+    expected = [*pixels[:4].mean(axis=(0, 1, 2)), *pixels[:4].std(axis=(0, 1, 2))]
     assert found.loc[1].to_numpy() == pytest.approx(expected)
-    everything = [*images.mean(axis=(0, 1, 2)), *images.std(axis=(0, 1, 2))]
+    everything = [*pixels.mean(axis=(0, 1, 2)), *pixels.std(axis=(0, 1, 2))]
     assert found.loc["all images"].to_numpy() == pytest.approx(everything)
 
 
@@ -94,7 +94,8 @@ def test_only_the_new_layer_learns_ten_times_as_fast():
     phases = [{"epochs": 1, "learning_rate": 1e-4}]
     recipe = Recipe("vgg19", 32, phases, optimizer="sgd", new_layer_factor=10)
     layers = patel2025.describe_layers(recipe, [64])
-    assert layers.loc["whole", "64 px"] == models.build("vgg19", 2, 64).count_params()
+    network = models.build("vgg19", 2, 64, head="vgg_dense")
+    assert layers.loc["whole", "64 px"] == network.count_params()
     assert layers["64 px"].iloc[:-1].sum() == layers.loc["whole", "64 px"]
     assert layers.loc["16 convolutions", "64 px"] == 20_024_384
     assert layers.loc["new layer", "64 px"] == 2 * 4096 + 2

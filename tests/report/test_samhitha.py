@@ -116,7 +116,7 @@ def test_the_network_that_is_rescaled_once_stands_beside_the_same_printed_cells(
         for variant, value in (("", 0.5), (samhitha.ONCE, 0.75))
     ]
     columns = ["label", "epoch", "low", "high", "mean", "sd"]
-    measured = pd.DataFrame(rows).assign(weights="drawn, seed 0", **dict.fromkeys(columns, pd.NA))
+    measured = pd.DataFrame(rows).assign(weights="random, seed 0", **dict.fromkeys(columns, pd.NA))
     compared = samhitha.compare_both(card, measured)
     training = compared[(compared["table"] == "Table II") & (compared["part"] == "training")]
     found = training.set_index("model")[["printed", "reproduced"]]

@@ -123,7 +123,7 @@ def test_runs_are_listed_with_all_that_cuts_them_short(card):
     assert len(frame) == 16
     full = frame.loc["seresnet152 (in full)"]
     assert (full["steps per epoch"], full["epochs"]) == ("1", "1")
-    assert full["weights at the start"] == "drawn, seed 0"
+    assert full["weights at the start"] == "random, seed 0"
     assert frame.loc["xception (frozen)", "trained"] == "last layers only"
     assert frame.loc["dex", "trained"].endswith("densenet121, efficientnetb7, xception")
 

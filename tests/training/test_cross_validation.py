@@ -8,8 +8,13 @@ import pandas as pd
 import pytest
 
 from leukkit import metrics, models, results, splits, training
+<<<<<<< HEAD
 from leukkit.images import ImageError
+from leukkit.metrics import check_predictions
+=======
+from leukkit.images import ImageError, Preparation, load
 from leukkit.predictions import check_predictions
+>>>>>>> wt-pixels
 from tests.training import tiny
 
 
@@ -82,12 +87,10 @@ def test_two_runs_with_one_seed_predict_alike(finished, tmp_path):
 def test_the_kept_model_predicts_what_was_written(finished):
     import keras
 
-    from leukkit import pixels, preprocessing
-
     frame = tiny.cells()
     kept = keras.models.load_model(finished / "fold-0" / "model.keras", compile=False)
     written = results.read_fold(finished / "fold-0")
-    images = pixels.load(frame, preprocessing.Preparation(32))
+    images = load(frame, Preparation(32))
     positions = pd.Index(frame["image_id"]).get_indexer(written["image_id"])
     values = kept.predict(images[positions].astype(np.float32), verbose=0)
     np.testing.assert_allclose(values[:, 1], written["prob_ALL"], atol=1e-5)
@@ -123,10 +126,9 @@ def test_a_frozen_backbone_is_not_changed_and_sees_each_image_once(tmp_path, tin
     assert not np.allclose(kept.layers[-1].get_weights()[0], fresh.layers[-1].get_weights()[0])
     written = results.read_fold(folder / "fold-0")
     frame = tiny.cells()
-    from leukkit import pixels, preprocessing
 
     positions = pd.Index(frame["image_id"]).get_indexer(written["image_id"])
-    images = pixels.load(frame, preprocessing.Preparation(32))[positions].astype(np.float32)
+    images = load(frame, Preparation(32))[positions].astype(np.float32)
     np.testing.assert_allclose(
         kept.predict(images, verbose=0)[:, 1], written["prob_ALL"], atol=1e-5
     )

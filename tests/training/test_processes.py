@@ -121,9 +121,9 @@ def test_a_full_disk_names_the_fold_and_loses_nothing(tmp_path):
     limited = textwrap.dedent(
         f"""
         import resource
-        from leukkit import pixels, preprocessing
+        from leukkit import images
         from tests.training import tiny
-        pixels.load(tiny.cells(), preprocessing.Preparation(32))
+        images.load(tiny.cells(), images.Preparation(32))
         resource.setrlimit(resource.RLIMIT_FSIZE, (3000, 3000))
         tiny.cross_validate({str(tmp_path)!r}, phases=[{{"epochs": 3, "learning_rate": 0.05}}])
         """

@@ -13,7 +13,9 @@ from leukkit import datasets, models, splits, training
 PHASES = ({"epochs": 3, "learning_rate": 0.05},)
 
 
-def build(name, classes, image_size, weights=None, *, normalization, statistics=None, seed=0):
+def build(
+    name, classes, image_size, weights=None, head=None, *, normalization, statistics=None, seed=0
+):
     """Two convolutions and a head with dropout, built as `leukkit.models.build` builds."""
     import keras
 

@@ -1,0 +1,52 @@
+"""Profiles of runs that belong to no single paper: what leaks are worth, and an honest leaderboard.
+
+`leukkit.benchmark.gap` runs one classifier under split after split, `leukkit.benchmark.leaderboard`
+the methods of all papers under one leak-free split, `leukkit.benchmark.shortcuts` a classifier that
+never sees a cell.
+"""
+
+import functools
+import pathlib
+import tomllib
+from typing import Any
+
+from leukkit import papers
+from leukkit.papers import profiles
+from leukkit.schemas import Profile
+
+_FOLDER = pathlib.Path(__file__).parent
+
+
+def load(key: str, name: str) -> Profile:
+    """Return the numbers of a profile of ``gap`` or ``honest``.
+
+    Args:
+        key: ``"gap"`` or ``"honest"``.
+        name: ``"sample"``, ``"paper"``, or the path of a TOML file (see `leukkit.papers.profiles`).
+
+    Raises:
+        papers.CardError: There is no such profile, or it breaks the rules.
+    """
+    content = read_file(key)
+    known = content.get("profiles", content)
+    return profiles.resolve(key, {**known, "paper": _with_recipes(known["paper"])}, name)
+
+
+@functools.cache
+def read_file(key: str) -> dict[str, Any]:
+    """Return the content of ``gap.toml`` or ``honest.toml``."""
+    return tomllib.loads((_FOLDER / f"{key}.toml").read_text(encoding="utf-8"))
+
+
+def _with_recipes(profile: dict[str, Any]) -> dict[str, Any]:
+    """Fill in the recipes of runs that are taken from a paper's card."""
+    filled = {}
+    for name, entry in profile["runs"].items():
+        entry = dict(entry)
+        if of := entry.pop("of", None):
+            numbers = papers.load(entry["paper"]).profile("paper")
+            recipe, keys = profiles.recipe(numbers, of), profiles.keys(numbers, of)
+            settings = {field: getattr(recipe, field) for field in recipe.model_fields_set}
+            entry = {**settings, **keys, "dataset": None, "splits": None, **entry}
+        filled[name] = {key: value for key, value in entry.items() if value is not None}
+    return {**profile, "runs": filled}

@@ -1,0 +1,127 @@
+"""Where files lie, how they are written whole or not at all, and how long work shows itself."""
+
+import contextlib
+import os
+import pathlib
+import sys
+import time
+import uuid
+from collections.abc import Iterable, Iterator, Sized
+
+import platformdirs
+import tqdm.auto
+import tqdm.autonotebook
+import tqdm.std
+
+
+def cache_dir() -> pathlib.Path:
+    """Return the folder for samples, hashes of files and features (``LEUKKIT_CACHE_DIR``)."""
+    configured = os.environ.get("LEUKKIT_CACHE_DIR")
+    return pathlib.Path(configured or platformdirs.user_cache_dir("leukkit", appauthor=False))
+
+
+def data_dir() -> pathlib.Path | None:
+    """Return the folder that holds the data sets (``LEUKKIT_DATA_DIR``), or None if unset."""
+    configured = os.environ.get("LEUKKIT_DATA_DIR")
+    return pathlib.Path(configured) if configured else None
+
+
+def results_dir() -> pathlib.Path:
+    """Return the folder of results (``LEUKKIT_RESULTS_DIR``), else ``results`` of the project."""
+    configured = os.environ.get("LEUKKIT_RESULTS_DIR")
+    return pathlib.Path(configured) if configured else project_dir() / "results"
+
+
+def project_dir() -> pathlib.Path:
+    """Return the checkout that leukkit is installed from, else the current folder."""
+    checkout = pathlib.Path(__file__).resolve().parent.parent
+    return checkout if (checkout / "notebooks").is_dir() else pathlib.Path.cwd()
+
+
+@contextlib.contextmanager
+def replace_when_done(path: str | os.PathLike) -> Iterator[pathlib.Path]:
+    """Yield a temporary path beside ``path``; rename it to ``path`` if the block ends well.
+
+    A run that dies inside the block leaves the old file, or none, but never half a file.
+
+    Raises:
+        OSError: The folder cannot be made or written to; the message names it.
+    """
+    path = pathlib.Path(path)
+    temporary = path.with_name(f".{path.stem}.{uuid.uuid4().hex}{path.suffix}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.touch(exist_ok=False)  # with the permissions of any new file
+    except OSError as error:
+        raise type(error)(
+            error.errno,
+            f"cannot write into {path.parent}: {error.strerror}. "
+            "Choose a folder you may write to (results: --results-dir; cache: LEUKKIT_CACHE_DIR)",
+            str(path),
+        ) from error
+    try:
+        yield temporary
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def progress(
+    iterable: Iterable,
+    description: str,
+    total: int | None = None,
+    unit: str = "it",
+    seconds_between_lines: float = 10.0,
+) -> Iterator:
+    """Yield from ``iterable`` and show on standard error how far the work is.
+
+    A terminal or a notebook gets a bar; a log gets at most one plain line in
+    ``seconds_between_lines`` seconds; ``TQDM_DISABLE=1`` in the environment silences both.
+
+    Args:
+        iterable: What to go through.
+        description: A few words, e.g. ``"hashing"``.
+        total: Number of items; ``len(iterable)`` if not given.
+        unit: What one item is, e.g. ``"image"``.
+        seconds_between_lines: See above.
+    """
+    if total is None and isinstance(iterable, Sized):
+        total = len(iterable)
+    if _is_quiet() or _is_live():
+        with bar(total, description, unit) as shown:
+            for item in iterable:
+                yield item
+                shown.update()
+        return
+    last = time.monotonic()
+    for done, item in enumerate(iterable, start=1):
+        yield item
+        if time.monotonic() - last >= seconds_between_lines:
+            last = time.monotonic()
+            print(f"{description}: {done} of {total or '?'} {unit}s", file=sys.stderr, flush=True)
+
+
+def bar(
+    total: int | None, description: str, unit: str = "it", seconds_between_lines: float = 10.0
+) -> tqdm.std.tqdm:
+    """Return a tqdm bar to move by hand; shown, thinned out or silenced as in `progress`."""
+    live = _is_live()
+    return tqdm.auto.tqdm(
+        desc=description,
+        total=total,
+        unit=unit,
+        leave=False,
+        disable=_is_quiet(),
+        mininterval=0.1 if live else seconds_between_lines,
+        ascii=None if live else True,
+    )
+
+
+def _is_quiet() -> bool:
+    """Tell whether progress is switched off; tqdm's notebook bar overlooks the variable."""
+    return os.environ.get("TQDM_DISABLE", "0") not in ("", "0")
+
+
+def _is_live() -> bool:
+    """Tell whether a line can change: in a terminal or a notebook."""
+    return sys.stderr.isatty() or tqdm.autonotebook.tqdm is not tqdm.std.tqdm

@@ -1,0 +1,168 @@
+"""The frame that every score is computed from.
+
+``predictions`` has one row per test image: ``image_id``, ``subject``, ``label`` and one column
+``prob_<class>`` per class, in the order of the classes. A column ``fold`` tells folds apart. The
+predicted class is the one with the highest probability (the first of equal ones).
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+
+class Arrays(NamedTuple):
+    """What a frame of predictions holds, as arrays.
+
+    Attributes:
+        classes: The class names.
+        actual: Actual class of each image, as a position in ``classes``.
+        predicted: The predicted one.
+        probabilities: (images, classes).
+    """
+
+    classes: tuple[str, ...]
+    actual: NDArray[np.intp]
+    predicted: NDArray[np.intp]
+    probabilities: NDArray[np.float64]
+
+    @property
+    def is_right(self) -> NDArray[np.bool_]:
+        """Which images are predicted right."""
+        return self.actual == self.predicted
+
+    @property
+    def likelihoods(self) -> NDArray[np.float64]:
+        """The probability of each image's actual class."""
+        return self.probabilities[np.arange(len(self.actual)), self.actual]
+
+
+def arrays(predictions: pd.DataFrame) -> Arrays:
+    """Check ``predictions`` and return what they hold.
+
+    Raises:
+        ValueError: As `check_predictions`.
+    """
+    classes = check_predictions(predictions)
+    actual = pd.Index(classes).get_indexer(pd.Index(predictions["label"].astype(object)))
+    probabilities = _probabilities(predictions, classes)
+    return Arrays(classes, actual, probabilities.argmax(axis=1), probabilities)
+
+
+def check_predictions(predictions: pd.DataFrame) -> tuple[str, ...]:
+    """Check that ``predictions`` can be scored.
+
+    Returns:
+        The class names, from the ``prob_`` columns.
+
+    Raises:
+        ValueError: No rows, missing columns, unknown labels, values that are no probabilities
+            or do not sum to 1 (within 1e-6), or an image twice in a fold. The message names the
+            first image concerned.
+    """
+    columns = [str(name) for name in predictions]
+    classes = tuple(name.removeprefix("prob_") for name in columns if name.startswith("prob_"))
+    lacking = [name for name in ("image_id", "subject", "label") if name not in predictions]
+    if lacking or len(classes) < 2:
+        raise ValueError(
+            "predictions need the columns image_id, subject, label and prob_<class> for at least "
+            f"two classes; found: {', '.join(columns)}"
+        )
+    if len(predictions) == 0:
+        raise ValueError("predictions have no rows: there is nothing to score")
+    values = _probabilities(predictions, classes)
+    problems = {
+        f"has a label that is none of {', '.join(classes)}": ~predictions["label"].isin(classes),
+        "has a probability outside 0..1 or none": ~((values >= 0) & (values <= 1)).all(axis=1),
+        "has probabilities that do not sum to 1": abs(values.sum(axis=1) - 1) > 1e-6,
+        "occurs twice (if each time in another fold, add a column 'fold')": predictions.duplicated(
+            [name for name in ("fold", "image_id") if name in predictions]
+        ),
+    }
+    for problem, rows in problems.items():
+        rows = np.asarray(rows, dtype=bool)
+        if rows.any():
+            raise ValueError(
+                f"predictions: image {predictions['image_id'].iloc[rows.argmax()]!r} {problem} "
+                f"({rows.sum()} of {len(rows)} rows)"
+            )
+    return classes
+
+
+def prediction_frame(
+    cells: pd.DataFrame, probabilities: ArrayLike, classes: Sequence[str]
+) -> pd.DataFrame:
+    """Return the predictions of some ``cells``, given their probabilities (cells, classes)."""
+    frame = cells[["image_id", "subject", "label"]].reset_index(drop=True)
+    return with_probabilities(frame, probabilities, classes)
+
+
+def with_probabilities(
+    frame: pd.DataFrame, probabilities: ArrayLike, classes: Sequence[str]
+) -> pd.DataFrame:
+    """Return a copy of ``frame`` with these probabilities (rows, classes)."""
+    columns = np.asarray(probabilities).T
+    return frame.assign(
+        **{f"prob_{name}": column for name, column in zip(classes, columns, strict=True)}
+    )
+
+
+def groups(predictions: pd.DataFrame) -> tuple[pd.Series, str]:
+    """Return what is resampled for an interval, and its name.
+
+    Returns:
+        A column of group names, and ``"subjects"``; ``"block proxies"`` where blocks of neighbors
+        are taken for subjects; or ``"original images"`` where no patient is known: then an
+        augmented copy still counts with its original.
+    """
+    if predictions["subject"].notna().all():
+        is_proxy = predictions["subject"].str.startswith("proxy:").all()
+        return predictions["subject"], "block proxies" if is_proxy else "subjects"
+    return predictions["image_id"].str.partition("#")[0], "original images"
+
+
+def positive_code(classes: Sequence[str], positive: str | None) -> int | None:
+    """Return the position of the positive class, None for the mean over classes.
+
+    Raises:
+        ValueError: ``positive`` is none of the classes.
+    """
+    if positive is None:
+        return 1 if len(classes) == 2 else None
+    if positive not in classes:
+        raise ValueError(f"positive={positive!r} is none of the classes {', '.join(classes)}")
+    return classes.index(positive)
+
+
+def cluster_codes(
+    predictions: pd.DataFrame, by: str, order: Sequence | None = None
+) -> tuple[NDArray[np.intp], int]:
+    """Number the values of the column ``by`` from 0.
+
+    Returns:
+        The number of each row's value, and how many values there are.
+
+    Raises:
+        ValueError: No such column, missing values, or one that is not in ``order``.
+    """
+    if by not in predictions:
+        raise ValueError(f"by={by!r} is no column of the predictions: {list(predictions.columns)}")
+    missing = int(predictions[by].isna().sum())
+    if missing:
+        raise ValueError(
+            f"{missing} of {len(predictions)} predictions have no {by}. Score known subjects only, "
+            "or pass by='image_id', which treats the cells of one subject as independent: the "
+            "intervals are then too narrow"
+        )
+    names = pd.Index(predictions[by].unique() if order is None else order)
+    codes = names.get_indexer(pd.Index(predictions[by].astype(names.dtype)))
+    if (codes < 0).any():
+        unknown = predictions[by].iloc[np.argmin(codes)]
+        raise ValueError(f"{by} {unknown!r} of the predictions is not in the order that was given")
+    return codes, len(names)
+
+
+def _probabilities(predictions, classes):
+    return predictions[[f"prob_{name}" for name in classes]].to_numpy(dtype=float)

@@ -1,0 +1,222 @@
+"""Scores of predictions: the only place where accuracy, recall, F1, AUC and their like are made."""
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from leukkit.metrics.predictions import (
+    Arrays,
+    arrays,
+    cluster_codes,
+    positive_code,
+    with_probabilities,
+)
+
+NAMES = (
+    "accuracy",
+    "sensitivity",
+    "specificity",
+    "precision",
+    "f1",
+    "auc",
+    "weighted_f1",
+    "balanced_accuracy",
+)
+
+
+def confusion(predictions: pd.DataFrame) -> pd.DataFrame:
+    """Count the images by actual class (rows) and predicted class (columns), as in Figure 9.
+
+    Source: farag2025, section IV.B.
+
+    Returns:
+        A frame of ints (classes x classes), ``index.name`` "actual", ``columns.name`` "predicted".
+    """
+    from sklearn.metrics import confusion_matrix
+
+    classes, actual, predicted, _ = arrays(predictions)
+    counts = confusion_matrix(actual, predicted, labels=range(len(classes)))
+    rows, columns = pd.Index(classes, name="actual"), pd.Index(classes, name="predicted")
+    return pd.DataFrame(counts, index=rows, columns=columns)
+
+
+def scores(predictions: pd.DataFrame, positive: str | None = None) -> pd.Series:
+    """Compute the eight scores of the kit.
+
+    accuracy, specificity, sensitivity, precision and f1 are equations 2 to 6 of farag2025
+    (section IV.B). f1 is computed as 2 TP / (2 TP + FP + FN): equal to equation 6 and 0, not
+    undefined, where no positive image is found. auc is the area under the ROC curve. weighted_f1,
+    the f1 of each class weighted by its images, is the measure of the C-NMC 2019 challenge;
+    balanced_accuracy is the mean sensitivity over the classes.
+
+    Args:
+        predictions: See `leukkit.metrics.predictions`.
+        positive: The positive class. None means the last class if there are two. With more, None
+            gives the mean over the classes, each against the rest (macro average), of
+            sensitivity, specificity, precision, f1 and auc. The other three never depend on it.
+
+    Returns:
+        A Series of float64 indexed by `NAMES`. NaN where undefined: precision if nothing was
+        predicted positive, sensitivity and balanced_accuracy if a class is absent, specificity if
+        everything is positive, auc if only one class is present, and means over such values.
+
+    Raises:
+        ValueError: As `check_predictions`, or ``positive`` is none of the classes.
+    """
+    answers = arrays(predictions)
+    weights = np.ones((len(predictions), 1))
+    return (
+        weighted_scores(answers, weights, positive_code(answers.classes, positive))
+        .iloc[0]
+        .rename(None)
+    )
+
+
+def class_scores(counts: NDArray) -> dict[str, NDArray[np.float64]]:
+    """Compute precision, recall, F1 and specificity of each class from confusion matrices.
+
+    Args:
+        counts: (..., actual, predicted).
+
+    Returns:
+        Dict of ``precision``, ``recall`` (also named ``sensitivity``), ``f1`` and ``specificity``
+        to float64 (..., classes); NaN where undefined, see `scores`.
+    """
+    hits = np.diagonal(counts, axis1=-2, axis2=-1)
+    actual, predicted = counts.sum(axis=-1), counts.sum(axis=-2)
+    others = counts.sum(axis=(-2, -1))[..., None] - actual
+    with np.errstate(invalid="ignore"):  # 0 / 0 is NaN: undefined
+        recall = hits / actual
+        return {
+            "precision": hits / predicted,
+            "recall": recall,
+            "sensitivity": recall,
+            "f1": 2 * hits / (actual + predicted),
+            "specificity": (others - predicted + hits) / others,
+        }
+
+
+def weighted_scores(answers: Arrays, weights: NDArray, positive: int | None = None) -> pd.DataFrame:
+    """Compute the scores for many weightings of the same images.
+
+    Args:
+        answers: What the predictions hold.
+        weights: float (images, weightings): how often each image counts.
+        positive: Position of the positive class; None for the mean over classes.
+
+    Returns:
+        Frame of float64 (weightings, `NAMES`), NaN where undefined.
+    """
+    size = len(answers.classes)
+    fields = np.eye(size * size)[answers.actual * size + answers.predicted]
+    counts = (weights.T @ fields).reshape(-1, size, size)
+    areas = [
+        weighted_auc(answers.actual == code, answers.probabilities[:, code], weights)
+        for code in (range(size) if positive is None else [positive])
+    ]
+    return pd.DataFrame(_count_scores(counts, positive) | {"auc": sum(areas) / len(areas)})[
+        list(NAMES)
+    ]
+
+
+def weighted_auc(
+    positive: NDArray[np.bool_], scores: NDArray, weights: NDArray
+) -> NDArray[np.float64]:
+    """Area under the ROC curve for many weightings of the same images.
+
+    The share of pairs of a positive and a negative image, each counted by the product of the
+    weights, in which the positive one has the higher score; equal scores count one half.
+
+    Args:
+        positive: bool (images,): which images are of the positive class.
+        scores: float (images,): higher means more likely positive.
+        weights: (images, weightings), not negative.
+
+    Returns:
+        float64 (weightings,), NaN where the positive or the negative images weigh nothing.
+    """
+    order = np.argsort(scores[~positive])
+    negative_scores = scores[~positive][order]
+    below = np.zeros((len(order) + 1, weights.shape[1]))  # weight of the first 0, 1, 2, … negatives
+    np.cumsum(weights[~positive][order], axis=0, out=below[1:])
+    lower = np.searchsorted(negative_scores, scores[positive], side="left")
+    not_higher = np.searchsorted(negative_scores, scores[positive], side="right")
+    won = np.einsum("ij,ij->j", weights[positive], below[lower] + below[not_higher]) / 2
+    with np.errstate(invalid="ignore"):  # 0 / 0 is NaN: undefined
+        return won / (weights[positive].sum(axis=0) * below[-1])
+
+
+def roc_points(predictions: pd.DataFrame, positive: str | None = None) -> pd.DataFrame:
+    """Return the points of the ROC curve (farag2025, section IV.B and Figure 14).
+
+    Args:
+        predictions: See `leukkit.metrics.predictions`.
+        positive: The positive class; with more than two classes it must be given.
+
+    Returns:
+        A frame with ``threshold`` (falling, from infinity), ``false_positive_rate`` and
+        ``true_positive_rate``.
+
+    Raises:
+        ValueError: As `scores`; or only one side is present.
+    """
+    from sklearn.metrics import roc_curve
+
+    classes, actual, _, probabilities = arrays(predictions)
+    code = positive_code(classes, positive)
+    if code is None:
+        raise ValueError(f"a ROC curve of {len(classes)} classes needs positive=<class>: {classes}")
+    if len(set(actual == code)) == 1:
+        raise ValueError(
+            f"a ROC curve needs images of {classes[code]!r} and others; here is only one kind"
+        )
+    false, true, thresholds = roc_curve(actual == code, probabilities[:, code])
+    return pd.DataFrame(
+        {"threshold": thresholds, "false_positive_rate": false, "true_positive_rate": true}
+    )
+
+
+def patient_vote(predictions: pd.DataFrame) -> pd.DataFrame:
+    """Let the cells of each subject vote on its class.
+
+    Returns:
+        A frame of predictions with one row per subject (``image_id`` is the subject, too) and
+        its number of ``cells``. ``prob_<class>`` is the share of the cells whose predicted class
+        it is. The mean probability of the cells decides between equal shares: it is mixed in
+        with a weight of 1e-9.
+
+    Raises:
+        ValueError: As `check_predictions`; or a subject is missing or has two labels.
+    """
+    answers = arrays(predictions)
+    clusters, _ = cluster_codes(predictions, "subject")
+    labels = predictions.groupby(clusters)["label"].nunique()
+    if (labels > 1).any():
+        name = predictions["subject"].iloc[np.argmax(clusters == labels.idxmax())]
+        raise ValueError(
+            f"subject {name!r} has cells of {labels.max()} classes: one subject cannot be voted "
+            "into one class. Check the labels, or the subjects, of this data set"
+        )
+    votes = pd.DataFrame(np.eye(len(answers.classes))[answers.predicted]).groupby(clusters).mean()
+    chances = pd.DataFrame(answers.probabilities).groupby(clusters).mean()
+    mixed = (1 - 1e-9) * votes + 1e-9 * chances.div(chances.sum(axis=1), axis=0)
+    voted = predictions[["subject", "label"]].drop_duplicates("subject").reset_index(drop=True)
+    voted.insert(0, "image_id", voted["subject"])
+    voted["cells"] = np.bincount(clusters)
+    return with_probabilities(voted, mixed.clip(upper=1), answers.classes)  # rounding passes 1
+
+
+def _count_scores(counts, positive):
+    """Compute all scores but the AUC from confusion matrices (weightings, actual, predicted)."""
+    actual, total = counts.sum(axis=-1), counts.sum(axis=(-2, -1))
+    per_class = class_scores(counts)
+    values = {
+        name: value.mean(axis=-1) if positive is None else value[..., positive]
+        for name, value in per_class.items()
+    }
+    weighted = np.where(actual > 0, actual * per_class["f1"], 0)
+    return values | {
+        "accuracy": np.trace(counts, axis1=-2, axis2=-1) / total,
+        "weighted_f1": weighted.sum(axis=-1) / total,
+        "balanced_accuracy": per_class["sensitivity"].mean(axis=-1),
+    }

@@ -1,0 +1,378 @@
+"""Published | reproduced | leak-free: the printed numbers beside what came out here.
+
+`score` scores a finished run, `measure` all planned runs of a paper; `compare` puts them beside the
+printed cells, `table` makes one printed table of that. Everything is computed from the predictions
+(and, for single epochs, the training histories) in the results folder.
+"""
+
+import pathlib
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from leukkit import metrics, results
+from leukkit.papers import Card
+from leukkit.splits import Split
+
+# Split of a profile -> its name beside the printed numbers. patel2025 states two protocols.
+SIDES = {
+    "published": "reproduced",
+    "published-split": "70/15/15 split",
+    "leak-free": "leak-free",
+}
+PARTS = {
+    "test": "predictions",
+    "validation": "validation_predictions",
+    "training": "training_predictions",
+}
+# unit -> what a measured value is multiplied by, and the decimals it is shown with
+UNITS = {
+    "percent": (100.0, 1),
+    "fraction": (1.0, 3),
+    "value": (1.0, 3),
+    "images": (1.0, 0),
+    "epochs": (1.0, 0),
+}
+RUN = ("dataset", "backbone", "classifier", "segmentation", "augmentation", "model", "variant")
+CELL = (*RUN, "part", "label", "epoch", "quantity")
+VALUES = ("value", "low", "high", "mean", "sd")
+COLUMNS = (
+    *RUN,
+    "split",
+    *CELL[len(RUN) :],
+    *VALUES,
+    "folds",
+    "images",
+    "groups",
+    "groups_are",
+    "weights",
+    "folder",
+)
+OF_AN_EPOCH = {
+    ("training", "accuracy"): "accuracy",
+    ("training", "loss"): "loss",
+    ("validation", "accuracy"): "validation_accuracy",
+    ("validation", "loss"): "validation_loss",
+}
+
+
+def score(folder: pathlib.Path | str, draws: int = 2000, **keys: Any) -> pd.DataFrame:
+    """Score one finished run, from its predictions alone.
+
+    Args:
+        folder: Of the run.
+        draws: Bootstrap draws of the intervals.
+        keys: What the printed tables call it, of a run that no profile plans; e.g.
+            ``dataset="cnmc-2019", model="vgg19"``.
+
+    Returns:
+        Frame, one row per number:
+
+        * the keys of the run (``dataset, model, variant``, or ``dataset, backbone, classifier,
+          segmentation, augmentation``) and its ``split``. An ensemble weighted by validation has
+          the variant ``ensemble-weighted``.
+        * ``part``: ``training``, ``validation`` or ``test``; ``epoch``: NA for the model that was
+          kept; ``label, quantity, value, low, high, mean, sd, images, groups, groups_are`` as in
+          `metrics.measure`, training parts without intervals; and ``epochs`` (trained, at most).
+        * ``folds``; ``weights``: what the network began with; ``folder``.
+
+    Raises:
+        ValueError: The predictions cannot be scored (`results.read_table`, `metrics.measure`).
+    """
+    records = results.read_records(folder)
+    about = {
+        **(records[0].configuration.keys or keys),
+        "split": records[0].configuration.split,
+        "folds": len(records),
+        "weights": " / ".join(sorted({record.weights_used for record in records})),
+        "folder": str(folder),
+    }
+    frames = []
+    for part, name in PARTS.items():
+        if results.has_table(folder, name):
+            scored = metrics.measure(results.read_table(folder, name), draws * (part != "training"))
+            frames.append(scored.assign(**about, part=part))
+    if results.has_table(folder, "weighted_predictions"):
+        scored = metrics.measure(results.read_table(folder, "weighted_predictions"), draws)
+        variant = f"{about.get('variant', '')}-weighted"
+        frames.append(scored.assign(**{**about, "variant": variant}, part="test"))
+    if results.has_table(folder, "history"):
+        frames.append(_epochs(results.read_table(folder, "history"), folder).assign(**about))
+    scored = pd.concat(frames, ignore_index=True).reindex(columns=COLUMNS)
+    return scored.astype({"epoch": "Int64"})
+
+
+def measure(
+    card: Card, profile: str, draws: int | None = None, base: pathlib.Path | str | None = None
+) -> pd.DataFrame:
+    """Score the finished runs of a paper under a profile: the frames of `score`.
+
+    Args:
+        card: Of the paper.
+        profile: Its name, or the path of its file.
+        draws: Bootstrap draws of the intervals; None for the profile's.
+        base: Folder of the results; None for ``results`` of the project.
+    """
+    draws = card.profile(profile).bootstrap_draws if draws is None else draws
+    found = results.find(base, card.key, profile)
+    return concat(score(folder, draws) for folder in found["folder"])
+
+
+def concat(frames: Iterable[pd.DataFrame]) -> pd.DataFrame:
+    """Put frames of `score` below each other; none give an empty one."""
+    several = list(frames)
+    measured = pd.concat(several, ignore_index=True) if several else pd.DataFrame()
+    return measured.reindex(columns=COLUMNS)
+
+
+def compare(card: Card, measured: pd.DataFrame, about: Iterable[str] = ()) -> pd.DataFrame:
+    """Put measured values beside every printed cell that names a run.
+
+    The part that a paper calls validation is our test part where its protocol has no other
+    (mishra); a cell without a part is of the test part (samhitha, Table IV).
+
+    Args:
+        card: Of the paper.
+        measured: The frame of `measure`, or frames of `score`.
+        about: Names of more columns of ``measured`` to take over, as ``<side> <name>``.
+
+    Returns:
+        Frame with ``paper, table, row, column``, the keys of the cell, ``unit, printed, value``,
+        and for each side (``reproduced``, ``leak-free``, and ``70/15/15 split`` where that was
+        run) the pooled value, its interval (``<side> low``, ``<side> high``), the mean and
+        standard deviation over folds (``<side> mean``, ``<side> sd``), in the unit of the printed
+        number, and whether it was measured (``<side> made``); NaN where it was not; and
+        ``weights``, what the networks began with.
+    """
+    printed = _printed(card)
+    here = printed.assign(part=_part_here(card, printed))
+    made = set(measured["split"].dropna())
+    wanted = {
+        split: side for split, side in SIDES.items() if split in made or split != "published-split"
+    }
+    compared = printed.copy()
+    scale = printed["unit"].map({unit: by for unit, (by, _) in UNITS.items()}).to_numpy(float)
+    keys = _texts(here)
+    for split, side in wanted.items():
+        found = measured[measured["split"] == split]
+        known = _texts(found)
+        if known.has_duplicates:
+            raise ValueError(f"measured twice: {known[known.duplicated()][0]}, under {split}")
+        position = known.get_indexer(keys)
+        for name in VALUES:
+            values = np.append(found[name].to_numpy(float, na_value=np.nan), np.nan)
+            compared[side if name == "value" else f"{side} {name}"] = values[position] * scale
+        for name in about:
+            values = found[name].reset_index(drop=True).convert_dtypes()
+            compared[f"{side} {name}"] = values.reindex(position).array  # -1 is not there: NA
+        compared[f"{side} made"] = position >= 0
+    return compared.assign(weights=_weights(printed, measured))
+
+
+def table(comparison: pd.DataFrame, name: str, **where: Any) -> pd.DataFrame:
+    """Format one printed table for reading: published, reproduced, leak-free, with intervals.
+
+    Args:
+        comparison: The frame of `compare`.
+        name: The table, e.g. ``"Table 2"``.
+        where: Further conditions, e.g. ``model="vgg19"``.
+
+    Returns:
+        Frame of text in the unit of the table, indexed by the keys that tell its rows apart: the
+        printed number, the pooled one with its interval, the mean over folds and its standard
+        deviation where there are folds, the other sides, and the weights at the start.
+    """
+    rows = comparison[comparison["table"] == name]
+    for key, value in where.items():
+        rows = rows[rows[key] == value]
+    names = {"label": "all", "part": "", "epoch": ""}
+    rows = rows.assign(
+        **{key: rows[key].astype("string").fillna(text) for key, text in names.items()}
+    )
+    index = [key for key in CELL if len(rows[key].unique()) > 1] or ["quantity"]
+    text = rows[["printed"]].rename(columns={"printed": "published"})
+    for side in (column.removesuffix(" made") for column in rows if column.endswith(" made")):
+        ends = (side, f"{side} low", f"{side} high")
+        text[side] = [_text(row, *ends) for row in rows.to_dict("records")]
+        if side == "reproduced" and rows[f"{side} mean"].notna().any():
+            text[f"{side}, mean of folds"] = [_mean(row, side) for row in rows.to_dict("records")]
+    text["weights"] = rows["weights"]
+    return text.set_axis(
+        pd.MultiIndex.from_frame(rows[index]) if len(index) > 1 else pd.Index(rows[index[0]])
+    )
+
+
+def score_table(
+    measured: pd.DataFrame,
+    quantities: Iterable[str] = ("accuracy", "weighted_f1", "auc"),
+    part: str = "test",
+) -> pd.DataFrame:
+    """Put the scores of all runs under all splits below each other, printed or not.
+
+    Args:
+        measured: Frames of `score`.
+        quantities: The scores.
+        part: ``test``, ``validation`` or ``training``.
+
+    Returns:
+        Frame of text indexed by the run and its split: each score (0..1) with its interval.
+    """
+    rows = measured[(measured["part"] == part) & measured["quantity"].isin(list(quantities))]
+    rows = rows[rows["label"].isna() & rows["epoch"].isna()]
+    keys = [key for key in RUN if rows[key].notna().any()]
+    splits = sorted(rows["split"].unique(), key=lambda name: (name == "leak-free", name))
+    values = rows[["value", "low", "high"]].itertuples(index=False)
+    texts = rows.assign(
+        text=[metrics.with_interval(*ends) for ends in values],
+        split=pd.Categorical(rows["split"], splits),
+    )
+    wide = texts.pivot(index=[*keys, "split"], columns="quantity", values="text").sort_index()
+    return wide[list(quantities)].rename_axis(columns=None)
+
+
+def substitutions(card: Card, profile: str) -> pd.DataFrame:
+    """Return what a profile uses for the paper's data sets and networks, as text."""
+    numbers = card.profile(profile)
+    rows = dict(numbers.datasets)
+    for run in card.plan(profile):
+        if run.recipe is None:
+            rows[run.name] = f"mean of {', '.join(run.members)}"
+            continue
+        recipe = run.recipe
+        words = [recipe.network, f"{recipe.image_size} px", f"{recipe.weights} weights"]
+        if recipe.phases:
+            words.append(f"{recipe.epochs} epoch{'s' * (recipe.epochs > 1)}")
+        if recipe.steps:
+            words[-1] += f" of {recipe.steps} step{'s' * (recipe.steps > 1)}"
+        name = run.name if recipe.phases else run.keys["backbone"]
+        rows[name] = ", ".join(words).replace("none weights", "random weights")
+    return pd.DataFrame({"used here": rows}).rename_axis("in the paper")
+
+
+def compare_images(card: Card, divided: Mapping[str, Split]) -> pd.DataFrame:
+    """Put the images per part and class beside the printed ones.
+
+    Args:
+        card: Of the paper.
+        divided: Name of a split -> the `Split`.
+
+    Returns:
+        Frame of text indexed by table, part and class: the printed count, and the counts of each
+        split (smallest to largest of the folds). Where the paper counts originals, so does this.
+    """
+    printed = card.cells().reindex(columns=["table", *CELL, "printed"])
+    printed = printed[(printed["quantity"] == "images") & printed["model"].isna()]
+    printed = printed[printed["part"].notna()]
+    rows = {"table": printed["table"], "part": printed["part"]}
+    rows |= {"label": printed["label"].astype("string").fillna("all")}
+    text = pd.DataFrame({**rows, "published": printed["printed"]})
+    wanted = printed.assign(part=_part_here(card, printed)).to_dict("records")
+    for name, split in divided.items():
+        text[SIDES.get(name, name)] = [_count(split, cell) for cell in wanted]
+    return text.set_index(list(rows))
+
+
+def print_comparison(card: Card, profile: str) -> None:
+    """Print published | reproduced | leak-free for every printed cell that names a run."""
+    measured = measure(card, profile)
+    label = card.profile(profile).label
+    if measured.empty:
+        print(f"\n{card.key}, profile {label}: nothing was run yet")
+        return
+    comparison = compare(card, measured)
+    sides = [column for column in comparison if column.endswith(" made")]
+    made = comparison[comparison[sides].any(axis=1)]
+    print(f"\n{card.key}, profile {label}: ", end="")
+    print(f"{len(made)} of {len(comparison)} printed cells were run again")
+    print(substitutions(card, profile).to_string())
+    for name, rows in made.groupby("table", sort=False):
+        print(f"\n{name} ({', '.join(rows['unit'].unique())}; 95% intervals)")
+        print(table(made, str(name)).to_string())
+    print("\nEvery run (95% intervals)")
+    print(score_table(measured).to_string())
+
+
+def _count(split: Split, cell: Mapping[str, Any]) -> str:
+    """Return the images of one part and class, as text."""
+    cells = split.cells
+    counted = np.ones(len(cells), dtype=bool)
+    if pd.notna(cell["label"]):
+        counted &= (cells["label"] == cell["label"]).to_numpy(bool)
+    if "copy" in cells and pd.notna(cell["augmentation"]) and not cell["augmentation"]:
+        counted &= (cells["copy"] == 0).to_numpy(bool)
+    counts = []
+    for fold in split.folds:
+        parts = {"training": fold.train, "validation": fold.validation, "test": fold.test}
+        parts["total"] = np.unique(np.concatenate(fold))
+        counts.append(int(counted[parts[cell["part"]]].sum()))
+    few, many = min(counts), max(counts)
+    return f"{few}" if few == many else f"{few} to {many}"
+
+
+def _printed(card: Card) -> pd.DataFrame:
+    """Return the cells that name a run and print what `score` computes."""
+    cells = card.cells()
+    place = ["paper", "table", "row", "column"]
+    cells = cells.reindex(columns=[*place, *CELL, "unit", "printed", "value"])
+    needed = [key for key in card.run_keys if key != "variant"]
+    computed = (*metrics.NAMES, "recall", "support", "loss", "epochs")
+    cells = cells[cells[needed].notna().all(axis=1) & cells["quantity"].isin(computed)]
+    cells = cells.reset_index(drop=True)
+    if "variant" in card.run_keys:
+        cells["variant"] = cells["variant"].astype("string").fillna("")
+    return cells
+
+
+def _part_here(card: Card, cells: pd.DataFrame) -> pd.Series:
+    """Return the part of our runs that each printed cell is compared with."""
+    part = cells["part"].astype("string")
+    part = part.where(part.notna() | (cells["quantity"] == "epochs"), "test")
+    if card.split("published", "paper").get("validation") == "test":
+        part = part.replace("validation", "test")
+    return part
+
+
+def _weights(printed: pd.DataFrame, measured: pd.DataFrame) -> list[str]:
+    """Return for each printed cell what its runs began with."""
+    if measured.empty:
+        return [""] * len(printed)
+    used = measured.assign(run=_texts(measured, RUN)).groupby("run")["weights"]
+    texts = used.agg(lambda several: " / ".join(several.dropna().unique()))
+    return texts.reindex(_texts(printed, RUN)).fillna("").tolist()
+
+
+def _epochs(history: pd.DataFrame, folder: pathlib.Path | str) -> pd.DataFrame:
+    """Return a row per epoch, part and quantity: the mean over the folds that came so far."""
+    if lacking := {"epoch", *OF_AN_EPOCH.values()} - set(history):
+        raise ValueError(f"{folder}: history.csv lacks {', '.join(sorted(lacking))}")
+    rows: list[dict[str, Any]] = []
+    for epoch, same in history.groupby("epoch"):
+        for (part, quantity), column in OF_AN_EPOCH.items():
+            place = {"part": part, "quantity": quantity, "epoch": epoch}
+            rows.append({**place, "value": same[column].mean()})
+    rows.append({"quantity": "epochs", "value": float(history["epoch"].max())})
+    return pd.DataFrame(rows).astype({"epoch": "Int64", "part": "string"})
+
+
+def _text(row: dict[str, Any], value: str, low: str, high: str) -> str:
+    if not row[f"{value} made"]:
+        return "not run"
+    return metrics.with_interval(row[value], row[low], row[high], UNITS[row["unit"]][1])
+
+
+def _mean(row: dict[str, Any], side: str) -> str:
+    mean, deviation = row[f"{side} mean"], row[f"{side} sd"]
+    if pd.isna(mean):
+        return "undefined" if row[f"{side} made"] else "not run"
+    decimals = UNITS[row["unit"]][1]
+    return f"{mean:.{decimals}f} ± {deviation:.{decimals}f}"
+
+
+def _texts(frame: pd.DataFrame, keys: Iterable[str] = CELL) -> pd.Index:
+    """Return the keys of each row as one text: two frames may keep them in different types."""
+    texts = frame[list(keys)].astype("string").fillna("")
+    return pd.Index(
+        texts.agg("|".join, axis=1) if len(texts) else pd.Index([], dtype=object), dtype=object
+    )

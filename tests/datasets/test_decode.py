@@ -1,0 +1,247 @@
+import io
+import struct
+
+import cv2
+import numpy as np
+import pandas as pd
+import PIL.Image
+import pytest
+
+from leukkit.datasets import decode
+from leukkit.datasets.decode import ImageError
+from tests.datasets.trees import draw, write
+
+pytestmark = pytest.mark.usefixtures("own_cache")
+
+
+def noise(height, width, seed=0):
+    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+@pytest.fixture
+def rgb():
+    return noise(31, 22)
+
+
+def bmp_bytes(rgb, form="bottom up"):
+    """Write the format by hand: header, BGR rows padded to four bytes."""
+    height, width = rgb.shape[:2]
+    rows = rgb[:, :, ::-1] if form == "top down" else rgb[::-1, :, ::-1]
+    padding = b"\xaa" * (-3 * width % 4)
+    body = b"".join(row.tobytes() + padding for row in rows)
+    rest = struct.pack("<IHHHH", 12, width, height, 1, 24)
+    if form != "OS/2":
+        height = -height if form == "top down" else height
+        rest = struct.pack("<IiiHHIIiiII", 40, width, height, 1, 24, 0, len(body), 0, 0, 0, 0)
+    offset = 14 + len(rest)
+    return struct.pack("<2sIHHI", b"BM", offset + len(body), 0, 0, offset) + rest + body
+
+
+def save(path, rgb, mode="RGB", **options):
+    PIL.Image.fromarray(rgb).convert(mode).save(path, **options)
+    return path
+
+
+@pytest.mark.parametrize("suffix", ["bmp", "png", "tif", "TIFF"])
+def test_lossless_formats_give_the_pixels_that_were_written(tmp_path, rgb, suffix):
+    path = save(tmp_path / f"image.{suffix}", rgb)
+    found = decode.read(path)
+    np.testing.assert_array_equal(found, rgb)
+    assert found.dtype == np.uint8
+    assert decode.verify(path) == (decode.pixel_hash(rgb), 31, 22, None)
+
+
+def test_jpeg_gives_rgb_in_the_right_order(tmp_path):
+    orange = np.full((16, 16, 3), (250, 120, 10), np.uint8)
+    found = decode.read(save(tmp_path / "orange.jpg", orange, quality=95))
+    assert np.abs(found.astype(int) - orange).max() < 6
+
+
+@pytest.mark.parametrize("form", ["bottom up", "top down", "OS/2"])
+@pytest.mark.parametrize("width", [20, 21, 22, 23])  # every length of row padding
+def test_bmp_rows_padding_and_channel_order(width, form):
+    rgb = noise(7, width, seed=width)
+    data = bmp_bytes(rgb, form)
+    np.testing.assert_array_equal(decode.decode(data, ".bmp"), rgb)
+    np.testing.assert_array_equal(PIL.Image.open(io.BytesIO(data)), rgb)
+    with pytest.raises(ImageError, match=f"{len(data) - 1} bytes found, {len(data)} expected"):
+        decode.decode(data[:-1], ".bmp")
+
+
+def test_the_hash_is_of_shape_and_pixels():
+    """By hand: printf 'rgb8 1x2\\n\\1\\2\\3\\4\\5\\6' | sha256sum."""
+    pixels = np.arange(1, 7, dtype=np.uint8)
+    hashed = "8a81abdc98a2481ee13b19ef1ab46a9a7a2fa72e702d2ebc04036a4f8b0967e6"
+    assert decode.pixel_hash(pixels.reshape(1, 2, 3)) == hashed
+    assert decode.pixel_hash(pixels.reshape(2, 1, 3)) != hashed
+
+
+@pytest.mark.parametrize("suffix", ["bmp", "png"])
+@pytest.mark.parametrize("crop", [22, 21, 16, 5])
+def test_crop_is_the_center_whatever_the_format(tmp_path, rgb, suffix, crop):
+    found = decode.read(save(tmp_path / f"image.{suffix}", rgb), crop)
+    top, left = (31 - crop) // 2, (22 - crop) // 2
+    np.testing.assert_array_equal(found, rgb[top : top + crop, left : left + crop])
+
+
+def test_crop_larger_than_the_image(tmp_path, rgb):
+    with pytest.raises(ImageError, match=r"image\.png: is 22x31 .* crop of 23x23"):
+        decode.read(save(tmp_path / "image.png", rgb), 23)
+
+
+@pytest.mark.parametrize(
+    ("suffix", "options"),
+    [
+        (".bmp", {}),
+        (".png", {}),
+        (".jpg", {}),
+        (".jpg", {"progressive": True}),
+        (".tif", {}),
+        (".tif", {"compression": "tiff_lzw"}),
+    ],
+)
+@pytest.mark.filterwarnings("ignore::UserWarning:PIL")
+def test_every_cut_of_a_file_is_noticed(suffix, options):
+    buffer = io.BytesIO()
+    PIL.Image.fromarray(draw(1, 17)).save(buffer, decode.SUFFIXES[suffix], **options)
+    whole = buffer.getvalue()
+    assert decode.decode(whole, suffix).shape == (17, 17, 3)
+    for length in range(len(whole)):
+        with pytest.raises(ImageError):
+            decode.decode(whole[:length], suffix)
+            pytest.fail(f"{length} of {len(whole)} bytes")
+
+
+def test_every_changed_byte_of_png_pixel_data_is_noticed(tmp_path):
+    whole = write(tmp_path / "a.png", 1, 23).read_bytes()
+    for position in range(whole.index(b"IDAT"), len(whole)):
+        changed = bytearray(whole)
+        changed[position] ^= 0x10
+        with pytest.raises(ImageError):
+            decode.decode(bytes(changed), ".png")
+            pytest.fail(f"byte {position}")
+
+
+def save_16_bit(path):
+    assert cv2.imwrite(str(path), np.full((20, 20, 3), 40_000, np.uint16))
+
+
+def save_as(mode, **options):
+    return lambda path: save(path, draw(1, 20), mode, **options)
+
+
+@pytest.mark.parametrize(
+    ("name", "make", "reason"),
+    [
+        ("a.png", lambda path: path.write_bytes(b""), "is empty"),
+        ("a.bmp", lambda path: path.write_text("<html>"), "is not an image .*b'<html>'"),
+        ("a.bmp", save_as("RGB", format="TIFF"), r"holds a TIFF.*expected BMP.*end in \.tif"),
+        ("a.tif", save_as("RGB", format="BMP"), "holds a BMP image, expected TIFF"),
+        ("a.jpg", save_as("RGB", format="PNG"), "holds a PNG image, expected JPEG"),
+        ("a.png", save_as("L"), "holds grayscale pixels, expected 8-bit RGB"),
+        ("a.bmp", save_as("P"), "palette"),
+        ("a.png", save_as("P"), "palette"),
+        ("a.tif", save_as("1"), "black and white"),
+        ("a.png", save_as("RGBA"), "RGB with transparency"),
+        ("a.bmp", save_as("RGBA"), "RGB"),
+        ("a.jpg", save_as("CMYK"), "CMYK"),
+        ("a.png", save_16_bit, "16-bit RGB"),
+        ("a.tif", save_16_bit, "16-bit RGB"),
+    ],
+)
+def test_unusable_files_are_told_by_what_they_are(tmp_path, name, make, reason):
+    make(tmp_path / name)
+    with pytest.raises(ImageError, match=rf"{name}: .*{reason}.*\. Fetch the file again"):
+        decode.read(tmp_path / name)
+    assert decode.verify(tmp_path / name)[:3] == (None, None, None)
+
+
+def test_masks(tmp_path, rgb):
+    mask = rgb[..., 0] > 100
+    found = decode.read_mask(save(tmp_path / "mask.png", mask.astype(np.uint8) * 255, "L"))
+    assert found.dtype == bool
+    np.testing.assert_array_equal(found, mask)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+def test_what_is_not_a_mask(tmp_path, rgb, mode):
+    with pytest.raises(ImageError, match=r"image\.png: is not a mask, .*column `mask`"):
+        decode.read_mask(save(tmp_path / "image.png", rgb, mode))
+
+
+@pytest.mark.parametrize("value", [0, 77, 255])
+@pytest.mark.parametrize("size", [10, 31, 32, 100])
+def test_resize_keeps_an_even_image_even(value, size):
+    even = np.full((64, 64, 3), value, np.uint8)
+    np.testing.assert_array_equal(decode.resize(even, size), np.full((size, size, 3), value))
+
+
+def test_resize_by_a_whole_factor_is_the_mean_of_blocks_and_by_one_nothing():
+    image = noise(60, 60)
+    means = image.reshape(20, 3, 20, 3, 3).mean(axis=(1, 3))
+    assert np.abs(decode.resize(image, 20) - means).max() <= 0.51
+    np.testing.assert_array_equal(decode.resize(image, 60), image)
+
+
+@pytest.mark.parametrize(("side", "size"), [(450, 224), (450, 132), (600, 224), (257, 224)])
+def test_resize_suppresses_what_the_smaller_image_cannot_hold(side, size):
+    """A one-pixel checkerboard must turn gray, not into a moire pattern."""
+    board = np.indices((side, side)).sum(axis=0) % 2 * 255
+    small = decode.resize(np.repeat(board[..., None], 3, axis=2).astype(np.uint8), size)
+    assert small.mean() == pytest.approx(127.5, abs=2)
+    assert small.std() < (20 if side // size > 1 else 0.75 * board.std())
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize("size", [8, 10, 15, 20, 40])
+def test_read_all_is_read_crop_and_resize(tmp_path, threads, size):
+    paths, crops = [], [None, 20, 17, None, 21, None]
+    sides = [(31, 22), (30, 20), (31, 24), (31, 25), (31, 22), (40, 30)]
+    for number, suffix in enumerate(["bmp", "bmp", "png", "tif", "bmp", "jpg"]):
+        paths.append(save(tmp_path / f"{number}.{suffix}", noise(*sides[number], seed=number)))
+    expected = [decode.resize(decode.read(p, c), size) for p, c in zip(paths, crops, strict=True)]
+    np.testing.assert_array_equal(decode.read_all(paths, size, crops, threads), expected)
+    assert decode.read_all([], size).shape == (0, size, size, 3)
+
+
+@pytest.mark.parametrize("side", [450, 449])
+@pytest.mark.parametrize("size", [224, 132, 100, 64, 75])
+def test_a_bmp_and_a_png_of_the_same_cell_give_the_same_pixels(tmp_path, side, size):
+    rgb = noise(side, side, seed=size)
+    paths = [save(tmp_path / f"cell.{suffix}", rgb, compress_level=1) for suffix in ("bmp", "png")]
+    from_bmp, from_png = decode.read_all(paths, size)
+    np.testing.assert_array_equal(from_bmp, from_png)
+    np.testing.assert_array_equal(from_bmp, decode.resize(rgb, size))
+
+
+def test_read_all_names_the_damaged_file(tmp_path, rgb):
+    paths = [save(tmp_path / f"{number}.bmp", rgb) for number in range(4)]
+    paths[2].write_bytes(paths[2].read_bytes()[:1000])
+    with pytest.raises(ImageError, match=r"2\.bmp: is cut short"):
+        decode.read_all(paths, 16)
+
+
+def test_second_look_decodes_only_what_changed(tmp_path, monkeypatch):
+    monkeypatch.setattr(decode, "FILES_PER_COMMIT", 3)
+    paths = [write(tmp_path / f"{seed}.png", seed, 20) for seed in range(7)]
+    paths[3].write_bytes(b"")
+    first = decode.verify_all([*paths, paths[0]])
+    assert first["damage"].notna().tolist() == [False] * 3 + [True] + [False] * 4
+    assert first.loc[0].equals(first.loc[7])
+    looked = []
+    original = decode.verify
+    monkeypatch.setattr(decode, "verify", lambda path: looked.append(path) or original(path))
+    pd.testing.assert_frame_equal(decode.verify_all([*paths, paths[0]]), first)
+    assert looked == []
+    write(paths[2], 99, 21)
+    second = decode.verify_all(paths)
+    assert looked == [str(paths[2])]
+    assert second["height"].tolist() == [20, 20, 21, pd.NA, 20, 20, 20]
+    assert second["sha256"][2] != first["sha256"][2]
+
+
+def test_unusable_cache_says_which_file_to_delete(tmp_path, monkeypatch):
+    monkeypatch.setenv("LEUKKIT_CACHE_DIR", str(tmp_path))
+    (tmp_path / "files.sqlite").write_text("this is no database " * 100)
+    with pytest.raises(OSError, match=r"files\.sqlite.*Delete that file.*LEUKKIT_CACHE_DIR"):
+        decode.verify_all([write(tmp_path / "a.png", 1, 20)])

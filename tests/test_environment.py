@@ -1,0 +1,50 @@
+import sys
+
+import pytest
+
+from leukkit import environment
+
+compute = environment.fingerprint.__wrapped__  # in a fresh process, whatever was computed before
+
+
+class Painter:
+    def paint(self, color):
+        """Say a color."""
+        return f"painted {color}"
+
+
+def test_check_prints_versions_and_refuses_old_packages(monkeypatch, capsys):
+    environment.check()
+    first, devices, warning = capsys.readouterr().out.splitlines()
+    assert first.startswith("leukkit ")
+    assert "tensorflow 2." in first
+    assert devices.startswith("GPUs: ")
+    assert "not for clinical use" in warning
+    monkeypatch.setitem(environment.FLOORS, "numpy", (99, 1))
+    with pytest.raises(RuntimeError, match=r"numpy\. Run: pip install -U 'numpy>=99\.1'"):
+        environment.check()
+
+
+def test_the_machine_in_a_few_words():
+    machine = environment.hardware()
+    assert machine["cores"] >= 1
+    assert isinstance(machine["processor"], str)
+
+
+def test_source_is_dedented_text_that_a_notebook_highlights():
+    shown = environment.show_source(Painter.paint)
+    text = 'def paint(self, color):\n    """Say a color."""\n    return f"painted {color}"'
+    assert repr(shown) == text
+    assert shown._repr_markdown_() == f"```python\n{text}\n```"
+    assert repr(environment.show_source(Painter)).startswith("class Painter:\n    def paint(")
+
+
+def test_the_same_machine_has_the_same_fingerprint_again():
+    assert environment.fingerprint() == compute()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="oneDNN is the default on Linux alone")
+def test_another_order_of_adding_has_another_fingerprint(monkeypatch):
+    here = environment.fingerprint()
+    monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", "0")
+    assert compute() != here

@@ -1,0 +1,54 @@
+import pytest
+
+from leukkit import files
+
+
+def test_folders_follow_the_environment(tmp_path, monkeypatch):
+    for name in ("CACHE", "DATA", "RESULTS"):
+        monkeypatch.setenv(f"LEUKKIT_{name}_DIR", str(tmp_path / name))
+    assert [files.cache_dir(), files.data_dir(), files.results_dir()] == [
+        tmp_path / "CACHE",
+        tmp_path / "DATA",
+        tmp_path / "RESULTS",
+    ]
+    for name in ("CACHE", "DATA", "RESULTS"):
+        monkeypatch.setenv(f"LEUKKIT_{name}_DIR", "")
+    assert files.cache_dir().name == "leukkit"
+    assert files.data_dir() is None
+    assert files.results_dir() == files.project_dir() / "results"
+
+
+def test_a_file_is_replaced_whole_or_not_at_all(tmp_path):
+    path = tmp_path / "new folder" / "scores.csv"
+    with files.replace_when_done(path) as temporary:
+        temporary.write_text("old")
+    with pytest.raises(KeyboardInterrupt), files.replace_when_done(path) as temporary:
+        temporary.write_text("ha")
+        assert path.read_text() == "old"
+        raise KeyboardInterrupt
+    assert path.read_text() == "old"
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path):
+    (tmp_path / "results").write_text("a file where a folder must be")
+    with (
+        pytest.raises(OSError, match=r"cannot write into .*results/one: .*--results-dir"),
+        files.replace_when_done(tmp_path / "results" / "one" / "fold.json"),
+    ):
+        pass
+
+
+def test_a_log_gets_plain_lines_and_every_item(capsys, monkeypatch):
+    monkeypatch.delenv("TQDM_DISABLE", raising=False)
+    items = list(files.progress(range(3), "hashing", unit="image", seconds_between_lines=0))
+    assert items == [0, 1, 2]
+    lines = capsys.readouterr().err.splitlines()
+    assert lines == [f"hashing: {done} of 3 images" for done in (1, 2, 3)]
+
+
+def test_silence_on_request(capsys, monkeypatch):
+    monkeypatch.setenv("TQDM_DISABLE", "1")
+    assert list(files.progress(iter("ab"), "x", seconds_between_lines=0)) == ["a", "b"]
+    files.bar(3, "x").update(3)
+    assert capsys.readouterr().err == ""
