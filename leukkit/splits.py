@@ -1,8 +1,8 @@
 """What is trained on what: folds, copies, and what they leak.
 
-`divide` reads a split from a table, the one way in which papers, leak-free protocols and the steps of
-the gap are stated. A fold holds positions in a frame of cells. What follows — features, networks,
-scores — is the same code for every split.
+`divide` reads a split from a table, the one way in which papers, leak-free protocols and the steps
+of the gap are stated. A fold holds positions in a frame of cells. What follows — features,
+networks, scores — is the same code for every split.
 """
 
 import dataclasses
@@ -38,9 +38,9 @@ class Split:
     Attributes:
         cells: The frame that the folds point into: originals in their order, then copies.
         folds: List of `Fold`.
-        tuning: For each fold, the division for choosing hyperparameters within its training part: a
-            number of plain stratified folds, or (train, test) positions within ``fold.train``. Empty
-            where nothing is chosen so.
+        tuning: For each fold, the division for choosing hyperparameters within its training part:
+            a number of plain stratified folds, or (train, test) positions within ``fold.train``.
+            Empty where nothing is chosen so.
         table: The `SplitTable` that was asked for.
         seed: That the split was made with.
     """
@@ -124,8 +124,8 @@ def leakage(split: Split) -> pd.DataFrame:
         A frame with one row per fold: ``fold``, ``test_images`` and the shares (0 to 1) of test
         images whose ``patient``, ``subject``, ``source_image``, file (``bytes``, by SHA-256) or
         ``original`` (the image itself or a copy of it) is also in training. Images where the value
-        is missing do not count; a share is NA where no test image has the value. Copies do not count
-        for ``bytes``: they carry the hash of a file that they are no longer.
+        is missing do not count; a share is NA where no test image has the value. Copies do not
+        count for ``bytes``: they carry the hash of a file that they are no longer.
     """
     cells = split.cells
     keys = {name: _column(cells, "sha256" if name == "bytes" else name) for name in LEAKS}
@@ -363,7 +363,8 @@ def _copy_training(
     for fold in folds:
         targets = _targets(copies, cells, fold.train, whole)
         parts.append(augmentation.expand(_part(cells, fold.train), targets, seed))
-    everything = augmentation.expand(cells, cells["label"].value_counts().to_dict(), seed)
+    no_more = _targets({"each": 0}, cells, np.arange(len(cells)), whole)
+    everything = augmentation.expand(cells, no_more, seed)
     added = pd.concat([part[part["copy"] > 0] for part in parts])
     added = added.drop_duplicates("image_id").sort_values(["original", "copy"])
     everything = pd.concat([everything, added], ignore_index=True)

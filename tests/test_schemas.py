@@ -45,15 +45,12 @@ def test_phases_share_the_epochs_and_may_leave_the_backbone_as_it_is():
 
 
 def test_a_recipe_builds_its_network(monkeypatch):
-    asked = []
-    monkeypatch.setattr(models, "build", lambda *args, **options: asked.append((args, options)))
-    recipe(head=double).build(2, seed=3)
-    recipe(normalization="z-score", weights="imagenet").build(4)
+    monkeypatch.setattr(models, "build", lambda *positional, **named: (positional, named))
+    plain = {"normalization": "backbone", "statistics": None, "seed": 3}
+    assert recipe(head=double).build(2, seed=3) == (("vgg16", 2, 32, None, double), plain)
     gray = {"normalization": "z-score", "statistics": ((128,) * 3, (64,) * 3), "seed": 0}
-    assert asked == [
-        (("vgg16", 2, 32, None, double), {"normalization": "backbone", "statistics": None, "seed": 3}),
-        (("vgg16", 4, 32, "imagenet", "pooled"), gray),
-    ]
+    built = recipe(normalization="z-score", weights="imagenet").build(4)
+    assert built == (("vgg16", 4, 32, "imagenet", "pooled"), gray)
 
 
 def test_weights_are_none_imagenet_or_a_path_with_variables_filled_in(monkeypatch):

@@ -13,8 +13,8 @@ How a printed number is written down:
   Anything that is not a number needs ``unit = "text"``.
 * ``[[claims]]`` holds the numbers of the running text, and ``[[matrices]]`` the confusion matrices.
 
-``[profiles.paper]`` holds what the paper says about its runs, once; every other profile overrides it
-(see `leukkit.papers.profiles`).
+``[profiles.paper]`` holds what the paper says about its runs, once; every other profile overrides
+it (see `leukkit.papers.profiles`).
 """
 
 import functools
@@ -153,7 +153,7 @@ class Card:
         return pd.DataFrame(rows, columns=["where", "step", "says"])
 
     def _runs_of_the_tables(self) -> dict[str, dict[str, Any]]:
-        """Return a run for each combination of keys in the tables, of a paper that names all of them.
+        """Return a run for each combination of keys in the tables, if they name all of the keys.
 
         The other papers' tables leave something out (a variant, say): their profiles list the runs.
         """

@@ -1,9 +1,9 @@
 """Profiles: the numbers and names of a set of runs, and the runs that follow from them.
 
 ``paper`` is complete. Every other profile says only what differs: tables merge key by key, runs by
-their names; lists, split tables, grids, ranges and counts are replaced whole. A profile of one's own
-is a TOML file; it overrides ``paper`` too, unless its first line says ``extends = "sample"``, or
-``extends = "none"``, which demands every key.
+their names; lists, split tables, grids, ranges and counts are replaced whole. A profile of one's
+own is a TOML file; it overrides ``paper`` too, unless its first line says ``extends = "sample"``,
+or ``extends = "none"``, which demands every key.
 
 A profile changes numbers and the names of data and networks, never code paths.
 """
@@ -148,14 +148,14 @@ def split(profile: Profile, name: str, run: str | None = None) -> dict[str, Any]
 
 
 def keys(profile: Profile, name: str) -> dict[str, Any]:
-    """Return what the printed tables call a run: data set, model, variant …"""
+    """Return what the printed tables call a run: data set, model, variant and so on."""
     return _keys(_entry(profile, name)[0])
 
 
 def run_name(keys: Mapping[str, Any]) -> str:
     """Return the name of a run from its keys, e.g. ``all-idb2_densenet201_svm_segmented``."""
     words = {"segmentation": "segmented", "augmentation": "augmented"}
-    parts = [words[key] if key in words else value for key, value in keys.items() if value]
+    parts = [words.get(key, value) for key, value in keys.items() if value]
     return "_".join(str(part) for part in parts)
 
 
