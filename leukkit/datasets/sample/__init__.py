@@ -18,6 +18,7 @@ import pathlib
 import shutil
 import uuid
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 import cv2
@@ -37,31 +38,19 @@ VERSION = 2  # part of the folder's name: raise it whenever a pixel changes
 
 
 class Plan(NamedTuple):
-    """What makes one sample set.
+    """What makes one sample set."""
 
-    Attributes:
-        number: Its place in the random streams.
-        side: Height and width of a picture in pixels.
-        radius: Usual radius of a white cell in pixels.
-        images_per_source: How many pictures come from one source image.
-        patients: {class: images of each patient}; skewed, as patient 51 of C-NMC has 757 of the
-            7,272 ALL cells.
-        immaturity: {class: mean immaturity}, see `drawing`.
-        spread_of_stains: Of the subjects, in the unit of ``stains.stain_at``.
-        same_subject: {patient: (the first patient name of that subject, identical images)}.
-        preliminary: {class: images of each patient} of the preliminary phase: subjects who are not
-            in ``patients``, numbered after them.
-    """
-
-    number: int
-    side: int
-    radius: float
+    number: int  # its place in the random streams
+    side: int  # of a picture in pixels
+    radius: float  # of a usual white cell in pixels
     images_per_source: int
-    patients: Mapping[str, tuple[int, ...]]
-    immaturity: Mapping[str, float]
-    spread_of_stains: float
-    same_subject: Mapping[str, tuple[str, int]]
-    preliminary: Mapping[str, tuple[int, ...]]
+    patients: Mapping[str, tuple[int, ...]]  # {class: images of each}, skewed as in C-NMC
+    immaturity: Mapping[str, float]  # {class: its mean}, see `drawing`
+    spread_of_stains: float  # of the subjects, in the unit of `stains.stain_at`
+    # {patient: (the first patient name of that subject, identical images)}
+    same_subject: Mapping[str, tuple[str, int]] = MappingProxyType({})
+    # Other subjects, numbered after those of ``patients``.
+    preliminary: Mapping[str, tuple[int, ...]] = MappingProxyType({})
 
 
 CELLS = Plan(
@@ -76,7 +65,6 @@ CELLS = Plan(
     immaturity={"healthy": 0.15, "ALL": 0.85},
     spread_of_stains=0.8,
     same_subject={"P05": ("P02", 2), "P09": ("P02", 2), "P20": ("P15", 4)},
-    preliminary={},
 )
 PLANS = {
     "sample-cells": CELLS,
@@ -95,8 +83,6 @@ PLANS = {
         },
         immaturity={"healthy": 0.15, "ALL": 0.85},
         spread_of_stains=0.6,
-        same_subject={},
-        preliminary={},
     ),
     "sample-smears": Plan(
         number=3,
@@ -111,8 +97,6 @@ PLANS = {
         },
         immaturity={"benign": -0.15, "early": 0.28, "pre": 0.72, "pro": 1.15},
         spread_of_stains=0.5,
-        same_subject={},
-        preliminary={},
     ),
 }
 
