@@ -14,7 +14,7 @@ from leukkit.datasets.cells import (
     natural_order,
     wrong_sizes,
 )
-from tests.datasets.trees import write
+from tests.datasets.trees import write, write_all_idb2
 
 pytestmark = pytest.mark.usefixtures("own_cache")
 
@@ -108,6 +108,13 @@ def test_damaged_images_are_dropped_with_a_warning(one_of_four_empty):
     assert cells.attrs["dropped"] == (("empty.png", str(one_of_four_empty[1]), reason),)
 
 
+def test_the_warning_names_the_line_that_loads(tmp_path):
+    (write_all_idb2(tmp_path) / "ALL_IDB2/img/Im001_1.tif").write_bytes(b"")
+    with pytest.warns(UserWarning, match="all-idb2: 1 damaged images left out") as caught:
+        datasets.load("all-idb2", tmp_path, damaged="drop")
+    assert caught[0].filename == __file__
+
+
 def test_damaged_images_are_kept_with_the_reason(one_of_four_empty):
     cells = build_from(one_of_four_empty, "keep")
     assert cells["damage"].fillna("").str.slice(0, 8).tolist() == ["", "is empty", "", ""]
@@ -146,13 +153,11 @@ def test_bad_calls_are_refused(tmp_path):
 
 
 def test_one_name_for_two_files_is_refused(tmp_path):
-    paths = [
-        write(tmp_path / folder / f"{name}.png", seed, 20)
-        for seed, (folder, name) in enumerate([("1", "a"), ("1", "b"), ("2", "b"), ("2", "c")])
-    ]
-    with pytest.raises(DatasetError, match=r"^1 images are there more than once") as error:
+    names = ["1/b", "2/b", "3/b", "1/c", "1/a", "2/a"]
+    paths = [write(tmp_path / f"{name}.png", seed, 20) for seed, name in enumerate(names)]
+    with pytest.raises(DatasetError, match=r"^2 images are there more than once") as error:
         build_from(paths)
-    assert f"e.g. b.png as {paths[1]} and {paths[2]}. Point root" in str(error.value)
+    assert f"e.g. b.png as {paths[0]} and {paths[1]}. Point root" in str(error.value)
 
 
 def test_linked_patients_become_one_subject_named_in_natural_order():
