@@ -12,7 +12,7 @@ from tests.audit.little import card, images_for_test, shown, table, verdicts
 from tests.audit.test_search import FIVE, five_scores
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(st.data())
 def test_a_row_computed_from_a_matrix_is_always_attainable(data):
     positives, negatives = (data.draw(st.integers(1, 400)) for _ in range(2))
@@ -50,7 +50,7 @@ def draw_counts(data, smallest, most):
     return np.array(rows) + np.eye(side, dtype=int)
 
 
-@settings(max_examples=40)
+@settings(max_examples=20)
 @given(st.data())
 def test_rows_per_class_computed_from_a_matrix_are_always_attainable(data):
     counts = draw_counts(data, 3, 15)

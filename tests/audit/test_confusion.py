@@ -9,7 +9,7 @@ from tests.audit.little import card, images_for_test, matrix, verdicts
 from tests.audit.test_attainable import draw_counts, per_class_table
 
 
-@settings(max_examples=40)
+@settings(max_examples=20)
 @given(st.data())
 def test_a_table_computed_from_a_matrix_fits_it_either_way_round(data):
     counts = draw_counts(data, 2, 40)

@@ -47,7 +47,7 @@ def test_ratios_are_those_of_scikit_learn_for_every_class():
         assert ratios["accuracy"] == (np.trace(counts), counts.sum())
 
 
-@settings(max_examples=40)
+@settings(max_examples=20)
 @given(st.data())
 def test_the_search_finds_what_trying_every_matrix_finds(data):
     positives, negatives = (data.draw(st.integers(1, 12)) for _ in range(2))
@@ -66,7 +66,7 @@ def test_the_search_finds_what_trying_every_matrix_finds(data):
     assert sorted(search.matrices(row, "ALL", positives, negatives).tolist()) == sorted(expected)
 
 
-@settings(max_examples=40)
+@settings(max_examples=20)
 @given(st.data())
 def test_other_class_sizes_hold_the_true_ones(data):
     positives, negatives = (data.draw(st.integers(1, 200)) for _ in range(2))
