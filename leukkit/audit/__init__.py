@@ -128,11 +128,11 @@ def select(
     return rows
 
 
-def show(rows: pd.DataFrame, columns: Iterable[str] = COLUMNS[1:]) -> None:
-    """Show rows in a notebook as a table with wrapped text."""
+def show(*frames: pd.DataFrame, columns: Iterable[str] = COLUMNS[1:]) -> None:
+    """Show the rows of frames in a notebook as one table with wrapped text."""
     from IPython.display import display
 
-    rows = rows[list(columns)].reset_index(drop=True)
+    rows = pd.concat(frames, ignore_index=True)[list(columns)]
     left = "text-align: left; vertical-align: top"
     styles = [("td, th", left), ("td:first-child", "min-width: 6em")]
     table = rows.style.hide(axis="index").format(escape="html").set_uuid("audit")
