@@ -91,7 +91,7 @@ def run(key: str | None = None, checks: Iterable[str] | None = None) -> pd.DataF
     return pd.DataFrame(rows, columns=list(COLUMNS), dtype="string")
 
 
-def findings(card, checks: Iterable[str] | None = None) -> list[Finding]:
+def findings(card: papers.Card, checks: Iterable[str] | None = None) -> list[Finding]:
     """Return what the checks find in a card.
 
     Each finding also names the printed numbers that it depends on (``uses``).

@@ -9,6 +9,7 @@ import pandas as pd
 from leukkit.audit import search
 from leukkit.audit.printed import Finding, Printed, grouped, listed, percent, places, without
 from leukkit.audit.sources import SCORES, Matrix, Paper, name
+from leukkit.papers import Card
 
 SIDES = {
     "true positives": (True, True),
@@ -29,7 +30,7 @@ def check(paper: Paper) -> Iterator[Finding]:
     yield from _one_test_set(paper)
 
 
-def matrices(card) -> pd.DataFrame:
+def matrices(card: Card) -> pd.DataFrame:
     """Add up the printed confusion matrices, whose sides a paper may not name.
 
     "Support" is the number of images of an actual class. Where the column sums of a matrix are the

@@ -10,6 +10,7 @@ from leukkit.audit import denominators
 from leukkit.audit.printed import Finding, grouped, percent, places
 from leukkit.audit.sources import Paper, first_by_label, name
 from leukkit.datasets.official import FACTS
+from leukkit.papers import Card
 
 DIMENSIONS = {"phase", "part", "label"}
 WHOLES = ({"benign", "malignant"},)  # labels that together are everyone, beside the data set's
@@ -55,7 +56,7 @@ def originals(dataset: str) -> dict[str, int]:
     }
 
 
-def leak_by_counts(card, part: str) -> pd.DataFrame:
+def leak_by_counts(card: Card, part: str) -> pd.DataFrame:
     """Compute from printed counts how many images of a part have a relative in training.
 
     Augmentation spreads the copies evenly over the originals, then images are drawn for the part.

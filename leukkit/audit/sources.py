@@ -4,11 +4,13 @@ import dataclasses
 import functools
 import math
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from leukkit.audit.printed import Printed, grouped, listed, places, without
+from leukkit.papers import Card
 
 SCORES = ("accuracy", "sensitivity", "specificity", "precision", "recall", "f1")
 _PLACE = ("paper", "table", "row", "column", "where", "quote", "note")
@@ -44,7 +46,7 @@ class Paper:
         matrices: The printed confusion matrices as ``Matrix``.
     """
 
-    def __init__(self, card, is_rounded: bool = False) -> None:
+    def __init__(self, card: Card, is_rounded: bool = False) -> None:
         cells = card.cells().to_dict("records") if card.tables else []
         claims = card.claims.to_dict("records")
         numbers = [
@@ -63,7 +65,7 @@ class Paper:
         """Return the printed numbers that stand in tables."""
         return [number for number in self.numbers if number.is_cell]
 
-    def find(self, quantity: str, **keys) -> list[Printed]:
+    def find(self, quantity: str, **keys: Any) -> list[Printed]:
         """Return the numbers of ``quantity`` whose keys have these values (None: key absent)."""
         return [
             number
@@ -72,7 +74,7 @@ class Paper:
             and all(number.get(name) == value for name, value in keys.items())
         ]
 
-    def choice(self, name: str):
+    def choice(self, name: str) -> Any:
         """Return the value of one of the card's choices, or None."""
         return self._choices.get(name)
 
@@ -196,7 +198,9 @@ class Matrix:
             the rows.
     """
 
-    def __init__(self, where: str, keys: dict, classes: list, orientation: str, printed) -> None:
+    def __init__(
+        self, where: str, keys: dict, classes: list, orientation: str, printed: list
+    ) -> None:
         self.where, self.keys, self.classes = where, keys, classes
         self.counts = np.array(printed, dtype=np.int64)
         self.right, self.total = int(np.trace(self.counts)), int(self.counts.sum())

@@ -67,7 +67,7 @@ def explaining_totals(
     ax.vlines(frame.index, 0, frame["explained"], color=color, linewidth=0.8)
     ax.plot(frame["by chance"], color=colors.class_color("published"), label="by chance")
     for place, total in enumerate(marked):
-        height = int(frame.loc[total, "explained"])
+        height = frame["explained"].loc[total]
         ax.plot([total], [height], "o", color=color)
         ax.annotate(
             f"n = {total}: {height}",
