@@ -24,6 +24,7 @@ from leukkit.audit import (
     repeated,
 )
 from leukkit.audit.attainable import implied_accuracies, possible_matrices
+from leukkit.audit.chance import shuffled_accuracies
 from leukkit.audit.confusion import matrices
 from leukkit.audit.counts import leak_by_counts
 from leukkit.audit.denominators import explaining_totals
@@ -46,6 +47,7 @@ __all__ = [
     "run",
     "select",
     "show",
+    "shuffled_accuracies",
 ]
 
 CHECKS = {

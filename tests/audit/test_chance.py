@@ -58,3 +58,22 @@ def test_a_claimed_rank_is_that_of_the_printed_matrices(rank, verdict):
     claim = ("Abstract", {"quantity": "accuracy", "model": "b", "rank": rank}, "percent", "91")
     (found,) = audit.findings(card(matrices=matrices, claims=[claim]), ["significance"])
     assert found.verdict == verdict
+
+
+def test_shuffled_accuracies_are_those_of_all_orders_gone_through():
+    # 4 of 6 are ALL, 3 are predicted so; 2 of the ALL are found
+    printed = matrix([[2, 2], [1, 1]], classes=["ALL", "healthy"], orientation="rows are actual")
+    row = audit.shuffled_accuracies(card(matrices=[printed])).loc["net"]
+    predicted = np.array([1, 1, 0, 0, 1, 0])
+    orders = [np.mean(predicted == one) for one in itertools.permutations([1, 1, 1, 1, 0, 0])]
+    assert row["low"] == row["high"] == pytest.approx(50)
+    ends = [100 * min(orders), 100 * max(orders)]  # the ends are likelier than 2.5% each
+    assert row[["shuffled low", "shuffled high"]].tolist() == pytest.approx(ends)
+    assert row["best"] == pytest.approx(100 * max(orders))
+
+
+def test_table_iv_of_samhitha_has_the_accuracies_of_chance():
+    frame = audit.shuffled_accuracies(papers.load("samhitha"), "Table IV").round(1)
+    assert frame.loc["efficientnetb0-attention"].tolist() == [56.1, 56.9, 54.8, 59.6, 99.1]
+    assert (frame["shuffled low"] < frame["low"]).all()
+    assert (frame["high"] < frame["shuffled high"]).all()
