@@ -21,7 +21,7 @@ LEVEL = 0.05
 def check(paper: Paper) -> Iterator[Finding]:
     """Yield a finding per printed matrix and per two-class row that has matrices."""
     for matrix in paper.matrices:
-        yield _matrix(paper, matrix)
+        yield _matrix(matrix)
     for row in paper.rows:
         if len(found := row_matrices(row)):
             yield _row(row, found)
@@ -56,7 +56,7 @@ def shuffled_accuracies(card: Card, table: str | None = None) -> pd.DataFrame:
         within these ends.
     """
     paper, rows = Paper(card), {}
-    found = [(one.keys, best_reading(paper, one)[1][None]) for one in paper.matrices if not table]
+    found = [(one.keys, best_reading(one)[1][None]) for one in paper.matrices if not table]
     found += [(row.keys, row_matrices(row)) for row in paper.rows if row.table == table]
     for keys, counts in found:
         if not len(counts) or counts.shape[1] != 2:
@@ -103,8 +103,8 @@ def shuffled_accuracy(counts: np.ndarray) -> tuple[float, float]:
     return float(mean), float(np.sqrt(variance))
 
 
-def _matrix(paper, matrix):
-    reading, counts, _ = best_reading(paper, matrix)
+def _matrix(matrix):
+    reading, counts, _ = best_reading(matrix)
     statistic, p, freedom = independence(counts)
     mean, deviation = shuffled_accuracy(counts)
     # The actual and the predicted class of every image.

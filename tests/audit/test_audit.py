@@ -7,7 +7,7 @@ import decimal
 import pytest
 
 from leukkit import audit, papers
-from leukkit.audit.sources import Paper
+from leukkit.audit.sources import Matrix, Paper
 
 COLUMNS = ["paper", "where", "claim", "recomputed", "verdict", "evidence"]
 # Without chance and significance: they say "different" or "more", which a small change keeps.
@@ -159,13 +159,13 @@ def changed(paper, source, text):
     other.numbers = [
         dataclasses.replace(n, text=text) if n.source == source else n for n in paper.numbers
     ]
-    if source[0] == "matrix":
-        other.matrices = [copy.copy(matrix) for matrix in paper.matrices]
-        (matrix,) = [one for one in other.matrices if one.where == source[1]]
-        counts = matrix.counts.copy()
-        counts[source[2], source[3]] = int(text)
-        orientation = "not stated" if len(matrix.readings) > 1 else next(iter(matrix.readings))
-        matrix.__init__(matrix.where, matrix.keys, matrix.classes, orientation, counts)
+    other.matrices = []
+    for one in paper.matrices:
+        counts = one.counts.copy()
+        if source[:2] == ("matrix", one.where):
+            counts[source[2:]] = int(text)
+        orientation = "not stated" if len(one.readings) > 1 else next(iter(one.readings))
+        other.matrices.append(Matrix(other, one.where, one.keys, one.classes, orientation, counts))
     return other
 
 
