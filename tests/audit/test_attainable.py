@@ -128,6 +128,20 @@ def test_other_class_sizes_and_what_to_leave_out_are_named():
     assert "(99.10 as 99.1) (10 + 10) none" in found.evidence
 
 
+@pytest.mark.parametrize(
+    ("precision", "verdict"), [("90.9", "not checkable"), ("96.0", "inconsistent")]
+)
+def test_a_row_of_no_matrix_can_be_a_mean_of_folds(precision, verdict):
+    # 9 of 10 and 8 of 10, then 9 of 10 and 10 of 10: precision (9/11 + 1) / 2; pooled 18/20
+    columns = [{"quantity": quantity} for quantity in ("sensitivity", "specificity", "precision")]
+    tables = [table(columns, [({}, ["90.0", "90.0", precision])], part="test")]
+    claims = [*images_for_test(ALL=20, healthy=20), ("II", {"quantity": "folds"}, "folds", "2")]
+    row, mean = audit.findings(card(tables, claims=claims), ["attainable"])
+    assert (row.verdict, mean.verdict) == ("inconsistent", verdict)
+    assert mean.recomputed.startswith("20 + 20 images in 2 folds: accuracy 89.95 to 90.10, prec")
+    assert mean.recomputed.endswith("to 91.67; some folds give the rates")  # (1 + 10/12) / 2
+
+
 def test_implied_accuracies_of_matrices_beside_the_printed_ones():
     frame = audit.implied_accuracies(papers.load("sultana"))
     dex = frame.loc["dex, ensemble"]

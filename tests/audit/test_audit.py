@@ -74,6 +74,7 @@ WORKED = [
     ("patel2025", "Table 2", "as a mean", "7272 + 3389 images in 7 folds", "inconsistent"),
     ("patel2025", "Table 2", "F1 99.23", "99.32", "inconsistent"),
     ("patel2025", "Table 2", "accuracy 98.87", "0.333, stated 0.682", "inconsistent"),
+    ("patel2025", "Table 2", "98.97, spec", "(98.87 - 98.82) / (98.97 - 98.82) =", "inconsistent"),
     ("patel2025", "Table 2", "precision 99.68", "precision 99.45", "inconsistent"),
     ("sultana", "Table", "F1 50", "2 x 100 x 28 / (100 + 28) = 43.75", "inconsistent"),
     # counts, k of n, leaks

@@ -27,6 +27,11 @@ def test_equal_rates_imply_no_share():
     assert identities.implied_share(window, window, window) is None
 
 
+def test_scores_that_nothing_is_divided_for():
+    assert identities.precision(1, 1, 10, 10) == 1
+    assert identities.precision(0, 1, 10, 10) == identities.f1(0, 0) == 0
+
+
 def test_what_the_rates_of_patels_table_imply():
     rates = audit.rates(papers.load("patel2025"), "Table 2")
     difference = rates.xs("difference", axis=1, level=1)

@@ -60,3 +60,15 @@ def test_the_last_epoch_names_the_rows_that_agree():
     (found,) = audit.findings(card([by_epoch, final]), ["comparisons"])
     assert (found.verdict, found.claim) == ("inconsistent", "test, epoch 3: 85")
     assert found.evidence.endswith("in Table 1 it stands at epoch 2")
+
+
+@pytest.mark.parametrize(("text", "verdict"), [("one", "consistent"), ("two", "inconsistent")])
+def test_metrics_led_are_those_of_the_named_part(text, verdict):
+    rows = [({"model": "a"}, ["90", "80", "70"]), ({"model": "b"}, ["80", "90", "80"])]
+    columns = [{"quantity": q, "part": "test"} for q in ("accuracy", "recall")]
+    tables = [table([*columns, {"quantity": "f1", "part": "training"}], rows)]
+    keys = {"quantity": "metrics led", "model": "a", "part": "test"}
+    claim = ("V", keys, "text", f"{text} out of two")
+    (found,) = audit.findings(card(tables, claims=[claim]), ["comparisons"])
+    assert (found.verdict, found.recomputed) == (verdict, "1 of 2")
+    assert found.evidence == "ahead in accuracy (a 90); behind in recall (b 90)"
