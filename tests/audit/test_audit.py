@@ -77,6 +77,8 @@ WORKED = [
     ("patel2025", "Table 2", "98.97, spec", "(98.87 - 98.82) / (98.97 - 98.82) =", "inconsistent"),
     ("patel2025", "Table 2", "precision 99.68", "precision 99.45", "inconsistent"),
     ("sultana", "Table", "F1 50", "2 x 100 x 28 / (100 + 28) = 43.75", "inconsistent"),
+    ("samhitha", "Table II", "accuracy of resnet50", "59.31 to 60.19 |", "inconsistent"),
+    ("sultana", "Table 3", "accuracy of densenet201", "99.33 to 99.78 |", "inconsistent"),
     # counts, k of n, leaks
     ("patel2025", "Data", "15114 images, cnmc", "10661 + 1867 + 2586 = 15114", "consistent"),
     ("patel2025", "Data", "118 patients", "47 + 26 + 13 + 15 + 17 = 118", "consistent"),
