@@ -23,63 +23,47 @@ def predictions_of(draw, classes):
     return frame(labels, weights / weights.sum(axis=1, keepdims=True), classes)
 
 
-def guesses(predictions):
-    return predictions.filter(like="prob_").idxmax(axis=1).str.removeprefix("prob_").to_numpy()
+def scikit_learns(predictions, classes, positive):
+    actual = predictions["label"].to_numpy()
+    guess = predictions.filter(like="prob_").idxmax(axis=1).str.removeprefix("prob_").to_numpy()
 
+    def one_vs_rest(label):
+        is_actual, is_guess, options = actual == label, guess == label, {"zero_division": np.nan}
+        return {
+            "sensitivity": reference.recall_score(is_actual, is_guess),
+            "specificity": reference.recall_score(~is_actual, ~is_guess),
+            "precision": reference.precision_score(is_actual, is_guess, **options),
+            "f1": reference.f1_score(is_actual, is_guess, **options),
+            "auc": reference.roc_auc_score(is_actual, predictions[f"prob_{label}"]),
+        }
 
-# ------------------------------------------------------------------------------------------ scores
-
-
-@settings(max_examples=40)
-@given(predictions_of(TWO), st.sampled_from([None, *TWO]))
-def test_two_class_scores_equal_scikit_learns(predictions, positive):
-    actual, guess = predictions["label"].to_numpy(), guesses(predictions)
-    found = metrics.scores(predictions, positive)
-    positive = positive or "ALL"
-    negative = TWO[positive == "healthy"]
-    options = {"pos_label": positive, "zero_division": np.nan}
-    expected = {
+    labels = [positive] if positive else classes[-1:] if len(classes) == 2 else classes
+    return {
         "accuracy": reference.accuracy_score(actual, guess),
-        "sensitivity": reference.recall_score(actual, guess, **options),
-        "specificity": reference.recall_score(actual, guess, pos_label=negative),
-        "precision": reference.precision_score(actual, guess, **options),
-        "f1": reference.f1_score(actual, guess, **options),
-        "auc": reference.roc_auc_score(actual == positive, predictions[f"prob_{positive}"]),
-        "weighted_f1": reference.f1_score(actual, guess, average="weighted"),
+        **pd.DataFrame(map(one_vs_rest, labels)).mean(skipna=False),
+        "weighted_f1": reference.f1_score(actual, guess, average="weighted", zero_division=0),
         "balanced_accuracy": reference.balanced_accuracy_score(actual, guess),
     }
-    assert tuple(found.index) == metrics.NAMES == tuple(expected)
-    np.testing.assert_allclose(found.to_numpy(), list(expected.values()), rtol=1e-12)
 
 
+@pytest.mark.parametrize("classes", [TWO, STAGES])
 @settings(max_examples=20)
-@given(predictions_of(STAGES))
-def test_four_class_scores_are_macro_averages(predictions):
-    actual, guess = predictions["label"].to_numpy(), guesses(predictions)
-    found = metrics.scores(predictions)
-    each = {"average": None, "zero_division": np.nan, "labels": STAGES}
-    by_class = metrics.class_scores(metrics.confusion(predictions).to_numpy())
-    for name, function in {
-        "recall": reference.recall_score,
-        "precision": reference.precision_score,
-        "f1": reference.f1_score,
-    }.items():
-        per_class = function(actual, guess, **each)
-        np.testing.assert_allclose(by_class[name], per_class)
-        name = name.replace("recall", "sensitivity")
-        assert found[name] == pytest.approx(per_class.mean(), nan_ok=True)
-        for stage, value in zip(STAGES, per_class, strict=True):
-            assert metrics.scores(predictions, stage)[name] == pytest.approx(value, nan_ok=True)
-    others = [
-        reference.recall_score(actual != stage, guess != stage, zero_division=np.nan)
-        for stage in STAGES
-    ]
-    assert found["specificity"] == pytest.approx(np.mean(others))
-    expected = reference.f1_score(actual, guess, average="weighted", zero_division=0)
-    assert found["weighted_f1"] == pytest.approx(expected)
-    chances = predictions[[f"prob_{stage}" for stage in STAGES]]
-    options = {"labels": STAGES, "multi_class": "ovr", "average": "macro"}
-    assert found["auc"] == pytest.approx(reference.roc_auc_score(actual, chances, **options))
+@given(st.data())
+def test_scores_equal_scikit_learns(classes, data):
+    predictions = data.draw(predictions_of(classes))
+    counts = metrics.confusion(predictions).to_numpy()
+    for positive in (None, *classes):
+        found, expected = (
+            metrics.scores(predictions, positive),
+            scikit_learns(predictions, classes, positive),
+        )
+        assert tuple(found.index) == metrics.NAMES == tuple(expected)
+        np.testing.assert_allclose(found.to_numpy(), list(expected.values()), rtol=1e-12)
+        if positive:
+            of_counts = metrics.class_scores(counts)
+            for name, of_class in of_counts.items():
+                place = name.replace("recall", "sensitivity")
+                np.testing.assert_allclose(of_class[classes.index(positive)], expected[place])
 
 
 def test_scores_worked_by_hand():
@@ -103,6 +87,8 @@ def test_scores_worked_by_hand():
     assert table.to_dict("split")["data"] == [[4, 2], [1, 3]]
     assert (table.index.name, table.columns.name) == ("actual", "predicted")
     assert tuple(table.index) == tuple(table.columns) == TWO
+    only_healthy = metrics.confusion(binary([0, 0], [0.1, 0.7]))
+    assert only_healthy.to_dict("split")["data"] == [[1, 1], [0, 0]]
 
 
 @pytest.mark.filterwarnings("error")
@@ -120,20 +106,18 @@ def test_undefined_scores_are_missing_not_zero():
 
 def test_roc_points_trace_the_area():
     generator = np.random.default_rng(0)
-    predictions = binary(generator.integers(0, 2, 200), generator.random(200).round(1))
+    predictions = binary(generator.integers(0, 2, 200), (generator.random(200) ** 2).round(1))
     for positive in (None, "healthy"):
         points = metrics.roc_points(predictions, positive)
         area = np.trapezoid(points["true_positive_rate"], points["false_positive_rate"])
         assert area == pytest.approx(metrics.scores(predictions, positive)["auc"])
         assert points["threshold"].iloc[0] == np.inf
         assert points["threshold"].is_monotonic_decreasing
+        assert set(points["threshold"][1:]) <= set(predictions[f"prob_{positive or 'ALL'}"])
     with pytest.raises(ValueError, match="needs images of 'ALL' and others; here is only one kind"):
         metrics.roc_points(binary([1, 1], [0.2, 0.3]))
     with pytest.raises(ValueError, match=r"of 3 classes needs positive=<class>: \('a', 'b', 'c'\)"):
         metrics.roc_points(frame("abc", np.eye(3), "abc"))
-
-
-# --------------------------------------------------------------------------------------- bootstrap
 
 
 def measured(predictions, draws=0, label=None, **options):
@@ -235,9 +219,6 @@ def test_bootstrap_refuses_unknown_or_single_subjects():
         metrics.bootstrap(predictions, by="person")
 
 
-# ----------------------------------------------------------------------------------------- measure
-
-
 def test_measure_gives_all_and_each_class_with_mean_and_deviation_of_the_folds():
     predictions = binary([1, 1, 0, 0, 1, 0], [0.9, 0.4, 0.2, 0.6, 0.8, 0.0], "aabbcd")
     predictions["fold"] = [0, 0, 0, 0, 1, 1]
@@ -306,15 +287,15 @@ def test_groups_are_subjects_proxies_or_original_images():
         ((-0.25, -0.5, 0), 2, "-0.25 (-0.50 to 0.00)"),
         ((0.5, np.nan, np.nan), 2, "0.50"),
         ((0.5,), 3, "0.500"),
+        ((1.0, 1.0, 1.0), 0, "1 (1 to 1)"),
         ((np.nan, 0.1, 0.2), 3, "undefined"),
         ((pd.NA,), 3, "undefined"),
     ],
 )
 def test_a_number_is_written_with_its_interval(ends, decimals, text):
     assert metrics.with_interval(*ends, decimals=decimals) == text
-
-
-# ------------------------------------------------------------------------------------------- votes
+    if decimals == 3:
+        assert metrics.with_interval(*ends) == text
 
 
 def test_patients_vote_with_shares_and_equal_shares_are_decided_by_the_mean():
@@ -360,8 +341,6 @@ def test_the_interval_of_the_patient_level_accuracy_is_clopper_and_pearsons():
     found = measured(predictions, 10).loc["patient_level_accuracy", ["value", "low", "high"]]
     assert found.tolist() == pytest.approx(expected)
 
-
-# --------------------------------------------------------------------------------------- the frame
 
 GOOD = binary([1, 0, 1], [0.9, 0.1, 0.4])
 

@@ -33,9 +33,6 @@ def texts_of(panel):
     return [text.get_text() for text in panel.texts]
 
 
-# ------------------------------------------------------------------------------------------ colors
-
-
 def seen_by(deficiency, color):
     """Return LAB of a color as seen with a deficiency (Machado et al. 2009, severity 1)."""
     matrix = {
@@ -77,8 +74,6 @@ def test_figures_are_drawn_on_the_axes_given():
     with pytest.raises(ValueError, match="1 x 3 panels, but ax holds 2 Axes"):
         plots.confusion_grid(dict.fromkeys("abc", frame), ax=axes)
 
-
-# ------------------------------------------------------------------------------------------ images
 
 CELLS = pd.DataFrame(
     {
@@ -178,9 +173,6 @@ def test_grad_cam_grid_refuses_what_does_not_fit(images, maps, titles, message):
         plots.grad_cam_grid(images, maps, titles)
 
 
-# ---------------------------------------------------------------------------------------- matrices
-
-
 @pytest.mark.parametrize("classes", [TWO, STAGES])
 def test_confusion_grid_prints_the_counts_of_each_model(classes):
     models = {f"model {seed}": calibrated(classes, seed=seed) for seed in range(4)}
@@ -252,9 +244,6 @@ def test_long_titles_of_matrices_stay_in_their_column():
     assert boxes[-1].x1 <= figure.bbox.x1
 
 
-# ------------------------------------------------------------------------------------------ curves
-
-
 def test_roc_legends_hold_the_auc_and_the_curves_enclose_it():
     models = {"SVM": calibrated(seed=1), "XGBoost": calibrated(seed=2)}
     frame = calibrated(STAGES)
@@ -320,6 +309,8 @@ def test_training_curves_draws_training_and_validation_of_each_fold():
         assert quantity in panel.get_ylabel()
     styles, names = ([text.get_text() for text in panel.get_legend().get_texts()] for panel in axes)
     assert (styles, names) == (["validation", "training"], ["fold 1", "fold 2"])
+    with pytest.raises(ValueError, match="history of fold 3 has no column loss; found: epoch"):
+        plots.training_curves({"fold 3": history(3).drop(columns="loss")})
 
 
 def test_training_curves_of_a_single_epoch_can_be_seen():
@@ -344,14 +335,6 @@ def test_training_curves_mark_a_phase_that_begins_at_once_in_all(histories, mark
     left, right = plots.training_curves(dict(enumerate(histories)))
     assert [line.get_xdata()[0] for line in right.get_lines() if line.get_zorder() == 0] == marks
     assert texts_of(left) == ["new phase"] * len(marks)
-
-
-def test_training_curves_need_all_columns():
-    with pytest.raises(ValueError, match="history of fold 3 has no column loss; found: epoch"):
-        plots.training_curves({"fold 3": history(3).drop(columns="loss")})
-
-
-# ------------------------------------------------------------------------------------- comparisons
 
 
 def test_bars_draws_each_value_with_its_interval_and_no_missing_one():
@@ -398,9 +381,6 @@ def test_split_comparison_puts_score_and_leak_of_a_split_on_one_row():
     assert "0.907 (0.870 to 0.940)" in texts_of(left)
     assert texts_of(right) == ["100.0%", "0.0%"]
     assert re.search(r"\bAUC\b", left.get_xlabel())
-
-
-# ---------------------------------------------------------------------------------------- networks
 
 
 def test_the_diagram_says_what_each_layer_gives_and_whether_it_learns():
