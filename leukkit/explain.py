@@ -8,8 +8,12 @@ This module needs TensorFlow: `keras.ops` has no gradients, so they are taken by
 ``GradientTape``. Networks themselves stay independent of it.
 """
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from leukkit import embeddings
 from leukkit.metrics import arrays
@@ -17,7 +21,9 @@ from leukkit.metrics import arrays
 _BATCH = 16  # images at once; the gradient is taken of the head alone, so this is little memory
 
 
-def grad_cam(model, images, classes=None):
+def grad_cam(
+    model: Any, images: NDArray, classes: Sequence[int] | NDArray | None = None
+) -> NDArray[np.float32]:
     """Show how much each place of each image speaks for a class.
 
     The gradient of the class score *before* the soft-max is taken with respect to the last feature
@@ -52,25 +58,27 @@ def grad_cam(model, images, classes=None):
         )
     images = _check_images(model, images)
     networks = [_parts(member) for member in embeddings.members(model)]
-    classes = None if classes is None else _check_classes(model, len(images), classes)
+    if classes is not None:
+        classes = _check_classes(model, len(images), classes)
     maps = np.zeros(images.shape[:3], dtype=np.float32)
     for start in range(0, len(images), _BATCH):
-        batch = images[start : start + _BATCH].astype(np.float32)
+        here = slice(start, start + _BATCH)
+        batch = images[here].astype(np.float32)
         if classes is None:
             explained = keras.ops.convert_to_numpy(model(batch, training=False)).argmax(axis=1)
         else:
-            explained = classes[start : start + _BATCH]
-        members = [_scaled(_enlarged(_maps(*parts, batch, explained), batch)) for parts in networks]
-        maps[start : start + _BATCH] = _scaled(np.mean(members, axis=0))
+            explained = classes[here]
+        members = [_scaled(_maps(parts, batch, explained)) for parts in networks]
+        maps[here] = _scaled(np.mean(members, axis=0))
     return maps
 
 
-def examples(predictions, classes, per_kind=1):
+def examples(predictions: pd.DataFrame, classes: Sequence[str], per_kind: int = 1) -> pd.DataFrame:
     """Choose right and wrong cells of each class, those the model is surest of first.
 
     Args:
         predictions: See `leukkit.metrics.predictions`.
-        classes: The actual classes to choose from, in the order wanted.
+        classes: Actual classes, in the order wanted.
         per_kind: How many right and how many wrong cells of each class, at most.
 
     Returns:
@@ -139,11 +147,12 @@ def _parts(network):
     return to_features, keras.Model(head.input, last.input), last
 
 
-def _maps(to_features, to_last, last, images, classes):
-    """Compute equations 1 and 2: float32 (n, rows, columns), not negative."""
+def _maps(parts, images, classes):
+    """Compute equations 1 and 2, enlarged to image size: float32 (n, height, width)."""
     import tensorflow
     from keras import ops
 
+    to_features, to_last, last = parts
     features = to_features(images, training=False)
     with tensorflow.GradientTape() as tape:
         tape.watch(features)
@@ -156,23 +165,14 @@ def _maps(to_features, to_last, last, images, classes):
         total = ops.sum(scores * ops.one_hot(classes, scores.shape[-1]))
     gradients = ops.cast(tape.gradient(total, features), "float32")
     weights = ops.mean(gradients, axis=(1, 2), keepdims=True)
-    maps = ops.relu(ops.sum(weights * ops.cast(features, "float32"), axis=-1))
-    maps = ops.convert_to_numpy(maps)
+    maps = ops.relu(ops.sum(weights * ops.cast(features, "float32"), axis=-1, keepdims=True))
+    maps = ops.convert_to_numpy(ops.image.resize(maps, images.shape[1:3])[..., 0])
     if not np.isfinite(maps).all():
         raise ValueError(
             "the Grad-CAM of this network is not finite: its weights or feature maps hold NaN or "
             "infinity. Look at the loss in its history.csv, and train again"
         )
     return maps
-
-
-def _enlarged(maps, images):
-    import cv2
-
-    height, width = images.shape[1:3]
-    return np.stack(
-        [cv2.resize(one, (width, height), interpolation=cv2.INTER_LINEAR) for one in maps]
-    )
 
 
 def _scaled(maps):
