@@ -134,6 +134,8 @@ def test_the_threshold_is_on_the_centers_not_on_the_pixels():
     channel = np.repeat(np.array([120, 130, 139, 143], np.uint8), [10, 10, 1, 9])[None]
     assert segmentation.segment_channel(channel).sum() == 10
     assert segmentation.segment_channel(channel, threshold=142.7).sum() == 0
+    by_default = segmentation.segment_channel(np.array([[100, 120, 141, 142]], np.uint8))
+    assert by_default.tolist() == [[False, False, True, True]]  # 141.5 is above 141
 
 
 def test_small_objects_are_removed_only_when_asked_for():

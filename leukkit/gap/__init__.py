@@ -131,6 +131,7 @@ def _extract(profile, cells, weights):
         weights=weights,
         seed=profile["seed"],
         normalization=profile["normalization"],
+        distortion=feature_folds.FARAG,
     )
 
 
