@@ -123,7 +123,10 @@ def smear(nucleus=NUCLEUS):
 
 def test_the_nucleus_is_what_lies_above_the_threshold():
     rgb, nucleus, platelet = smear()
+    rgb[5, 5], platelet[5, 5] = NUCLEUS, True  # a single pixel stays: no clean-up by default
     np.testing.assert_array_equal(segmentation.segment_nucleus(rgb), nucleus | platelet)
+    channel = segmentation.rgb_to_lab(rgb)[..., 1]
+    np.testing.assert_array_equal(segmentation.segment_channel(channel), nucleus | platelet)
 
 
 def test_the_threshold_is_on_the_centers_not_on_the_pixels():
@@ -134,8 +137,9 @@ def test_the_threshold_is_on_the_centers_not_on_the_pixels():
     channel = np.repeat(np.array([120, 130, 139, 143], np.uint8), [10, 10, 1, 9])[None]
     assert segmentation.segment_channel(channel).sum() == 10
     assert segmentation.segment_channel(channel, threshold=142.7).sum() == 0
-    by_default = segmentation.segment_channel(np.array([[100, 120, 141, 142]], np.uint8))
-    assert by_default.tolist() == [[False, False, True, True]]  # 141.5 is above 141
+    for above in (False, True):  # by default above 141
+        channel = np.array([[100, 120, 140 + above, 141 + above]], np.uint8)
+        assert segmentation.segment_channel(channel).tolist() == [[False, False, above, above]]
 
 
 def test_small_objects_are_removed_only_when_asked_for():
