@@ -12,7 +12,7 @@ from leukkit.papers import profiles
 from leukkit.schemas import Run
 
 SMALL = """
-leave_out = ["all-idb2", "vgg19", "resnet50", "mobilenetv2", "densenet121", "densenet169", "*xgboost*"]
+leave_out = ["all-idb2", "vgg*", "resnet*", "mobile*", "densenet121", "densenet169", "*xgboost*"]
 datasets = { cnmc-2019 = "sample-cells" }
 
 [networks]
@@ -28,10 +28,27 @@ kernels = ["rbf"]
 [copies]
 cnmc-2019 = { counts = { healthy = 300, ALL = 300 } }
 
-[splits]
-published = { split = "holdout", test = 0.2, augment = "before", copies = { data_set = true }, tuning = 2, tuned_by_image = true }
-leak-free = { split = "subject", folds = 3, augment = "after", copies = { data_set = true }, tuning = 2 }
-image-level = { split = "stratified", folds = 3, augment = "after", copies = { data_set = true }, tuning = 2 }
+[splits.published]
+split = "holdout"
+test = 0.2
+augment = "before"
+copies = { data_set = true }
+tuning = 2
+tuned_by_image = true
+
+[splits.leak-free]
+split = "subject"
+folds = 3
+augment = "after"
+copies = { data_set = true }
+tuning = 2
+
+[splits.image-level]
+split = "stratified"
+folds = 3
+augment = "after"
+copies = { data_set = true }
+tuning = 2
 """
 PLAIN, AUGMENTED = "cnmc-2019_densenet201_svm", "cnmc-2019_densenet201_rf_augmented"
 
