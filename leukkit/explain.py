@@ -11,8 +11,8 @@ This module needs TensorFlow: `keras.ops` has no gradients, so they are taken by
 import numpy as np
 import pandas as pd
 
-from leukkit import embeddings
 from leukkit.metrics import arrays
+from leukkit.saved import embeddings
 
 _BATCH = 16  # images at once; the gradient is taken of the head alone, so this is little memory
 

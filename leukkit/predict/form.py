@@ -113,5 +113,5 @@ def named(frame: pd.DataFrame) -> pd.DataFrame:
         text if pd.isna(text) else text.replace(path, names[path])
         for text, path in zip(frame["error"], frame["image"], strict=True)
     ]
-    errors = pd.array(errors, dtype="string")
-    return frame.assign(image=frame["image"].map(names).astype("string"), error=errors)
+    image = frame["image"].map(names).astype("string")
+    return frame.assign(image=image, error=pd.array(errors, dtype="string"))
