@@ -15,8 +15,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from leukkit import embeddings
 from leukkit.metrics import arrays
+from leukkit.saved import embeddings
 
 _BATCH = 16  # images at once; the gradient is taken of the head alone, so this is little memory
 
