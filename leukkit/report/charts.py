@@ -3,7 +3,6 @@
 import numpy as np
 import pandas as pd
 
-from leukkit import metrics
 from leukkit.audit import VERDICTS
 
 LANES = {"published": 10, "reproduced": 23, "leak-free": 36}  # pixels from the top of a row
@@ -77,8 +76,9 @@ def _marks(cell):
     for name, value, low, high in found:
         if pd.isna(value):
             continue
-        who = "printed" if name == "published" else name
-        text = f"{who} {metrics.with_interval(value, low, high, 1)}"
+        text = f"{'printed' if name == 'published' else name} {value:.1f}"
+        if pd.notna(low):
+            text += f" ({low:.1f} to {high:.1f})"
         numbers = [value] if pd.isna(low) else [value, low, high]
         marks.append({"name": name, "numbers": numbers, "text": text, "y": LANES[name]})
     return marks

@@ -253,7 +253,7 @@ def _train_fold(
         tables,
         seconds=state.seconds + time.monotonic() - started,
         weights_used=models.weights_used(
-            recipe.network, recipe.weights_source, recipe.image_size, seed
+            recipe.network, recipe.weights_source, recipe.image_size, seed, recipe.head
         ),
         devices=devices.describe(strategy),
         parameters=whole.count_params(),
