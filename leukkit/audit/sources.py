@@ -54,9 +54,11 @@ class Paper:
             *(_printed(claim, claim["where"], ("claim", n)) for n, claim in enumerate(claims)),
         ]
         self.numbers = [dataclasses.replace(n, is_rounded=is_rounded) for n in numbers]
-        self._choices = {name: choice["value"] for name, choice in card.choices.items()}
-        printed = ("name", "where", "classes", "orientation", "printed")
-        self.matrices = [Matrix(self, *(one[key] for key in printed)) for one in card.matrices]
+        self._choices = {name: choice.value for name, choice in card.choices.items()}
+        self.matrices = [
+            Matrix(self, one.name, one.where, one.classes, one.orientation, one.printed)
+            for one in card.matrices
+        ]
 
     @property
     def cells(self) -> list[Printed]:
