@@ -138,8 +138,9 @@ def _compute_fingerprint() -> str:
     tensorflow.config.experimental.enable_op_determinism()
     images = np.random.RandomState(0).randint(0, 256, (8, 48, 48, 3)).astype(np.float32)
     digest = hashlib.sha256()
-    for name in ("mobilenetv2", "vgg16-cnn"):  # separable and full convolutions, normalization
-        network = models.build(name, 2, 48)
+    # Separable and full convolutions, normalization.
+    for name, head in (("mobilenetv2", "pooled"), ("vgg16", "convolutions")):
+        network = models.build(name, 2, 48, head=head)
         with tensorflow.GradientTape() as tape:
             probabilities = network(images, training=True)
             loss = tensorflow.reduce_sum(probabilities[:, 0] ** 2)

@@ -4,15 +4,17 @@ import dataclasses
 import functools
 import math
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from leukkit.audit.printed import Printed, grouped, listed, places, without
+from leukkit.papers import Card
 
 SCORES = ("accuracy", "sensitivity", "specificity", "precision", "recall", "f1")
-_NO_KEYS = ("paper", "table", "row", "column", "where", "quote", "note")
-_NO_KEYS += ("quantity", "unit", "printed", "value")
+_PLACE = ("paper", "table", "row", "column", "where", "quote", "note")
+_VALUE = ("quantity", "unit", "printed", "value")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,30 +37,40 @@ class Sizes:
 class Paper:
     """A paper's card, read for the audit.
 
+    Args:
+        card: The `papers.Card`.
+        is_rounded: Whether its numbers must be rounded; else they may as well be truncated.
+
     Attributes:
         numbers: All printed numbers and words: table cells, then claims of the text.
         matrices: The printed confusion matrices as ``Matrix``.
     """
 
-    def __init__(self, card) -> None:
+    def __init__(self, card: Card, is_rounded: bool = False) -> None:
         cells = card.cells().to_dict("records") if card.tables else []
         claims = card.claims.to_dict("records")
-        self.numbers = [
+        numbers = [
             *(_printed(c, c["table"], ("cell", c["table"], c["row"], c["column"])) for c in cells),
             *(_printed(claim, claim["where"], ("claim", n)) for n, claim in enumerate(claims)),
         ]
+        self.numbers = [dataclasses.replace(n, is_rounded=is_rounded) for n in numbers]
+        self._choices = {name: choice.value for name, choice in card.choices.items()}
         self.matrices = [
-            Matrix(one["name"], one["where"], one["classes"], one["orientation"], one["printed"])
+            Matrix(self, one.name, one.where, one.classes, one.orientation, one.printed)
             for one in card.matrices
         ]
-        self._choices = {name: choice["value"] for name, choice in card.choices.items()}
 
     @property
     def cells(self) -> list[Printed]:
         """Return the printed numbers that stand in tables."""
         return [number for number in self.numbers if number.is_cell]
 
-    def find(self, quantity: str, **keys) -> list[Printed]:
+    @property
+    def scores(self) -> list[Printed]:
+        """Return the printed scores and supports that stand in tables."""
+        return [n for n in self.cells if n.is_number and n.quantity in (*SCORES, "support")]
+
+    def find(self, quantity: str, **keys: Any) -> list[Printed]:
         """Return the numbers of ``quantity`` whose keys have these values (None: key absent)."""
         return [
             number
@@ -67,7 +79,7 @@ class Paper:
             and all(number.get(name) == value for name, value in keys.items())
         ]
 
-    def choice(self, name: str):
+    def choice(self, name: str) -> Any:
         """Return the value of one of the card's choices, or None."""
         return self._choices.get(name)
 
@@ -78,8 +90,9 @@ class Paper:
     @functools.cached_property
     def rows(self) -> list["Row"]:
         """Return the rows of scores with at least one beside accuracy, and at least two in all."""
-        scores = [n for n in self.cells if n.is_number and n.quantity in (*SCORES, "support")]
-        rows = grouped(scores, lambda n: (n.where, tuple(sorted(without(n.keys, "label").items()))))
+        rows = grouped(
+            self.scores, lambda n: (n.where, tuple(sorted(without(n.keys, "label").items())))
+        )
         return [
             Row(self, dict(keys), numbers)
             for (_, keys), numbers in rows.items()
@@ -138,9 +151,11 @@ class Row:
         paper: The ``Paper``.
         keys: What all of its numbers belong to.
         numbers: The ``Printed`` scores, and supports.
+        table: Where they stand.
         labels: The classes that they are of, each once.
         claim: The row as text for a reader.
         sizes: The ``Sizes`` of the images that it was computed on, or None.
+        supports: Class -> images, printed in the row or by its sizes; empty if not known.
         positive: The positive class, or None.
         sides: Images of the positive and of the other class; None unless both are known.
         whole_sides: The same of the undivided data set.
@@ -148,9 +163,12 @@ class Row:
 
     def __init__(self, paper: Paper, keys: dict, numbers: list[Printed]) -> None:
         self.paper, self.keys, self.numbers = paper, keys, numbers
+        self.table = numbers[0].where
         self.labels = list(first_by_label(numbers))
         self.claim = f"{name(keys, 'part')}: {listed(numbers)}"
         self.sizes = paper.sizes(keys)
+        supports = {n.get("label"): n.count for n in numbers if n.quantity == "support"}
+        self.supports = supports or (self.sizes.counts if self.sizes else {})
         self.positive = paper.choice("positive_class")
         self.sides = self._sides(self.sizes.counts if self.sizes else {})
         whole = paper.whole_counts(keys)
@@ -159,6 +177,11 @@ class Row:
     def of(self, label: str | None = None) -> dict[str, Printed]:
         """Return quantity -> number of one label."""
         return {n.quantity: n for n in self.numbers if n.get("label") == label}
+
+    def scores(self, *quantities: str, label: str | None = None) -> list[Printed]:
+        """Return the numbers of these quantities and of one label; none if one is not printed."""
+        of = self.of(label)
+        return [of[quantity] for quantity in quantities] if of.keys() >= {*quantities} else []
 
     def _sides(self, counts):
         if self.positive not in counts or len(counts) != 2:
@@ -176,17 +199,31 @@ class Matrix:
         counts: int64 (classes, classes), as it stands on paper.
         right: Images on its diagonal.
         total: All of its images.
+        accuracy: The share of those on its diagonal.
         readings: What its sides can be, as printed or both -> the counts with the actual classes in
             the rows.
+        accuracies: What tables print of the same network, of whichever part, but not of an epoch.
+        scores: The scores and supports of single classes that tables print of network and part.
     """
 
-    def __init__(self, where: str, keys: dict, classes: list, orientation: str, printed) -> None:
+    def __init__(
+        self, paper: Paper, where: str, keys: dict, classes: list, orientation: str, printed: Any
+    ) -> None:
         self.where, self.keys, self.classes = where, keys, classes
         self.counts = np.array(printed, dtype=np.int64)
         self.right, self.total = int(np.trace(self.counts)), int(self.counts.sum())
+        self.accuracy = self.right / self.total
         readings = {"rows are actual": self.counts, "rows are predicted": self.counts.T}
         stated = readings.keys() if orientation == "not stated" else [orientation]
         self.readings = {reading: readings[reading] for reading in stated}
+        own, part = without(keys, "part").items(), paper.part(keys)
+        of_network = [n for n in paper.scores if own <= n.keys.items() and "epoch" not in n.keys]
+        self.accuracies = [
+            n for n in of_network if n.quantity == "accuracy" and "label" not in n.keys
+        ]
+        self.scores = [
+            n for n in of_network if n.get("label") in classes and paper.part(n.keys) == part
+        ]
 
     @property
     def numbers(self) -> list[Printed]:
@@ -213,7 +250,7 @@ def name(keys: dict, *leave_out: str) -> str:
 
 
 def _printed(entry, where, source):
-    keys = {key: v for key, v in without(entry, *_NO_KEYS).items() if not pd.isna(v)}
+    keys = {key: v for key, v in without(entry, *_PLACE, *_VALUE).items() if not pd.isna(v)}
     quote = entry.get("quote", "")
     return Printed(where, source, entry["quantity"], entry["unit"], entry["printed"], keys, quote)
 

@@ -77,10 +77,7 @@ def attention(features: "keras.KerasTensor") -> "keras.KerasTensor":
 
 Head = Callable[["keras.KerasTensor"], "keras.KerasTensor"]
 HEADS: dict[str, Head] = {
-    "pooled": pooled,
-    "vgg_dense": vgg_dense,
-    "convolutions": convolutions,
-    "attention": attention,
+    head.__name__: head for head in (pooled, vgg_dense, convolutions, attention)
 }
 
 

@@ -1,6 +1,9 @@
 """The first layer of every network: from RGB values 0..255 to what the network wants to see."""
 
+from collections.abc import Sequence
+
 import keras
+import numpy as np
 from keras import ops
 
 # Channel order reversed?, mean and standard deviation per channel in that order, scale 0..255.
@@ -30,24 +33,35 @@ class Normalize(keras.layers.Layer):
         ValueError: Unknown mode, or statistics missing, not wanted, or not three usable numbers.
     """
 
-    def __init__(self, mode, mean=None, deviation=None, **settings):
+    def __init__(
+        self,
+        mode: str,
+        mean: Sequence[float] | None = None,
+        deviation: Sequence[float] | None = None,
+        **settings,
+    ):
         settings.setdefault("dtype", "float32")
         super().__init__(**settings)
         if mode != "z-score" and mode not in MODES:
             raise ValueError(
                 f"unknown normalization {mode!r}; choose one of: {', '.join(MODES)}, z-score"
             )
-        given = mean is not None and deviation is not None
-        if given != (mode == "z-score"):
+        if (mode == "z-score") != (mean is not None and deviation is not None):
             raise ValueError(
                 f"normalization {mode!r} with mean {mean} and deviation {deviation}; the mean and "
                 "the standard deviation of the training images go with 'z-score', and with it alone"
             )
         self.mode = mode
-        self.mean = [float(value) for value in mean] if given else None
-        self.deviation = [float(value) for value in deviation] if given else None
-        if given:
-            _check_statistics(self.mean, self.deviation)
+        self.mean = None if mean is None else [float(value) for value in mean]
+        self.deviation = None if deviation is None else [float(value) for value in deviation]
+        if self.mean is None or self.deviation is None:
+            return
+        if not len(self.mean) == len(self.deviation) == 3 or not np.min(self.deviation) > 0:
+            raise ValueError(
+                f"statistics: mean {self.mean}, standard deviation {self.deviation}; expected "
+                "three of each, for red, green and blue on the scale 0..255, and deviations above "
+                "0. Take them from the pixels of the training images"
+            )
 
     def call(self, images):
         """Return float32 of the shape of ``images`` (n, height, width, 3)."""
@@ -66,13 +80,3 @@ class Normalize(keras.layers.Layer):
         """Return what ``from_config`` needs to make the same layer."""
         own = {"mode": self.mode, "mean": self.mean, "deviation": self.deviation}
         return {**super().get_config(), **own}
-
-
-def _check_statistics(mean, deviation):
-    """Raise ValueError unless there are three means and three deviations above 0."""
-    if len(mean) != 3 or len(deviation) != 3 or not all(value > 0 for value in deviation):
-        raise ValueError(
-            f"statistics: mean {mean}, standard deviation {deviation}; expected three of each, for "
-            "red, green and blue on the scale 0..255, and deviations above 0. Take them from the "
-            "pixels of the training images"
-        )

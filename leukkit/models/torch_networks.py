@@ -265,12 +265,7 @@ def _shuffle(inputs, name):
     return layers.Reshape((height, width, channels), name=name)(outputs)
 
 
-NETWORKS = {
-    "resnet18": resnet18,
-    "seresnet152": seresnet152,
-    "googlenet": googlenet,
-    "shufflenet": shufflenet,
-}
+NETWORKS = {network.__name__: network for network in (resnet18, seresnet152, googlenet, shufflenet)}
 
 
 def torch_names(name: str) -> dict[str, str]:

@@ -12,7 +12,7 @@ def build(recipe, classes, statistics, seed):
         recipe: A `Recipe`.
         classes: Number of classes.
         statistics: ``(mean, standard deviation)`` per channel for ``"z-score"``, else None.
-        seed: Of the drawn weights.
+        seed: Of random weights.
     """
     import keras
 

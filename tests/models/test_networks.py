@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from leukkit import explain, models
-from leukkit.models import networks
 from tests.models.building import digest, images, predict, trunk
 
 # Parameters with the 1,000 classes of ImageNet, moving statistics included: keras.io/applications

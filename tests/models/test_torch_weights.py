@@ -121,56 +121,37 @@ def test_what_stands_on_top_and_counters_are_left_out(path):
     load_torch_weights(small_network(), path, NAMES)
 
 
-def refused(path, state, match):
-    """Hold that the arrays ``state`` are refused, before any of them is put into the network."""
-    save_file(state, path)
+OTHER = np.ones((3, 3, 3, 2), np.float32)  # the convolution as Keras lays it out
+
+
+@pytest.mark.parametrize(
+    ("changed", "match"),
+    [
+        (
+            {"stem.1.running_mean": None},
+            r"small.safetensors does not hold PyTorch's weights of small "
+            r"\(stem.1.running_mean is missing\). Give a .safetensors file of this very network",
+        ),
+        ({"stem.0.weight": OTHER}, r"stem.0.weight has the shape \[3, 3, 3, 2\], expected \[3, 2,"),
+        ({"out.bias": np.ones(5, ml_dtypes.bfloat16)}, "out.bias is of kind BF16, expected one of"),
+        ({"out.bias": np.ones(5, np.int32)}, "out.bias is of kind I32, expected one of F16, F32,"),
+        # as ResNet-34 has all arrays of ResNet-18
+        ({"stem.2.weight": OTHER}, "stem.2.weight has no place in this network"),
+        (
+            dict.fromkeys(arrays()) | {"other.weight": OTHER},
+            "0.weight is missing; stem.1.weight is missing; stem.1.bias is missing; and 5 more",
+        ),
+    ],
+)
+def test_arrays_of_another_network_are_refused_before_any_is_loaded(path, changed, match):
+    state = arrays() | changed
+    save_file({name: values for name, values in state.items() if values is not None}, path)
     network = small_network()
     before = network.get_weights()
     with pytest.raises(WeightsError, match=match):
         load_torch_weights(network, path, NAMES)
     for values, old in zip(network.get_weights(), before, strict=True):
         np.testing.assert_array_equal(values, old)
-
-
-def test_a_missing_array(path):
-    state = arrays()
-    del state["stem.1.running_mean"]
-    refused(
-        path,
-        state,
-        r"small.safetensors does not hold PyTorch's weights of small "
-        r"\(stem.1.running_mean is missing\). Give a .safetensors file of this very network",
-    )
-
-
-def test_another_shape(path):
-    state = arrays()
-    state["stem.0.weight"] = np.ones((3, 2, 5, 5), np.float32)
-    refused(path, state, r"stem.0.weight has the shape \[3, 2, 5, 5\], expected \[3, 2, 3, 3\]")
-    state["stem.0.weight"] = np.ones((3, 3, 3, 2), np.float32)  # as Keras lays it out
-    refused(path, state, r"stem.0.weight has the shape \[3, 3, 3, 2\]")
-
-
-@pytest.mark.parametrize(("kind", "called"), [(ml_dtypes.bfloat16, "BF16"), (np.int32, "I32")])
-def test_another_kind_of_number(path, kind, called):
-    state = arrays()
-    state["out.bias"] = np.ones(5, kind)
-    refused(path, state, f"out.bias is of kind {called}, expected one of F16, F32, F64")
-
-
-def test_a_deeper_network_that_has_all_of_this_one(path):
-    """As ResNet-34 has all arrays of ResNet-18."""
-    state = arrays()
-    state["stem.2.weight"] = np.ones((3, 3, 3, 3), np.float32)
-    refused(path, state, "stem.2.weight has no place in this network")
-
-
-def test_the_first_of_many_problems_are_named(path):
-    refused(
-        path,
-        {"other.weight": np.ones(3, np.float32)},
-        r"stem.0.weight is missing; stem.1.weight is missing; stem.1.bias is missing; and 5 more",
-    )
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])

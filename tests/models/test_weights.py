@@ -141,9 +141,7 @@ def test_weights_of_dex_by_member(small_dex, tmp_path):
     assert used.startswith("mobilenet-0.25: file mobilenet.weights.h5 (sha256 ")
     assert used.endswith("; resnet18: random, seed 3; shufflenet: random, seed 3")
     for wrong in (path, {"resnet18": None}):
-        with pytest.raises(
-            models.WeightsError, match=r"weights of dex.*a dict with the weights of"
-        ):
+        with pytest.raises(models.WeightsError, match=r"weights of dex.*a dict with the"):
             models.build("dex", 2, 32, wrong)
     with pytest.raises(models.WeightsError, match="a dict is for dex alone"):
         models.build("resnet18", 2, 32, weights)

@@ -1,0 +1,95 @@
+"""A reader changes a cell and runs on: the run gets a folder of its own, finished ones stay."""
+
+import os
+import pathlib
+
+import nbformat
+import numpy as np
+import pytest
+from nbclient import NotebookClient
+
+from leukkit import metrics, papers, results, runs
+
+NOTEBOOKS = pathlib.Path(__file__).parents[2] / "notebooks"
+MY_HEAD = """
+def my_head(features):
+    from keras import layers
+
+    return layers.Dense(8, activation="relu")(layers.GlobalMaxPooling2D()(features))
+"""
+
+
+def finish(key, base):
+    """Write every planned run of a paper's sample as if it were finished; return the files."""
+    for run in papers.load(key).plan("sample"):
+        split = runs.split_of(run)
+        classes = split.cells.attrs["classes"]
+        place = results.place(split, run.recipe, run.name, run.seed, planned=run, base=base)
+        for number, fold in enumerate(split.folds):
+            tested = split.cells.iloc[fold.test]
+            chances = np.random.default_rng(0).dirichlet(np.ones(len(classes)), len(tested))
+            tables = {"predictions": metrics.prediction_frame(tested, chances, classes)}
+            configuration = place.folds[number]
+            results.write_fold(place.fold(number), configuration, split, number, tables, seconds=1)
+    return content_of(base)
+
+
+def content_of(base):
+    return {path: path.read_bytes() for path in base.rglob("*") if path.is_file()}
+
+
+def execute(name, changes, last, base):
+    """Run a notebook with some texts changed, up to the cell that holds ``last``; return its output."""
+    notebook = nbformat.read(NOTEBOOKS / name, as_version=4)
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    for old, new in changes.items():
+        (cell,) = [cell for cell in code if old in cell.source]
+        cell.source = cell.source.replace(old, new)
+    (end,) = [number for number, cell in enumerate(code) if last in cell.source]
+    notebook.cells = code[: end + 1]
+    place = {"metadata": {"path": str(NOTEBOOKS)}}
+    client = NotebookClient(notebook, timeout=None, kernel_name="python3", resources=place)
+    client.execute(env={**os.environ, "LEUKKIT_RESULTS_DIR": str(base), "LEUKKIT_PROFILE": "sample"})
+    return code[end].outputs[0]["data"]["text/plain"]
+
+
+CHANGES = {
+    "01_vgg19_7fold.ipynb": (
+        "patel2025",
+        {
+            "for name in profile.splits}": "for name in profile.splits}\n"
+            "for name in ('published', 'leak-free'):\n    tables[name] |= {'folds': 2}",
+            'card.recipe("vgg19", PROFILE)': 'card.recipe("vgg19", PROFILE).replace(\n'
+            "    network='mobilenetv2', head='pooled',\n"
+            "    phases=[{'epochs': 1, 'learning_rate': 1e-3}], steps=1)",
+        },
+        'report.table(compared, "Table 2", model="vgg19")',
+        {"published/mobilenetv2~": 2, "leak-free/mobilenetv2~": 2},
+    ),
+    "02_vgg16_custom_cnn.ipynb": (
+        "mishra",
+        {
+            "for name in profile.splits}": "for name in profile.splits}\n"
+            "tables['leak-free'] |= {'folds': 2}",
+            'recipe = card.recipe("vgg16-cnn", PROFILE)': MY_HEAD
+            + 'recipe = card.recipe("vgg16-cnn", PROFILE).replace(\n'
+            "    head=my_head, image_size=32, phases=[\n"
+            "        {'epochs': 1, 'learning_rate': 1e-3, 'trainable': 'head'}])",
+        },
+        'report.table(compared, "Table 3")',
+        {"published/vgg16-cnn~": 1, "split-first/vgg16-cnn~": 1, "leak-free/vgg16-cnn~": 2},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_a_changed_notebook_runs_on_and_touches_no_finished_run(name, tmp_path):
+    key, changes, last, expected = CHANGES[name]
+    before = finish(key, tmp_path)
+    shown = execute(name, changes, last, tmp_path)
+    after = content_of(tmp_path)
+    assert {path: after[path] for path in before} == before
+    for start, folds in expected.items():
+        assert len(list(tmp_path.glob(f"{key}/sample/{start}*/fold-*/fold.json"))) == folds
+    assert "not run" not in shown
+    assert not list(tmp_path.glob("own"))
