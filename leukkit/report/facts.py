@@ -154,8 +154,10 @@ def name_method(configuration: Configuration) -> str:
     recipe = configuration.recipe
     if recipe is None:
         return name_model(configuration.keys) or configuration.run
-    classifier = f"{recipe['classifier']}{'-scaled' * recipe['scaled']}"
-    return name_network(recipe) + f" with {NAMES[classifier]}" * bool(recipe["classifier"])
+    if not recipe["classifier"]:
+        return name_network(recipe)
+    classifier = recipe["classifier"] + "-scaled" * recipe["scaled"]
+    return f"{name_network(recipe)} with {NAMES[classifier]}"
 
 
 def name_model(keys: Mapping[str, Any]) -> str:
