@@ -145,6 +145,41 @@ def draw(ranges: Mapping[str, Any], seed: int, image_id: str, copy: int) -> dict
     return drawn
 
 
+def extremes(ranges: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return each operation alone, as far as it goes: for a figure of what the ranges allow.
+
+    Returns:
+        Dict of the operation in words, such as ``"rotation 15°"``, in the order of ``ranges``, to a
+        dict for :func:`apply`.
+
+    Raises:
+        ValueError: Unknown or impossible ranges.
+    """
+    check(ranges)
+    found: dict[str, dict[str, Any]] = {}
+    for key, value in ranges.items():
+        if not value or key == "fill":
+            continue
+        name = key.replace("_", " ")
+        if key in SWITCHES:
+            found[name] = {key: [True, True] if key == "mirror" else 1}
+        elif key == "elastic":
+            found[name] = {key: {**value, "seed": 0}}
+        elif key == "shift":
+            found[f"{name} {value:.0%}"] = {key: [value, value]}
+        elif key == "crop":
+            found[f"{name} {value:.0%}"] = {key: [value, value / 2, value / 2]}
+        elif key in ("rotation", "shear", "angles"):
+            degrees = max(value) if key == "angles" else value
+            found[f"{name} {degrees:g}°"] = {key: degrees}
+        else:
+            factors = value if key == "light" else [1 + value]
+            factor = max(factors, key=lambda factor: abs(factor - 1))
+            found[f"{name} ×{factor:.2f}"] = {key: factor}
+    fill = {"fill": ranges.get("fill", "black")}
+    return {name: {**one, **fill} for name, one in found.items()}
+
+
 def apply(rgb: np.ndarray, drawn: Mapping[str, Any]) -> np.ndarray:
     """Change an image as drawn: first all that moves pixels, in one interpolation, then colors.
 

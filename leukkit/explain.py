@@ -8,16 +8,79 @@ This module needs TensorFlow: `keras.ops` has no gradients, so they are taken by
 ``GradientTape``. Networks themselves stay independent of it.
 """
 
+import pathlib
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-from leukkit import embeddings
+from leukkit import models, results
+from leukkit.images import Preparation, prepare
 from leukkit.metrics import arrays
+from leukkit.saved import embeddings
 
 _BATCH = 16  # images at once; the gradient is taken of the head alone, so this is little memory
 
 
-def grad_cam(model, images, classes=None):
+class Explained(NamedTuple):
+    """Cells and their Grad-CAM maps, as `plots.grad_cam_grid` takes them.
+
+    Attributes:
+        images: uint8 RGB (n, side, side, 3), what the network saw.
+        maps: float32 (n, side, side), 0..1, for the predicted class.
+        titles: One for each: the actual class; what was predicted, how surely.
+    """
+
+    images: NDArray[np.uint8]
+    maps: NDArray[np.float32]
+    titles: list[str]
+
+
+def explain_fold(
+    folder: pathlib.Path | str, cells: pd.DataFrame, per_kind: int = 1, network: Any = None
+) -> Explained:
+    """Explain test cells of a finished fold: of each class right and wrong ones.
+
+    Args:
+        folder: Of the fold, such as ``run / "fold-0"``.
+        cells: The frame that its split points into.
+        per_kind: How many right and how many wrong cells of each class, at most; those the network
+            is surest of.
+        network: What predicted the fold; None for the network that was saved with it.
+
+    Raises:
+        FileNotFoundError: No network was saved with the fold.
+    """
+    folder = pathlib.Path(folder)
+    record = results.read_record(folder)
+    if network is None and not (folder / "model.keras").exists():
+        why = record.not_saved or "its number is none of models_kept"
+        raise FileNotFoundError(f"{folder} has no saved network: {why}")
+    network = network or models.load(folder / "model.keras")
+    settings = record.configuration.recipe or {}
+    preparation = Preparation(
+        network.input_shape[1],
+        settings.get("segmentation"),
+        record.configuration.seed,
+        settings.get("distortion") or None,
+    )
+    chosen = examples(results.read_fold(folder), record.configuration.classes, per_kind)
+    shown = cells.set_index("image_id", drop=False).loc[chosen["image_id"]]
+    pixels = prepare(shown, preparation)
+    titles = [
+        f"{row.label}, right\n{row.confidence:.0%}"
+        if row.correct
+        else f"{row.label}, taken for\n{row.predicted}, {row.confidence:.0%}"
+        for row in chosen.itertuples()
+    ]
+    return Explained(pixels, grad_cam(network, pixels), titles)
+
+
+def grad_cam(
+    model: Any, images: NDArray, classes: Sequence[int] | NDArray | None = None
+) -> NDArray[np.float32]:
     """Show how much each place of each image speaks for a class.
 
     The gradient of the class score *before* the soft-max is taken with respect to the last feature
@@ -52,25 +115,27 @@ def grad_cam(model, images, classes=None):
         )
     images = _check_images(model, images)
     networks = [_parts(member) for member in embeddings.members(model)]
-    classes = None if classes is None else _check_classes(model, len(images), classes)
+    if classes is not None:
+        classes = _check_classes(model, len(images), classes)
     maps = np.zeros(images.shape[:3], dtype=np.float32)
     for start in range(0, len(images), _BATCH):
-        batch = images[start : start + _BATCH].astype(np.float32)
+        here = slice(start, start + _BATCH)
+        batch = images[here].astype(np.float32)
         if classes is None:
             explained = keras.ops.convert_to_numpy(model(batch, training=False)).argmax(axis=1)
         else:
-            explained = classes[start : start + _BATCH]
-        members = [_scaled(_enlarged(_maps(*parts, batch, explained), batch)) for parts in networks]
-        maps[start : start + _BATCH] = _scaled(np.mean(members, axis=0))
+            explained = classes[here]
+        members = [_scaled(_maps(parts, batch, explained)) for parts in networks]
+        maps[here] = _scaled(np.mean(members, axis=0))
     return maps
 
 
-def examples(predictions, classes, per_kind=1):
+def examples(predictions: pd.DataFrame, classes: Sequence[str], per_kind: int = 1) -> pd.DataFrame:
     """Choose right and wrong cells of each class, those the model is surest of first.
 
     Args:
         predictions: See `leukkit.metrics.predictions`.
-        classes: The actual classes to choose from, in the order wanted.
+        classes: Actual classes, in the order wanted.
         per_kind: How many right and how many wrong cells of each class, at most.
 
     Returns:
@@ -139,11 +204,12 @@ def _parts(network):
     return to_features, keras.Model(head.input, last.input), last
 
 
-def _maps(to_features, to_last, last, images, classes):
-    """Compute equations 1 and 2: float32 (n, rows, columns), not negative."""
+def _maps(parts, images, classes):
+    """Compute equations 1 and 2, enlarged to image size: float32 (n, height, width)."""
     import tensorflow
     from keras import ops
 
+    to_features, to_last, last = parts
     features = to_features(images, training=False)
     with tensorflow.GradientTape() as tape:
         tape.watch(features)
@@ -156,23 +222,14 @@ def _maps(to_features, to_last, last, images, classes):
         total = ops.sum(scores * ops.one_hot(classes, scores.shape[-1]))
     gradients = ops.cast(tape.gradient(total, features), "float32")
     weights = ops.mean(gradients, axis=(1, 2), keepdims=True)
-    maps = ops.relu(ops.sum(weights * ops.cast(features, "float32"), axis=-1))
-    maps = ops.convert_to_numpy(maps)
+    maps = ops.relu(ops.sum(weights * ops.cast(features, "float32"), axis=-1, keepdims=True))
+    maps = ops.convert_to_numpy(ops.image.resize(maps, images.shape[1:3])[..., 0])
     if not np.isfinite(maps).all():
         raise ValueError(
             "the Grad-CAM of this network is not finite: its weights or feature maps hold NaN or "
             "infinity. Look at the loss in its history.csv, and train again"
         )
     return maps
-
-
-def _enlarged(maps, images):
-    import cv2
-
-    height, width = images.shape[1:3]
-    return np.stack(
-        [cv2.resize(one, (width, height), interpolation=cv2.INTER_LINEAR) for one in maps]
-    )
 
 
 def _scaled(maps):

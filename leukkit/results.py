@@ -60,11 +60,14 @@ class Place(NamedTuple):
         folder: Of the run; made when the first fold is written.
         folds: A `Configuration` for each fold.
         missing: Numbers of the folds that are not finished.
+        models_kept: Numbers of the folds whose model is saved: those that are planned, the first
+            of a run that is not planned.
     """
 
     folder: pathlib.Path
     folds: list[Configuration]
     missing: list[int]
+    models_kept: list[int]
 
     def fold(self, number: int) -> pathlib.Path:
         """Return the folder of one fold."""
@@ -129,7 +132,7 @@ def place(
         for number, configuration in enumerate(folds)
         if not is_done(folder / f"fold-{number}", configuration)
     ]
-    return Place(folder, folds, missing)
+    return Place(folder, folds, missing, planned.models_kept if planned else [0])
 
 
 def run_folder(

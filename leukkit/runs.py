@@ -67,9 +67,7 @@ def make(
         if place.missing:
             from leukkit.training import folds as networks
 
-            waiting += networks.tasks(
-                place, split, run.recipe, models_kept=run.models_kept, tensorboard=tensorboard
-            )
+            waiting += networks.tasks(place, split, run.recipe, tensorboard=tensorboard)
     joblib.Parallel(n_jobs=jobs)(waiting)
     classified = [run for run in planned if run.recipe and run.recipe.classifier]
     for _, same in itertools.groupby(sorted(classified, key=_features), _features):
@@ -104,7 +102,7 @@ def _classify(
         if place.missing:
             if extracted is None:
                 extracted = folds.extract(split.cells, run.recipe, run.seed)
-            waiting += folds.tasks(place, split, run.recipe, extracted, run.models_kept)
+            waiting += folds.tasks(place, split, run.recipe, extracted)
     joblib.Parallel(n_jobs=jobs)(waiting)
 
 

@@ -173,6 +173,22 @@ def test_the_ends_of_what_is_possible_are_allowed():
     assert set(RANGES | FARAG) == set(augmentation.KEYS)
 
 
+def test_extremes_are_each_operation_alone_as_far_as_it_goes(noise):
+    everything = augmentation.extremes(RANGES | FARAG)
+    assert len(everything) == len(RANGES | FARAG) - 1  # all but the fill
+    for name, one in everything.items():
+        assert one.pop("fill") == "nearest" and len(one) == 1
+        assert not np.array_equal(apply(noise, one), noise), name
+    ranges = {"zoom": 0.1, "flip_vertical": True, "flip_horizontal": False, "rotation": 15}
+    assert augmentation.extremes(ranges | {"light": [0.5, 1.2], "shear": 0, "crop": 0.2}) == {
+        "zoom ×1.10": {"zoom": 1.1, "fill": "black"},
+        "flip vertical": {"flip_vertical": 1, "fill": "black"},
+        "rotation 15°": {"rotation": 15, "fill": "black"},
+        "light ×0.50": {"light": 0.5, "fill": "black"},
+        "crop 20%": {"crop": [0.2, 0.1, 0.1], "fill": "black"},
+    }
+
+
 def test_nothing_drawn_changes_nothing(noise):
     before = noise.copy()
     off = dict.fromkeys(augmentation.LARGEST, 0) | dict.fromkeys(augmentation.SWITCHES, False)

@@ -130,7 +130,7 @@ def test_the_table_says_unknown_shares_with_nothing(toy):
 def test_the_figure_holds_every_score_and_every_difference(toy):
     axes = gap_ladder(gap.measure("toy", toy, draws=50), "accuracy")
     left, right = ([text.get_text() for text in panel.texts] for panel in axes)
-    assert sum("[" in text for text in left) == len(gap.STEPS)
+    assert sum(" to " in text for text in left) == len(gap.STEPS)
     assert sum("all of these leaks" in text for text in right) == 2
     assert len(right) == len(gap.STEPS)  # one difference less than steps in each ladder, one total
 

@@ -411,7 +411,7 @@ def test_split_comparison_puts_score_and_leak_of_a_split_on_one_row():
         assert bar.get_y() + bar.get_height() / 2 == pytest.approx(row)
     assert left.get_ylim() == right.get_ylim()
     texts = [text.get_text() for text in [*left.texts, *right.texts]]
-    assert "0.907  [0.870, 0.940]" in texts
+    assert "0.907 (0.870 to 0.940)" in texts
     assert "100.0%" in texts
     assert re.search(r"\bAUC\b", left.get_xlabel())
 

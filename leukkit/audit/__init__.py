@@ -36,7 +36,6 @@ __all__ = [
     "COLUMNS",
     "VERDICTS",
     "as_text",
-    "audit",
     "explaining_totals",
     "findings",
     "implied_accuracies",
@@ -84,16 +83,10 @@ def run(key: str | None = None, checks: Iterable[str] | None = None) -> pd.DataF
         papers.CardError: No such paper.
         ValueError: No such kind of check.
     """
-    keys = papers.KEYS if key is None else (key,)
-    frames = [audit(papers.load(name), checks) for name in keys]
-    return pd.concat(frames, ignore_index=True)
-
-
-def audit(card, checks: Iterable[str] | None = None) -> pd.DataFrame:
-    """Audit the paper of one card; see ``run``."""
     rows = [
-        [card.key, *(getattr(found, column) for column in COLUMNS[1:])]
-        for found in findings(card, checks)
+        [name, *(getattr(found, column) for column in COLUMNS[1:])]
+        for name in (papers.KEYS if key is None else (key,))
+        for found in findings(papers.load(name), checks)
     ]
     return pd.DataFrame(rows, columns=list(COLUMNS), dtype="string")
 
@@ -141,12 +134,10 @@ def show(rows: pd.DataFrame, columns: Iterable[str] = COLUMNS[1:]) -> None:
 
     rows = rows[list(columns)].reset_index(drop=True)
     left = "text-align: left; vertical-align: top"
-    styles = [
-        {"selector": "td, th", "props": left},
-        {"selector": "td:first-child", "props": "min-width: 6em"},
-    ]
+    styles = [("td, th", left), ("td:first-child", "min-width: 6em")]
     table = rows.style.hide(axis="index").format(escape="html").set_uuid("audit")
-    html = table.set_table_styles(styles).to_html()
+    table.set_table_styles([{"selector": where, "props": props} for where, props in styles])
+    html = table.to_html()
     display({"text/html": html, "text/plain": rows.to_string(index=False)}, raw=True)
 
 
@@ -170,9 +161,9 @@ def as_text(frame: pd.DataFrame, verdict: str | None = None, width: int | None =
         summary = ", ".join(f"{counts.get(name, 0)} {name}" for name in VERDICTS)
         lines += [f"{paper}: {len(rows)} claims; {summary}", ""]
         shown = rows if verdict is None else rows[rows["verdict"] == verdict]
-        for row in shown.itertuples():
-            lines += textwrap.wrap(f"[{row.verdict}] {row.where}: {row.claim}", width)
-            for text in (f"-> {row.recomputed}" if row.recomputed else "", row.evidence):
+        for row in shown.to_dict("records"):
+            lines += textwrap.wrap(f"[{row['verdict']}] {row['where']}: {row['claim']}", width)
+            for text in (f"-> {row['recomputed']}" if row["recomputed"] else "", row["evidence"]):
                 lines += textwrap.wrap(text, width, initial_indent="    ", subsequent_indent="    ")
             lines.append("")
     return "\n".join(lines).rstrip()

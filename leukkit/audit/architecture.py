@@ -1,20 +1,14 @@
 """Printed numbers of parameters and layers against the networks that leukkit builds.
 
-Building takes minutes in all and the largest half a gigabyte, so what ``measure`` and
-``head_layers`` found is kept here in ``SIZES`` and ``HEADS``; a test builds networks again and
-compares.
+Building takes minutes in all and the largest half a gigabyte, so what was measured is kept here in
+``SIZES`` and ``HEADS``; a test builds networks again and compares.
 """
 
 import dataclasses
-import math
 from collections.abc import Iterator
 
 from leukkit.audit.printed import Finding
 from leukkit.audit.sources import Paper
-
-IMAGENET_CLASSES = 1000  # what published numbers of parameters refer to
-_BUILT_FOR = {"inceptionv3": 299, "xception": 299}  # pixels; all others: 224
-_NO_STEP = ("InputLayer", "Identity", "Normalize", "Rescaling")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,7 +45,6 @@ SIZES = {
     "vgg19": Size(143667240, 143667240, 19, 19, 28, 16, (2, 2, 4, 4, 4)),
     "xception": Size(22910480, 22855952, 41, 37, 126, 40, (5, 3, 3, 27, 2)),
 }
-"""Network -> ``Size``, as ``measure`` gives it."""
 
 HEADS = {
     "vgg16-cnn": (
@@ -61,7 +54,7 @@ HEADS = {
         "Dense",
     )
 }
-"""Network -> types of the layers on top of its backbone, as ``head_layers`` gives them."""
+"""Network -> types of the layers on top of its backbone."""
 
 
 def check(paper: Paper) -> Iterator[Finding]:
@@ -70,62 +63,6 @@ def check(paper: Paper) -> Iterator[Finding]:
         network = number.keys.get("model") or number.keys.get("backbone")
         if counts := _counts(network, number.keys.get("block")).get(number.quantity):
             yield _finding(number, network, counts)
-
-
-def measure(network: str) -> Size:
-    """Build a network for 1,000 classes and return its ``Size``."""
-    import keras
-
-    if network == "vgg16":  # the papers compare with it; leukkit itself uses its convolutions only
-        built = keras.applications.VGG16(weights=None)
-        graphs = [built]
-    else:
-        from leukkit import models
-
-        built = models.build(network, IMAGENET_CLASSES, _BUILT_FOR.get(network, 224))
-        features = keras.Model(built.input, built.get_layer("features").output)
-        graphs = [features, built.get_layer("head")]
-    kinds = [type(layer).__name__ for graph in graphs for layer in graph.layers]
-    parts = " ".join(kinds).split("MaxPooling2D")
-    blocks = tuple(part.count("Conv") for part in parts if "Conv" in part)
-    return Size(
-        parameters=built.count_params(),
-        trainable=sum(math.prod(weight.shape) for weight in built.trainable_weights),
-        weight_layers=sum(blocks) + kinds.count("Dense"),
-        weight_depth=sum(_longest(graph, _has_weights) for graph in graphs),
-        depth=1 + sum(_longest(graph, _is_step) for graph in graphs),
-        convolutions=sum(blocks),
-        blocks=blocks,
-    )
-
-
-def head_layers(network: str) -> tuple[str, ...]:
-    """Build a network and return the types of the layers in its head."""
-    from leukkit import models
-
-    head = models.build(network, 4, models.smallest_image(network)).get_layer("head")
-    return tuple(kind for layer in head.layers if _is_step(kind := type(layer).__name__))
-
-
-def _has_weights(kind):
-    return "Conv" in kind or kind == "Dense"
-
-
-def _is_step(kind):
-    return kind not in _NO_STEP
-
-
-def _longest(graph, counts):
-    """The largest number of layers of counted kinds on a way through the graph."""
-    depths = {}
-    for operation in graph.operations:
-        before = [
-            depths.get(id(parent.operation), 0)
-            for node in operation._inbound_nodes
-            for parent in node.parent_nodes
-        ]
-        depths[id(operation)] = max(before, default=0) + counts(type(operation).__name__)
-    return max(depths.values())
 
 
 def _counts(network, block):
@@ -150,7 +87,7 @@ def _counts(network, block):
 
 
 def _head_counts(kinds):
-    with_weights = sum(map(_has_weights, kinds))
+    with_weights = kinds.count("Conv2D") + kinds.count("Dense")
     added = {
         "of any kind": len(kinds),
         "with weights or statistics": with_weights + kinds.count("BatchNormalization"),

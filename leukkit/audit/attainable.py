@@ -18,23 +18,23 @@ MOST = 100_000  # matrices that are tried one by one
 def check(paper: Paper) -> Iterator[Finding]:
     """Yield a finding per row of scores, per accuracy it can be held against, and per mean."""
     for row in paper.rows:
-        if len(row.labels) > 2:
-            yield from _several_classes(row)
+        if not row.supports:
+            reason = "the number of images per class is not stated"
+            yield Finding.on(row.numbers, row.claim, "", None, reason)
         elif row.sides:
             yield from _two_classes(row)
         else:
-            reason = "the number of images per class is not stated"
-            yield Finding.on(row.numbers, row.claim, "", None, reason)
+            yield from _several_classes(row)
 
 
 def row_matrices(row: Row) -> np.ndarray:
-    """Return all matrices (some, 2, 2) of a row of two classes; none unless their sizes are known."""
+    """Return all matrices (some, 2, 2) of a row of two classes; none if their sizes are unknown."""
     if not row.sides:
         return np.zeros((0, 2, 2), dtype=np.int64)
     return search.matrices(row.numbers, row.positive, *row.sides)
 
 
-def possible_matrices(card, table: str) -> dict[str, np.ndarray]:
+def possible_matrices(card, table: str, is_rounded: bool = False) -> dict[str, np.ndarray]:
     """List the confusion matrices that agree with all that is printed of the rows of a table.
 
     An accuracy that another table prints for the same network and part counts, too.
@@ -42,6 +42,7 @@ def possible_matrices(card, table: str) -> dict[str, np.ndarray]:
     Args:
         card: A `papers.Card`.
         table: The table's name.
+        is_rounded: Whether the paper's numbers must be rounded; else they may as well be truncated.
 
     Returns:
         Name of the row -> int64 (matrices, classes, classes): actual classes in the rows; of two
@@ -50,12 +51,11 @@ def possible_matrices(card, table: str) -> dict[str, np.ndarray]:
     Raises:
         ValueError: A row allows too many errors to try all matrices.
     """
-    found = {}
-    for row in Paper(card).rows:
-        if row.numbers[0].where == table and (row.sides or _supports(row)):
-            of_row = row_matrices(row) if row.sides else _matrices_of_several(row)
-            found[name(row.keys, "part")] = of_row
-    return found
+    return {
+        name(row.keys, "part"): row_matrices(row) if row.sides else _matrices_of_several(row)
+        for row in Paper(card, is_rounded).rows
+        if row.table == table and row.supports
+    }
 
 
 def implied_accuracies(card, table: str | None = None) -> pd.DataFrame:
@@ -67,22 +67,18 @@ def implied_accuracies(card, table: str | None = None) -> pd.DataFrame:
 
     Returns:
         Frame in percent, one row per network: ``low`` and ``high``, the implied accuracy (equal
-        where it is exact), then a column per part of the data with the accuracy that tables print
-        for it, and ``text``, where the text says one of no part (NaN: none).
+        where it is exact; NaN: nothing is possible), then a column per part of the data with the
+        accuracy that tables print for it, and ``text``, where the text says one of no part.
     """
-    paper, implied, rows = Paper(card), [], {}
-    if table is None:
-        implied = [(one.keys, one.total, [one.right]) for one in paper.matrices]
+    paper, rows = Paper(card), {}
+    implied = [(one.keys, [one.right], one.total) for one in paper.matrices if table is None]
     for row in paper.rows:
-        if row.numbers[0].where == table and (row.sides or _supports(row)):
-            implied.append((row.keys, *(_right(row))))
-    for keys, total, right in implied:
+        if row.table == table and row.supports:
+            implied.append((row.keys, _right(row), sum(row.supports.values())))
+    for keys, right, total in implied:
         own = without(keys, "part")
-        printed = [
-            number
-            for number in paper.find("accuracy")
-            if number.is_number and without(number.keys, "part", "rank") == own
-        ]
+        accuracies = [n for n in paper.find("accuracy") if n.is_number]
+        printed = [n for n in accuracies if without(n.keys, "part", "rank") == own]
         of_part = grouped(printed, lambda n: n.get("part") or ("table" if n.is_cell else "text"))
         rows[name(own, "dataset")] = {
             "low": 100 * min(right, default=math.nan) / total,
@@ -93,12 +89,14 @@ def implied_accuracies(card, table: str | None = None) -> pd.DataFrame:
 
 
 def _right(row):
-    """The images that the row was computed on, and how many of them can have been right."""
+    """How many images can have been right, as whole numbers."""
     if row.sides:
-        return sum(row.sides), search.ratios(row_matrices(row))["accuracy"][0].tolist()
-    supports, *_ = _supports(row)
-    total = sum(supports.values())
-    return total, [total - errors for errors in _ways(row, supports)[0]]
+        return search.ratios(row_matrices(row))["accuracy"][0].tolist()
+    return [sum(row.supports.values()) - errors for errors in _ways(row)[0]]
+
+
+def _shares(right, total):
+    return f"{percent(min(right) / total)} to {percent(max(right) / total)}"
 
 
 # ---------------------------------------------------------------- two classes
@@ -114,29 +112,27 @@ def _two_classes(row):
     tried = ["every matrix on these images was tried", *_other_sizes(row)]
     evidence = "; ".join([evidence, *tried])
     yield Finding.on(row.numbers, row.claim, "no integer matrix", False, evidence, uses)
-    yield from _as_mean(row)
+    for folds in row.paper.find("folds")[:1]:
+        yield _as_mean(row, folds)
 
 
 def _accuracy_of_two_classes(row):
     """Accuracies that other tables print for a network, against those a row without one allows."""
     own = without(row.keys, "part")
-    numbers = [n for n in row.paper.find("accuracy") if n.is_cell and without(n.keys, "part") == own]
+    accuracies = [n for n in row.paper.find("accuracy") if n.is_cell]
+    numbers = [number for number in accuracies if without(number.keys, "part") == own]
     if not numbers or "accuracy" in {number.quantity for number in row.numbers}:
         return
-    total, right = _right(row)
+    right, total = _right(row), sum(row.sides)
     texts = ", ".join(f"{n.text} ({n.get('part') or 'no part'})" for n in numbers)
     evidence = (
-        f"{row.numbers[0].where} allows {min(right)} to {max(right)} right of {total} images "
+        f"{row.table} allows {min(right)} to {max(right)} right of {total} images "
         f"({row.sizes.how}); if not met, the two tables are not of the same predictions"
     )
     claim = f"accuracy of {name(own)}: {texts}"
     is_met = any(number.is_met(count, total) for number in numbers for count in right)
     uses = (*row.numbers, *row.sizes.uses)
     yield Finding.on(numbers, claim, _shares(right, total), is_met, evidence, uses)
-
-
-def _shares(right, total):
-    return f"{percent(min(right) / total)} to {percent(max(right) / total)}"
 
 
 def _list(found):
@@ -156,18 +152,18 @@ def _other_sizes(row):
     for text, (numbers, sides) in tried.items():
         found = search.matrices(numbers, row.positive, *sides)
         yield f"{text} ({sides[0]} + {sides[1]}) {_list(found) or 'none'}"
-    for total in _totals(row) if {"sensitivity", "specificity"} <= set(row.of()) else ():
+    for total in _totals(row) if row.scores("sensitivity", "specificity") else ():
         sizes = np.arange(1, total)
         free = search.matrices(row.numbers, row.positive, sizes, total - sizes).sum(axis=-1)
         some = ", ".join(f"{a} + {b}" for a, b in free[:SHOWN].tolist()) or "none"
         more = f" and {len(free) - SHOWN} more" if len(free) > SHOWN else ""
         yield f"other class sizes on {total} images that would do: {some}{more}"
     if len(row.numbers) > 2:  # one value alone is attainable nearly always
-        spare = [
-            listed([number])
-            for number in row.numbers
-            if len(search.matrices([n for n in row.numbers if n is not number], row.positive, *row.sides))
-        ]
+        spare = []
+        for number in row.numbers:
+            others = [other for other in row.numbers if other is not number]
+            if len(search.matrices(others, row.positive, *row.sides)):
+                spare.append(listed([number]))
         yield f"attainable if one value is left out: {' or '.join(spare) or 'none'}"
 
 
@@ -181,98 +177,76 @@ def _totals(row):
     return list(dict.fromkeys(totals))
 
 
-def _as_mean(row):
-    """The row as a mean over the stated folds.
+def _as_mean(row, folds):
+    """The row as a mean over the stated folds, of its own images or of all.
 
     The bounds are necessary: a row outside of them is no mean over folds of these sizes, a row
     inside may still be none, which the search finds out for the rates.
     """
-    for folds in row.paper.find("folds")[:1]:
-        sides = [row.sides] + ([row.whole_sides] if row.whole_sides else [])
-        means = [_mean_of(row.numbers, one, folds.count) for one in sides]
-        claim = f"{name(row.keys, 'part')}, as a mean of {folds.text} folds: {listed(row.numbers)}"
-        evidence = (
-            "accuracy is a mean of sensitivity and specificity weighted by class size; precision is "
-            "largest when all false positives that the specificity needs lie in one fold; whether "
-            "any matrices of the folds give accuracy, sensitivity and specificity together (the "
-            "rates), mlscorecheck decides by integer programming"
+    texts, is_met = [], False
+    for sides in filter(None, (row.sides, row.whole_sides)):
+        bounds = search.mean_bounds(row.numbers, sides, folds.count)
+        is_mean = search.is_mean_of_folds(row.numbers, sides, folds.count)
+        ends = [f"{key} {percent(low)} to {percent(high)}" for key, (low, high) in bounds.items()]
+        found = {None: "", True: "; some folds give the rates", False: "; no folds give the rates"}
+        images = f"{sides[0]} + {sides[1]} images in {folds.text} folds"
+        texts.append(f"{images}: {', '.join(ends)}{found[is_mean]}")
+        windows = {number.quantity: number.window() for number in row.numbers}
+        is_inside = all(
+            windows[key][1] > low and windows[key][0] <= high
+            for key, (low, high) in bounds.items()
+            if key in windows
         )
-        is_met = None if any(is_possible for _, is_possible in means) else False
-        recomputed = "; ".join(text for text, _ in means)
-        yield Finding.on(row.numbers, claim, recomputed, is_met, evidence, (folds, *row.sizes.uses))
-
-
-def _mean_of(numbers, sides, folds):
-    """What folds of a data set of this size allow, as text, and whether the row may be of it."""
-    bounds = search.mean_bounds(numbers, sides, folds)
-    ends = ", ".join(f"{q} {percent(low)} to {percent(high)}" for q, (low, high) in bounds.items())
-    is_mean = search.is_mean_of_folds(numbers, sides, folds)
-    found = {None: "", True: "; some folds give the rates", False: "; no folds give the rates"}
-    is_outside = any(
-        number.window()[1] <= bounds[number.quantity][0]
-        or number.window()[0] > bounds[number.quantity][1]
-        for number in numbers
-        if number.quantity in bounds
+        if is_inside and is_mean is not False:
+            is_met = None
+    evidence = (
+        "accuracy is a mean of sensitivity and specificity weighted by class size; precision is "
+        "largest when all false positives that the specificity needs lie in one fold; whether any "
+        "matrices of the folds give accuracy, sensitivity and specificity together (the rates), "
+        "mlscorecheck decides by integer programming"
     )
-    text = f"{sides[0]} + {sides[1]} images in {folds} folds: {ends}{found[is_mean]}"
-    return text, not is_outside and is_mean is not False
+    claim = f"{name(row.keys, 'part')}, as a mean of {folds.text} folds: {listed(row.numbers)}"
+    uses = (folds, *row.sizes.uses)
+    return Finding.on(row.numbers, claim, "; ".join(texts), is_met, evidence, uses)
 
 
 # ---------------------------------------------------------------- more than two classes
 
 
 def _several_classes(row):
-    supports, how, uses = _supports(row) or ({}, "", ())
-    if not supports:
-        yield Finding.on(row.numbers, row.claim, "", None, "no number of images is stated")
-        return
-    how += f"; {sum(supports.values())} images"
-    ways, reason = _ways(row, supports)
+    (ways, reason), total = _ways(row), sum(row.supports.values())
+    printed = any(number.quantity == "support" for number in row.numbers)
+    how, uses = ("supports as printed", ()) if printed else (row.sizes.how, row.sizes.uses)
+    how += f"; {total} images; "
     if reason:
-        how += f"; {reason}"
-        yield Finding.on(row.numbers, row.claim, "no integer matrix", False, how, uses)
+        yield Finding.on(row.numbers, row.claim, "no integer matrix", False, how + reason, uses)
         return
-    total, right = _right(row)
-    errors = f"{min(ways)} to {max(ways)} errors"
-    recomputed = f"{errors}, accuracy {_shares(right, total)}"
-    how += f"; {sum(ways.values())} ways to share the errors out among the classes"
-    yield Finding.on(row.numbers, row.claim, recomputed, True, how, uses)
+    right, errors = _right(row), f"{min(ways)} to {max(ways)} errors"
+    accuracies = _shares(right, total)
+    how += f"{sum(ways.values())} ways to share the errors out among the classes"
+    yield Finding.on(row.numbers, row.claim, f"{errors}, accuracy {accuracies}", True, how, uses)
     for number in _accuracies_elsewhere(row):
         claim = f"accuracy of {name(row.keys)}: {number.text}"
-        table = row.numbers[0].where
-        evidence = f"the values per class of {table} allow {errors} on {total} images"
+        evidence = f"the values per class of {row.table} allow {errors} on {total} images"
         is_met = any(number.is_met(count, total) for count in right)
-        all_uses = (*row.numbers, *uses)
-        yield Finding.on([number], claim, _shares(right, total), is_met, evidence, all_uses)
+        yield Finding.on([number], claim, accuracies, is_met, evidence, (*row.numbers, *uses))
 
 
-def _supports(row):
-    """Images per class (in the row first), where they come from, and their numbers; or None."""
-    supports = {n.get("label"): n.count for n in row.numbers if n.quantity == "support"}
-    if supports:
-        return supports, "supports as printed", ()
-    return row.sizes and (row.sizes.counts, row.sizes.how, row.sizes.uses)
-
-
-def _ways(row, supports):
+def _ways(row):
     """Number of errors -> ways to share them out; and the reason where there are none."""
-    total = sum(supports.values())
-    scores = {label: list(row.of(label).values()) for label in supports}
-    classes = {
-        label: search.matrices(scores[label], label, support, total - support)
-        for label, support in supports.items()
-    }
-    stuck = [
-        f"{listed(n for n in scores[label] if n.quantity != 'support')} on {supports[label]} images"
-        for label, found in classes.items()
-        if not len(found)
-    ]
+    total = sum(row.supports.values())
+    classes, stuck = [], []
+    for label, support in row.supports.items():
+        scores = [n for n in row.of(label).values() if n.quantity != "support"]
+        classes.append(search.matrices(scores, label, support, total - support))
+        if not len(classes[-1]):
+            stuck.append(f"{listed(scores)} on {support} images")
     if stuck:
         return {}, f"no whole numbers of images give {'; '.join(stuck)}"
     accuracies = [number for number in row.numbers if number.quantity == "accuracy"]
     ways = {
         errors: count
-        for errors, count in search.shared_errors(list(classes.values())).items()
+        for errors, count in search.shared_errors(classes).items()
         if all(number.is_met(total - errors, total) for number in accuracies)
     }
     reason = (
@@ -290,18 +264,17 @@ def _accuracies_elsewhere(row):
 
 def _matrices_of_several(row):
     """All matrices with as many errors as the printed accuracies allow, tried one by one."""
-    supports, *_ = _supports(row)
-    labels, total = list(supports), sum(supports.values())
-    numbers = [*row.numbers, *_accuracies_elsewhere(row)]
+    labels, supports = list(row.supports), list(row.supports.values())
+    numbers, total = [*row.numbers, *_accuracies_elsewhere(row)], sum(supports)
     pairs = list(itertools.permutations(range(len(labels)), 2))
     found = []
-    for errors in range(total + 1):
+    for errors in _ways(row)[0]:
         if not all(n.is_met(total - errors, total) for n in numbers if n.quantity == "accuracy"):
             continue
         if math.comb(len(pairs) + errors - 1, errors) > MOST:
             raise ValueError(f"{row.claim}: too many matrices have {errors} errors")
         for mistakes in itertools.combinations_with_replacement(pairs, errors):
-            counts = np.diag(list(supports.values()))
+            counts = np.diag(supports)
             for actual, predicted in mistakes:
                 counts[actual, [actual, predicted]] += (-1, 1)
             found.append(counts)

@@ -103,7 +103,7 @@ def _accuracy(paper, matrix):
     """The printed accuracies of the network, whichever part they are said to be of."""
     numbers = [n for n in _of_network(paper, matrix) if n.quantity == "accuracy"]
     numbers = [number for number in numbers if "label" not in number.keys]
-    recomputed = f"{matrix.right}/{matrix.total} = {percent(matrix.right / matrix.total)}%"
+    recomputed = f"{matrix.right}/{matrix.total} = {percent(matrix.accuracy)}%"
     claim = f"accuracy of {name(matrix.keys, 'part')}"
     if not numbers:
         return Finding.on(matrix.numbers, claim, recomputed, None, "printed in no table")
@@ -125,8 +125,8 @@ def _per_class(paper, matrix):
         missed = [number for number in same if number not in met]
         values = [_text(quantity, *map(int, of[quantity])) for of in scores]
         evidence = (
-            f"{reading}, classes {', '.join(matrix.classes)}; in this orientation {len(met)} of all "
-            f"{len(numbers)} printed values are met"
+            f"{reading}, classes {', '.join(matrix.classes)}; in this orientation {len(met)} of "
+            f"all {len(numbers)} printed values are met"
         )
         evidence += f"; not met here: {listed(missed)}" if missed else ""
         claim = f"{places(same)}, {name(matrix.keys, 'part')}: {listed(same)}"

@@ -1,24 +1,26 @@
 """Numbers of images and patients: parts against wholes, what publishers count, signs of leaks."""
 
-import fractions
 import math
 from collections.abc import Iterator
+from fractions import Fraction
 
 import pandas as pd
 
 from leukkit.audit import denominators
-from leukkit.audit.printed import Finding, percent, places
+from leukkit.audit.printed import Finding, grouped, percent, places
 from leukkit.audit.sources import Paper, first_by_label, name
 from leukkit.datasets.official import FACTS
 
-DIMENSIONS = ("phase", "part", "label")
+DIMENSIONS = {"phase", "part", "label"}
 WHOLES = ({"benign", "malignant"},)  # labels that together are everyone, beside the data set's
 
 
 def check(paper: Paper) -> Iterator[Finding]:
     """Yield the findings on all printed counts."""
-    yield from _sums(paper)
-    yield from _published(paper)
+    for quantity in ("images", "patients"):
+        yield from _sums(paper, quantity)
+    for quantity in ("images", "patients"):
+        yield from _published(paper, quantity)
     yield from _shares(paper)
     yield from _folds(paper)
     yield from _networks(paper)
@@ -31,7 +33,7 @@ def check_leaks(paper: Paper) -> Iterator[Finding]:
     yield from _copies(paper)
 
 
-def official_count(quantity: str, dataset: str, **selection) -> int | None:
+def official_count(quantity: str, dataset: str, **selection: str) -> int | None:
     """Return what the publishers of a data set count, or None where they do not say.
 
     Args:
@@ -39,12 +41,8 @@ def official_count(quantity: str, dataset: str, **selection) -> int | None:
         dataset: A data set's name.
         selection: ``split`` and ``label`` to count within.
     """
-    rows = [
-        row
-        for row in FACTS[dataset]["counts"]
-        if quantity in row and all(row.get(key) == value for key, value in selection.items())
-    ]
-    return sum(row[quantity] for row in rows) or None
+    rows = [row for row in FACTS[dataset]["counts"] if selection.items() <= row.items()]
+    return sum(row.get(quantity, 0) for row in rows) or None
 
 
 def originals(dataset: str) -> dict[str, int]:
@@ -83,21 +81,17 @@ def leak_by_counts(card, part: str) -> pd.DataFrame:
         after = paper.whole_counts({"dataset": dataset})
         for label, count in originals(dataset).items():
             if label in after and label in scored:
-                rows[label] = (count, after[label].count, scored[label].count)
+                rows[label] = [count, after[label].count, scored[label].count]
     if not rows:
         raise ValueError(f"{card.key} prints no images per class of all data and of {part!r}")
     columns = ["originals", "after augmentation", "scored"]
     frame = pd.DataFrame.from_dict(rows, orient="index", columns=columns).rename_axis("class")
-    leaked = sum(counts[2] * expected_leak(*counts) for counts in rows.values())
     leaks = [expected_leak(*counts) for counts in rows.values()]
+    leaks.append((leaks * frame["scored"]).sum() / frame["scored"].sum())
     frame.loc["all"] = frame.sum()
-    return frame.assign(
-        **{
-            "images per original": frame["after augmentation"] / frame["originals"],
-            "scored share": frame["scored"] / frame["after augmentation"],
-            "expected leak": [*leaks, leaked / frame.loc["all", "scored"]],
-        }
-    )
+    frame["images per original"] = frame["after augmentation"] / frame["originals"]
+    frame["scored share"] = frame["scored"] / frame["after augmentation"]
+    return frame.assign(**{"expected leak": leaks})
 
 
 def expected_leak(originals: int, total: int, scored: int) -> float:
@@ -124,39 +118,44 @@ def expected_leak(originals: int, total: int, scored: int) -> float:
 # ---------------------------------------------------------------- parts against wholes
 
 
-def _sums(paper):
+def _sums(paper, quantity):
     """Every printed whole against the sum of its parts, along phase, part and label."""
-    for quantity in ("images", "patients"):
-        numbers, seen = _first_of_each(paper.find(quantity)), []
-        for key, number in numbers.items():
-            for dimension in DIMENSIONS:
-                parts = _parts(numbers, dict(key), dimension)
-                if parts and {number, *parts} not in seen:
-                    seen.append({number, *parts})
-                    total = sum(part.count for part in parts)
-                    terms = " + ".join(part.text for part in parts)
-                    evidence = f"{terms} = {total}, by {dimension} ({places(parts)})"
-                    claim = f"{number.text} {quantity}, {name(number.keys)}"
-                    is_met = total == number.count
-                    yield Finding.on([number], claim, total, is_met, evidence, parts)
+    numbers, seen = _first_of_each(paper.find(quantity)), []
+    for keys, number in numbers.items():
+        for dimension in ("phase", "part", "label"):
+            parts = _parts(numbers, keys, dimension)
+            if not parts or {number, *parts} in seen:
+                continue
+            seen.append({number, *parts})
+            total = sum(part.count for part in parts)
+            terms = " + ".join(part.text for part in parts)
+            evidence = f"{terms} = {total}, by {dimension} ({places(parts)})"
+            claim, is_met = f"{number.text} {quantity}, {name(number.keys)}", total == number.count
+            yield Finding.on([number], claim, total, is_met, evidence, parts)
+
+
+def _first_of_each(numbers):
+    """What numbers belong to, as a set of keys without "total", -> the first of them."""
+    groups = grouped(numbers, lambda number: frozenset(number.keys.items() - {("part", "total")}))
+    return {keys: same[0] for keys, same in groups.items()}
 
 
 def _parts(numbers, keys, dimension):
     """The printed numbers that make up the whole ``keys``; empty if some are not printed."""
     values = _values(numbers, keys, dimension)
-    classes = {*FACTS.get(keys.get("dataset"), {}).get("classes", ())}
-    if len(values) < 2 or (dimension == "label" and set(values) not in (classes, *WHOLES)):
+    classes = {*FACTS.get(dict(keys).get("dataset"), {}).get("classes", ())}
+    if len(values) < 2 or (dimension == "label" and values.keys() not in (classes, *WHOLES)):
         return []
     parts = []
     for value in values:
-        inner = keys | {dimension: value}
-        if _key(inner) in numbers:
-            parts.append(numbers[_key(inner)])
+        inner = keys | {(dimension, value)}
+        if inner in numbers:
+            parts.append(numbers[inner])
             continue
         # Divided further, but only along what divides the whole in the same way.
         same = [
             other
-            for other in DIMENSIONS
+            for other in ("phase", "part", "label")
             if dimension == "phase"
             or _values(numbers, inner, other) == _values(numbers, keys, other)
         ]
@@ -169,60 +168,39 @@ def _parts(numbers, keys, dimension):
 
 def _values(numbers, keys, dimension):
     """What a dimension can be among the numbers that have these keys, as a dict's keys."""
+    more = [dict(other - keys) for other in numbers if keys <= other]
     return dict.fromkeys(
-        other[dimension]
-        for other in map(dict, numbers)
-        if dimension in set(other) - set(keys)
-        and keys.items() <= other.items()
-        and set(other) <= {*keys, *DIMENSIONS}
+        one[dimension] for one in more if dimension in one and one.keys() <= DIMENSIONS
     )
-
-
-def _first_of_each(numbers):
-    firsts = {}
-    for number in numbers:
-        keys = {k: v for k, v in number.keys.items() if (k, v) != ("part", "total")}
-        firsts.setdefault(_key(keys), number)
-    return firsts
-
-
-def _key(keys):
-    return tuple(sorted(keys.items(), key=str))
 
 
 # ---------------------------------------------------------------- the published data sets
 
 
-def _published(paper):
+def _published(paper, quantity):
     """Counts of undivided data sets against what their publishers state."""
-    for quantity in ("images", "patients"):
-        for number in _first_of_each(paper.find(quantity)).values():
-            keys = number.keys
-            if keys.get("augmentation") or keys.get("part") not in (None, "total"):
-                continue
-            if keys.get("dataset") in FACTS and "split" not in keys:
-                yield from _against_publisher(quantity, number)
-
-
-def _against_publisher(quantity, number):
-    dataset, label, phase = (number.keys.get(key) for key in ("dataset", "label", "phase"))
-    selection = {} if label is None else {"label": label}
-    phases = [row["split"] for row in FACTS[dataset]["counts"] if "split" in row]
-    phases = list(dict.fromkeys(phases)) if phase is None else [phase]
-    values = {one: official_count(quantity, dataset, split=one, **selection) for one in phases}
-    if phase is None and not (quantity == "patients" and phases):
-        # Patients of a final phase are not among the published counts, so there is no sum of them.
-        values = {"all": official_count(quantity, dataset, **selection)} | values
-    values = {text: value for text, value in values.items() if value is not None}
-    if not values or (quantity == "patients" and label is None and len(values) > 1):
-        return
-    stated = ", ".join(f"{value} ({text})" for text, value in values.items())
-    evidence = f"counts of the publisher of {dataset}: {stated}"
-    fitting = [text for text, value in values.items() if value == number.count]
-    nearest = min(values.values(), key=lambda value: abs(value - number.count))
-    recomputed = f"{nearest}" + (f" ({fitting[0]})" if fitting else "")
-    claim = f"{number.text} {quantity}, {name(number.keys)}"
-    yield Finding.on([number], claim, recomputed, bool(fitting), evidence)
+    for number in _first_of_each(paper.find(quantity)).values():
+        dataset, label, phase = (number.get(key) for key in ("dataset", "label", "phase"))
+        is_whole = number.get("part") in (None, "total") and "split" not in number.keys
+        if dataset not in FACTS or not is_whole or number.get("augmentation"):
+            continue
+        selection = {"label": label} if label else {}
+        phases = [row["split"] for row in FACTS[dataset]["counts"] if "split" in row]
+        phases = [phase] if phase else list(dict.fromkeys(phases))
+        values = {one: official_count(quantity, dataset, split=one, **selection) for one in phases}
+        if not phase and (quantity == "images" or not phases):
+            # Nobody counts the patients of a final phase, so there is no sum of them.
+            values = {"all": official_count(quantity, dataset, **selection)} | values
+        values = {text: value for text, value in values.items() if value is not None}
+        if not values or (quantity == "patients" and not label and len(values) > 1):
+            continue
+        stated = ", ".join(f"{value} ({text})" for text, value in values.items())
+        evidence = f"counts of the publisher of {dataset}: {stated}"
+        fitting = [f" ({text})" for text, value in values.items() if value == number.count]
+        nearest = min(values.values(), key=lambda value: abs(value - number.count))
+        recomputed = f"{nearest}{''.join(fitting[:1])}"
+        claim = f"{number.text} {quantity}, {name(number.keys)}"
+        yield Finding.on([number], claim, recomputed, bool(fitting), evidence)
 
 
 # ---------------------------------------------------------------- shares, folds, networks
@@ -232,7 +210,7 @@ def _shares(paper):
     """Stated shares of the parts against the printed counts of images."""
     shares = paper.find("share")
     for share in shares:
-        part, dataset = share.keys["part"], share.keys.get("dataset")
+        part, dataset = share.keys["part"], share.get("dataset")
         claim = f"{share.text}% for {part}{f' of {dataset}' if dataset else ''}"
         mine = _part_counts(paper, dataset, part)
         other_parts = [number.keys["part"] for number in shares if number.keys["part"] != part]
@@ -244,8 +222,7 @@ def _shares(paper):
         images, whole = (sum(n.count for n in numbers) for numbers in (mine, mine + others))
         terms = " + ".join(number.text for number in mine)
         evidence = f"{terms} = {images} of {whole} images ({places(mine)})"
-        is_met = share.is_met(images, whole)
-        recomputed = f"{percent(images / whole)}%"
+        recomputed, is_met = f"{percent(images / whole)}%", share.is_met(images, whole)
         yield Finding.on([share], claim, recomputed, is_met, evidence, (*mine, *others))
 
 
@@ -264,8 +241,8 @@ def _folds(paper):
         fold = f"{whole.count / folds.count:.2f}"
         is_met = number.is_met(whole.count, folds.count)
         evidence = f"{whole.text} {label} images / {folds.count} folds = {fold}"
-        for other in paper.find("images", label=label):
-            if not is_met and "part" in other.keys and number.is_met(other.count, folds.count):
+        for other in [] if is_met else paper.find("images", label=label):
+            if "part" in other.keys and number.is_met(other.count, folds.count):
                 evidence += (
                     f"; {number.text} is one of {folds.count} parts of the {other.text} images of "
                     f"{other.keys['part']}: {other.count / folds.count:.2f}"
@@ -277,18 +254,14 @@ def _folds(paper):
 def _networks(paper):
     """Stated numbers of networks against those in the tables of scores."""
     for number in paper.find("architectures"):
-        variant = number.keys.get("variant")
-        scored = dict.fromkeys(
-            cell.keys["model"]
-            for cell in paper.cells
-            if cell.quantity == "accuracy"
-            and "model" in cell.keys
-            and variant in (None, cell.keys.get("variant"))
-        )
+        variant = number.get("variant")
+        keys = {"variant": variant} if variant else {}
+        cells = [n for n in paper.find("accuracy", **keys) if n.is_cell and "model" in n.keys]
+        networks = dict.fromkeys(cell.keys["model"] for cell in cells)
         claim = f"{number.text} networks{f', {variant}' if variant else ''}"
-        evidence = f"accuracies are printed of {', '.join(scored)}"
-        is_met = len(scored) == number.count
-        yield Finding.on([number], claim, len(scored), is_met, evidence)
+        evidence = f"accuracies are printed of {', '.join(networks)}"
+        is_met = len(networks) == number.count
+        yield Finding.on([number], claim, len(networks), is_met, evidence)
 
 
 # ---------------------------------------------------------------- signs of leaks
@@ -298,14 +271,14 @@ def _augmented_test(paper):
     """Accuracies that are k/n with the n of the augmented set, not with that of the originals."""
     for numbers, sizes in denominators.groups(paper):
         keys = numbers[0].keys
-        if not keys.get("augmentation") or keys.get("part") == "training":
-            continue
         before = paper.whole_counts(keys | {"augmentation": False})
         after = paper.whole_counts(keys)
+        if not keys.get("augmentation") or keys.get("part") == "training":
+            continue
         if not before or not before.keys() == after.keys() == sizes.counts.keys():
             continue
         images, augmented = (sum(n.count for n in part.values()) for part in (before, after))
-        share = fractions.Fraction(sum(sizes.counts.values()), augmented)
+        share = Fraction(sum(sizes.counts.values()), augmented)
         held_out, stated = round(share * images), sizes.totals[0]
         numbers = denominators.can_fail(numbers, stated)
         total, explained = denominators.explaining_total(numbers, stated)
@@ -313,42 +286,36 @@ def _augmented_test(paper):
         if with_stated + denominators.EVIDENT > explained:
             total, explained = stated, with_stated
         fitting = len(denominators.shares(numbers, held_out))
+        claim = f"{keys['dataset']}: tested on held-out images, {held_out} of {images}"
+        recomputed = f"{fitting} of {len(numbers)} accuracies are k/{held_out}, {explained} are "
+        recomputed += f"k/{total}"
         evidence = (
             f"{percent(share, 0)}% of the {images} originals are {held_out}; {sizes.how} are "
             f"{stated}; a test part of {total} images holds augmented copies"
         )
-        yield Finding.on(
-            numbers,
-            f"{keys['dataset']}: tested on held-out images, {held_out} of {images}",
-            f"{fitting} of {len(numbers)} accuracies are k/{held_out}, {explained} are k/{total}",
-            explained - fitting < denominators.EVIDENT,
-            evidence,
-            (*before.values(), *sizes.uses),
-        )
+        is_met = explained - fitting < denominators.EVIDENT
+        uses = (*before.values(), *sizes.uses)
+        yield Finding.on(numbers, claim, recomputed, is_met, evidence, uses)
 
 
 def _parts_per_class(paper):
     """``(dataset, part, label -> number)`` of every part whose images are printed per class."""
-    groups = {}
-    for number in paper.find("images"):
-        keys = number.keys
-        if {"dataset", "part", "label"} <= set(keys) and keys["dataset"] in FACTS:
-            groups.setdefault((keys["dataset"], keys["part"]), []).append(number)
-    return [(*at, first_by_label(same)) for at, same in groups.items() if at[1] != "total"]
+    images = [n for n in paper.find("images") if n.get("label") and n.get("dataset") in FACTS]
+    parts = grouped(images, lambda number: (number.get("dataset"), number.get("part")))
+    return [(*at, first_by_label(n)) for at, n in parts.items() if at[1] not in (None, "total")]
 
 
 def _held_out(paper):
     """Whether one share of the originals gives the held-out counts of every class."""
     for dataset, part, numbers in _parts_per_class(paper):
         whole = originals(dataset)
-        if part == "training" or set(numbers) != set(whole):
+        if part == "training" or numbers.keys() != whole.keys():
             continue
-        lows = [fractions.Fraction(2 * n.count - 1, 2 * whole[k]) for k, n in numbers.items()]
-        highs = [fractions.Fraction(n.count + 1, whole[k]) for k, n in numbers.items()]
-        is_met = max(lows) < min(highs)
+        low = max(Fraction(2 * n.count - 1, 2 * whole[k]) for k, n in numbers.items())
+        high = min(Fraction(n.count + 1, whole[k]) for k, n in numbers.items())
         recomputed = "no one share of the originals gives all of these"
-        if is_met:
-            recomputed = f"one share, {percent(max(lows))} to {percent(min(highs))}%"
+        if low < high:
+            recomputed = f"one share, {percent(low)} to {percent(high)}%"
         stated = paper.find("share", part=part, dataset=dataset)
         claim = f"{' + '.join(n.text for n in numbers.values())} images for {part}"
         claim += f", {stated[0].text}% of {dataset}" if stated else f" of {dataset}"
@@ -357,22 +324,21 @@ def _held_out(paper):
             for label, n in numbers.items()
         )
         evidence = f"against the publisher's counts: {shares}"
-        yield Finding.on(list(numbers.values()), claim, recomputed, is_met, evidence, stated)
+        yield Finding.on(list(numbers.values()), claim, recomputed, low < high, evidence, stated)
 
 
 def _copies(paper):
     """Training counts above the originals: copies, of which the counts alone cannot say more."""
     parts = _parts_per_class(paper)
     for dataset, _, numbers in [one for one in parts if one[1] == "training"]:
-        whole = originals(dataset)
         held_out = [n for one, part, n in parts if one == dataset and part != "training"]
         for label, number in numbers.items():
-            others = [n[label] for n in held_out if label in n]
-            left = whole[label] - sum(other.count for other in others)
+            whole, others = originals(dataset)[label], [n[label] for n in held_out if label in n]
+            left = whole - sum(other.count for other in others)
             copies = number.count - left
             if copies <= 0:
                 continue
-            terms = " - ".join([str(whole[label]), *(other.text for other in others)])
+            terms = " - ".join([str(whole), *(other.text for other in others)])
             evidence = (
                 f"{terms} = {left} originals at most; whether the copies were made before or after "
                 "the split, counts cannot tell"

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import pandas as pd
 
-from leukkit.audit.printed import Finding, Printed, percent
+from leukkit.audit.printed import Finding, Printed, grouped, percent
 from leukkit.audit.sources import Paper, Sizes, name
 
 EVIDENT = 4  # values that another n must explain beyond the stated one
@@ -21,11 +21,8 @@ def check(paper: Paper) -> Iterator[Finding]:
 
 def groups(paper: Paper) -> list[tuple[list[Printed], Sizes]]:
     """Return the accuracies in tables that were computed on the same images, with their sizes."""
-    together: dict = {}
-    for number, sizes in _accuracies(paper):
-        if number.is_cell:
-            together.setdefault((sizes.how, sizes.totals), ([], sizes))[0].append(number)
-    return list(together.values())
+    in_tables = [(number, sizes) for number, sizes in _accuracies(paper) if number.is_cell]
+    return _together(in_tables, lambda one: (one[1].how, one[1].totals))
 
 
 def explaining_totals(card, stated: int) -> pd.DataFrame:
@@ -64,8 +61,7 @@ def explaining_total(numbers: Sequence[Printed], stated: int) -> tuple[int, int]
     """
     table = _explained(numbers, stated)
     excess = table["explained"] - table["by chance"]
-    best = table.index[excess == excess.max()]
-    total = min(best, key=lambda one: abs(one - stated))
+    total = min(table.index[excess == excess.max()], key=lambda one: abs(one - stated))
     return int(total), int(table.loc[total, "explained"])
 
 
@@ -79,10 +75,9 @@ def is_share_of(number: Printed, totals):
 
 def by_chance(number: Printed, totals):
     """Return the share of all values with these digits that are a k/n; 1: cannot fail."""
-    if number.exact > 1:
-        return 0.0 * totals  # no share of anything
     low, high = number.window()
-    return np.minimum(1, float(high - low) * totals)
+    width = float(high - low) if number.exact <= 1 else 0.0  # above 1 it is no share of anything
+    return np.minimum(1, width * totals)
 
 
 def can_fail(numbers: Sequence[Printed], total: int) -> list[Printed]:
@@ -96,32 +91,37 @@ def shares(numbers: Sequence[Printed], *totals: int) -> list[Printed]:
 
 
 def _explained(numbers, stated):
-    totals = pd.RangeIndex(2, 2 * stated + 1, name="n")
+    totals = np.arange(2, 2 * stated + 1)
     columns = {
         "explained": sum(is_share_of(number, totals).astype(int) for number in numbers),
-        "by chance": sum(by_chance(number, totals.to_numpy()) for number in numbers),
+        "by chance": sum(by_chance(number, totals) for number in numbers),
     }
-    return pd.DataFrame(columns, index=totals)
+    return pd.DataFrame(columns, index=pd.Index(totals, name="n"))
 
 
 def _accuracies(paper):
     """Each printed accuracy of a part whose size is known, with its ``Sizes``."""
-    for number in paper.find("accuracy", label=None):
-        if number.is_number and "part" in number.keys:
-            if sizes := paper.sizes(number.keys):
-                yield number, sizes
+    numbers = [n for n in paper.find("accuracy", label=None) if n.is_number and n.get("part")]
+    known = [(number, paper.sizes(number.keys)) for number in numbers]
+    return [(number, sizes) for number, sizes in known if sizes]
+
+
+def _together(accuracies, key):
+    """Accuracies in groups, each with the ``Sizes`` of its first."""
+    same = grouped(accuracies, key).values()
+    return [([number for number, _ in group], group[0][1]) for group in same]
 
 
 def _rows(paper):
     """Accuracies of one row of a table, or of a whole table where none of them can fail."""
     in_tables = [number.keys for number in paper.find("accuracy") if number.is_cell]
-    together = {}
-    for number, sizes in _accuracies(paper):
-        if not number.is_cell and number.keys in in_tables:
-            continue
-        row = number.source[: 3 if can_fail([number], sizes.totals[0]) else 2]
-        together.setdefault((row, sizes.how), ([], sizes))[0].append(number)
-    return list(together.values())
+    accuracies = [a for a in _accuracies(paper) if a[0].is_cell or a[0].keys not in in_tables]
+
+    def row(one):
+        number, sizes = one
+        return number.source[: 3 if can_fail([number], sizes.totals[0]) else 2], sizes.how
+
+    return _together(accuracies, row)
 
 
 def _row(numbers, sizes):
@@ -133,30 +133,24 @@ def _row(numbers, sizes):
         return
     size = " or ".join(map(str, sizes.totals))
     evidence = f"{sizes.how}; n = {size}"
-    fitting = shares(numbers, *sizes.totals)
-    if fitting:
-        found = ", ".join(str(_nearest(n, _first_fitting(n, sizes.totals))) for n in fitting)
-        claim = _claim(fitting)
-        yield Finding.on(fitting, claim, f"{found} of {size}", True, evidence, sizes.uses)
-    for number in numbers:
-        if number not in fitting:
-            nearest = f"{_nearest(number, stated)} of {size}"
-            why = f"{evidence}; {_neighbors(number, stated)}"
-            yield Finding.on([number], _claim([number]), nearest, False, why, sizes.uses)
+    if fitting := shares(numbers, *sizes.totals):
+        totals = [next(n for n in sizes.totals if is_share_of(number, n)) for number in fitting]
+        counts = ", ".join(str(_nearest(*pair)) for pair in zip(fitting, totals, strict=True))
+        recomputed = f"{counts} of {size}"
+        yield Finding.on(fitting, _claim(fitting), recomputed, True, evidence, sizes.uses)
+    for number in [number for number in numbers if number not in fitting]:
+        nearest = f"{_nearest(number, stated)} of {size}"
+        why = f"{evidence}; {_neighbors(number, stated)}"
+        yield Finding.on([number], _claim([number]), nearest, False, why, sizes.uses)
 
 
 def _claim(numbers):
     common = set.intersection(*(set(number.keys.items()) for number in numbers))
-    keys = {key: value for key, value in numbers[0].keys.items() if (key, value) in common}
-    return f"accuracy of {name(keys)}: {', '.join(number.text for number in numbers)}"
+    return f"accuracy of {name(dict(common))}: {', '.join(number.text for number in numbers)}"
 
 
 def _nearest(number, total):
     return round(number.exact * total)
-
-
-def _first_fitting(number, totals):
-    return next(total for total in totals if is_share_of(number, total))
 
 
 def _neighbors(number, total):
@@ -185,6 +179,8 @@ def _other_total(numbers, sizes):
         evidence += f"by chance {expected:.1f} of {len(numbers)} values would be some k/{total}"
     else:
         evidence += f"{total}, the one farthest above chance, explains {explained}"
-    claim = f"{len(numbers)} accuracies on {stated} images"
-    is_met = explained - with_stated < EVIDENT
+    claim, is_met = (
+        f"{len(numbers)} accuracies on {stated} images",
+        explained - with_stated < EVIDENT,
+    )
     yield Finding.on(numbers, claim, recomputed, is_met, evidence, sizes.uses)

@@ -30,8 +30,7 @@ def check_formulas(paper: Paper) -> Iterator[Finding]:
             f"above 0; printed losses: {printed or 'none'}"
         )
         recomputed = "0 or above" if is_met else "0 or below"
-        claim = f"loss {formula.text}"
-        yield Finding.on([formula], claim, recomputed, is_met, evidence, losses)
+        yield Finding.on([formula], f"loss {formula.text}", recomputed, is_met, evidence, losses)
 
 
 def f1(precision, recall):
@@ -46,12 +45,7 @@ def precision(sensitivity, specificity, positives: int, negatives: int):
 
 
 def implied_share(accuracy: tuple, sensitivity: tuple, specificity: tuple) -> tuple | None:
-    """Return the smallest and largest share of positives that three windows allow.
-
-    Args:
-        accuracy: Smallest and largest accuracy.
-        sensitivity: Likewise.
-        specificity: Likewise.
+    """Return the smallest and largest share of positives that three windows (low, high) allow.
 
     Returns:
         Two fractions, which may lie outside of 0..1 if the three cannot belong together; None
@@ -66,7 +60,7 @@ def implied_share(accuracy: tuple, sensitivity: tuple, specificity: tuple) -> tu
 
 
 def rates(card, table: str) -> pd.DataFrame:
-    """Compute what the sensitivity and specificity of a table's rows imply, beside what it prints.
+    """Compute what sensitivity and specificity in a table's rows imply, beside what is printed.
 
     Accuracy is a weighted mean of both rates, so it holds for a mean over folds of equal class
     shares, too; precision and F1 hold up to the spread of the folds.
@@ -76,90 +70,81 @@ def rates(card, table: str) -> pd.DataFrame:
         table: The table's name.
 
     Returns:
-        Frame in percent, one row per row of the table whose number of images per class is known:
-        for accuracy, precision and F1 what is ``printed`` (NaN: nothing), what is ``implied``, and
-        the ``difference`` (printed minus implied).
+        Frame in percent, one row per row of the table that has both rates and whose number of
+        images per class is known: for accuracy, precision and F1 what is ``printed`` (NaN:
+        nothing), what is ``implied``, and the ``difference`` (printed minus implied).
     """
-    rows = {}
+    rows: dict = {}
     for row in Paper(card).rows:
-        of = row.of()
-        if row.numbers[0].where != table or row.sides is None:
+        scores = row.scores("sensitivity", "specificity")
+        if row.table != table or not scores or not row.sides:
             continue
-        if not {"sensitivity", "specificity"} <= set(of):
-            continue
-        sensitivity, specificity = of["sensitivity"].exact, of["specificity"].exact
-        positives, negatives = row.sides
+        sensitivity, specificity = (number.exact for number in scores)
         implied = {
-            "accuracy": (sensitivity * positives + specificity * negatives) / sum(row.sides),
-            "precision": precision(sensitivity, specificity, positives, negatives),
+            "accuracy": (sensitivity * row.sides[0] + specificity * row.sides[1]) / sum(row.sides),
+            "precision": precision(sensitivity, specificity, *row.sides),
         }
         implied["f1"] = f1(implied["precision"], sensitivity)
-        rows[name(row.keys, "part", "dataset")] = {
-            (quantity, side): float(100 * value)
-            for quantity, share in implied.items()
-            for side, value in _sides(of.get(quantity), share)
-        }
+        of_row = rows.setdefault(name(row.keys, "part", "dataset"), {})
+        for quantity, share in implied.items():
+            printed = row.of()[quantity].exact if quantity in row.of() else float("nan")
+            of_row[quantity, "printed"] = float(100 * printed)
+            of_row[quantity, "implied"] = float(100 * share)
+            of_row[quantity, "difference"] = float(100 * (printed - share))
     return pd.DataFrame.from_dict(rows, orient="index")
-
-
-def _sides(printed, implied):
-    shown = printed.exact if printed else float("nan")
-    return ("printed", shown), ("implied", implied), ("difference", shown - implied)
 
 
 def _f1(row):
     """F1 of every class from its precision and recall, as windows: F1 grows with both."""
     texts, failed, uses = [], [], []
     for label in (*row.labels, None):
-        of = row.of(label)
-        recall = of.get("recall") or of.get("sensitivity")
-        if recall is None or not {"precision", "f1"} <= set(of):
+        scores = row.scores("precision", "recall", "f1", label=label)
+        scores = scores or row.scores("precision", "sensitivity", "f1", label=label)
+        if not scores:
             continue
-        first, printed = of["precision"], of["f1"]
-        low, high = map(f1, first.window(), recall.window())
-        below, above = printed.window()
-        exact = in_unit(f1(first.exact, recall.exact), printed)
-        texts.append(f"{exact}{f' ({label})' if label else ''}")
-        uses += [first, recall, printed]
-        if above <= low or below >= high:
+        uses += scores
+        first, second, printed = scores
+        window = [f1(*edges) for edges in zip(first.window(), second.window(), strict=True)]
+        low, high = (in_unit(edge, printed) for edge in window)
+        exact = in_unit(f1(first.exact, second.exact), printed)
+        texts.append(exact + (f" ({label})" if label else ""))
+        if not _overlap(window, printed.window()):
             failed.append(
-                f"{f'{label}: ' if label else ''}2 x {first.text} x {recall.text} / "
-                f"({first.text} + {recall.text}) = {exact}, printed {printed.text}; with the "
-                f"rounding of both {in_unit(low, printed)} to {in_unit(high, printed)}"
+                f"{f'{label}: ' if label else ''}2 x {first.text} x {second.text} / ({first.text} "
+                f"+ {second.text}) = {exact}, printed {printed.text}; with the rounding of both "
+                f"{low} to {high}"
             )
     if texts:
-        shown = ", ".join(number.text for number in uses if number.quantity == "f1")
-        claim = f"{name(row.keys, 'part')}: F1 {shown}"
+        claim = f"{name(row.keys, 'part')}: F1 {', '.join(number.text for number in uses[2::3])}"
         evidence = "; ".join(failed) or "2 x precision x recall / (precision + recall), as printed"
         yield Finding.on(uses, claim, ", ".join(texts), not failed, evidence)
 
 
+def _overlap(one, other):
+    (low, high), (below, above) = one, other
+    return low < above and below < high
+
+
 def _accuracy(row):
     """The share of positive images that accuracy, sensitivity and specificity imply together."""
-    of = row.of()
-    if not {"accuracy", "sensitivity", "specificity"} <= set(of):
+    scores = row.scores("accuracy", "sensitivity", "specificity")
+    if not scores:
         return
-    scores = [of[quantity] for quantity in ("accuracy", "sensitivity", "specificity")]
     claim = f"{name(row.keys, 'part')}: {listed(scores)}"
     window = implied_share(*(number.window() for number in scores))
-    if row.sides is None or window is None:
-        reason = (
-            "the share of the positive class is not stated"
-            if row.sides is None
-            else "sensitivity and specificity are too close to imply a share"
-        )
+    if not row.sides or not window:
+        reason = "sensitivity and specificity are too close to imply a share"
+        reason = reason if row.sides else "the share of the positive class is not stated"
         yield Finding.on(scores, claim, "", None, reason)
         return
     stated = row.sides[0] / sum(row.sides)
-    accuracy, sensitivity, specificity = scores
-    share = float(
-        (accuracy.exact - specificity.exact) / (sensitivity.exact - specificity.exact)
-    )
+    accuracy, sensitivity, specificity = (number.exact for number in scores)
+    share = float((accuracy - specificity) / (sensitivity - specificity))
+    texts = [number.text for number in scores]
     evidence = (
-        f"accuracy = share x sensitivity + (1 - share) x specificity, so share = "
-        f"({accuracy.text} - {specificity.text}) / ({sensitivity.text} - {specificity.text}) = "
-        f"{share:.3f}; with the rounding of all three {float(window[0]):.3f} to "
-        f"{float(window[1]):.3f}; {row.sizes.how}"
+        f"accuracy = share x sensitivity + (1 - share) x specificity, so share = ({texts[0]} - "
+        f"{texts[2]}) / ({texts[1]} - {texts[2]}) = {share:.3f}; with the rounding of all three "
+        f"{float(window[0]):.3f} to {float(window[1]):.3f}; {row.sizes.how}"
     )
     recomputed = f"implied share of {row.positive} {share:.3f}, stated {stated:.3f}"
     is_met = window[0] <= stated <= window[1]
@@ -168,10 +153,9 @@ def _accuracy(row):
 
 def _precision(row):
     """Precision from sensitivity, specificity and the stated class sizes."""
-    of = row.of()
-    if not {"precision", "sensitivity", "specificity"} <= set(of) or row.sides is None:
+    scores = row.scores("precision", "sensitivity", "specificity")
+    if not scores or not row.sides:
         return
-    scores = [of[quantity] for quantity in ("precision", "sensitivity", "specificity")]
     printed, sensitivity, specificity = scores
     positives, negatives = row.sides
     windows = ((low, min(high, 1)) for low, high in (sensitivity.window(), specificity.window()))
@@ -179,7 +163,6 @@ def _precision(row):
     value = precision(sensitivity.exact, specificity.exact, *row.sides)
     false_positives = float((1 - specificity.exact) * negatives)
     hits = float(sensitivity.exact * positives)
-    below, above = printed.window()
     needed = f"{hits / float(printed.exact) - hits:.2f}" if printed.exact else "only"
     evidence = (
         f"{row.sizes.how}; false positives (1 - {specificity.text}%) x {negatives} = "
@@ -188,6 +171,8 @@ def _precision(row):
         f"{printed.text} would need {needed} false positives"
     )
     claim = f"{name(row.keys, 'part')}: {listed(scores)}"
+    is_met = _overlap((low, high), printed.window()) or bool(
+        printed.is_met(*value.as_integer_ratio())
+    )
     recomputed = f"precision {in_unit(value, printed)}"
-    is_met = (low < above and below < high) or below <= value < above
     yield Finding.on(scores, claim, recomputed, is_met, evidence, row.sizes.uses)

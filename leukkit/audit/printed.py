@@ -22,6 +22,7 @@ class Printed:
         text: As printed.
         keys: What it belongs to: dataset, model, part, label ...
         quote: The sentence it stands in; empty in tables.
+        is_rounded: Whether it must be rounded; else it may as well be truncated.
     """
 
     where: str
@@ -31,6 +32,7 @@ class Printed:
     text: str
     keys: dict
     quote: str = ""
+    is_rounded: bool = False
 
     def get(self, key: str):
         """Return what it belongs to by one key, or None."""
@@ -69,7 +71,8 @@ class Printed:
             The smallest such value (not below 0), and the first one above it that is too large.
         """
         unit = Fraction(1, 10**self.digits) / SCALES.get(self.unit, 1)
-        return max(Fraction(0), self.exact - unit / 2), self.exact + unit
+        above = unit / 2 if self.is_rounded else unit
+        return max(Fraction(0), self.exact - unit / 2), self.exact + above
 
     def is_met(self, numerator, denominator=1):
         """Return whether ``numerator / denominator`` rounds or truncates to the printed value.

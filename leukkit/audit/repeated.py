@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from leukkit.audit.printed import Finding, Printed, percent, places
+from leukkit.audit.printed import Finding, Printed, grouped, percent, places, without
 from leukkit.audit.sources import SCORES, Paper, name
 
 NUMBER_WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
@@ -16,10 +16,7 @@ BASE_VARIANT = "full-training"
 
 def check(paper: Paper) -> Iterator[Finding]:
     """Yield the findings on everything that is printed more than once."""
-    groups: dict = {}
-    for number in paper.numbers:
-        groups.setdefault(_quantity(number), []).append(number)
-    for numbers in groups.values():
+    for numbers in grouped(paper.numbers, _quantity).values():
         if len(numbers) > 1:
             yield from _prints(numbers)
     yield from _without_all_keys(paper)
@@ -56,16 +53,16 @@ def _plain(text):
 
 
 def _keys(number):
-    ignored = {"rank"} | ({"part"} if number.keys.get("part") == "total" else set())
-    return {key: value for key, value in number.keys.items() if key not in ignored}
+    """What a number is of; its rank is a claim of its own, and the total is everything."""
+    return without(number.keys, "rank", *(["part"] if number.get("part") == "total" else []))
 
 
 def _quantity(number):
     return number.quantity, tuple(sorted(_keys(number).items(), key=str))
 
 
-def _named(quantity, keys):
-    return quantity + (f" of {name(keys)}" if name(keys) else "")
+def _claim(quantity, keys, text):
+    return f"{quantity}{f' of {name(keys)}' if name(keys) else ''}: {text}"
 
 
 def _prints(numbers):
@@ -74,47 +71,33 @@ def _prints(numbers):
     One consistent finding for the largest group that agrees and an inconsistent one for every
     other; or a single inconsistent one, where no group is larger than the others.
     """
-    groups = sorted(_agreeing(numbers), key=len, reverse=True)
-    quantity = _named(numbers[0].quantity, _keys(numbers[0]))
-    first, *others = groups
-    if others and len(first) == len(others[0]):
-        claim = f"{quantity}: {' or '.join(group[0].text for group in groups)}"
-        yield _disagreement(claim, f"{len(groups)} different values", numbers, groups)
-        return
-    claim = f"{quantity}: {first[0].text}"
-    yield Finding.on(first, claim, f"printed {len(first)} times", True, _texts(first))
-    for group in others:
-        claim = f"{quantity}: {group[0].text}"
-        yield _disagreement(claim, f"elsewhere {first[0].text}", group, [first, group])
-
-
-def _agreeing(numbers):
-    """Numbers in groups that agree with their first, which has the most digits."""
-    groups = []
-    longest_first = numbers
-    if numbers[0].is_number:
-        longest_first = sorted(numbers, key=_digits, reverse=True)
-    for number in longest_first:
+    groups = []  # of numbers that agree with their first, which has the most digits
+    for number in sorted(numbers, key=lambda n: -_digits(n) if n.is_number else 0):
         fitting = [group for group in groups if agree(group[0], number)]
         if fitting:
             max(fitting, key=len).append(number)
         else:
             groups.append([number])
-    return groups
+    first, *others = sorted(groups, key=len, reverse=True)
+    of = numbers[0].quantity, _keys(numbers[0])
+    if others and len(first) == len(others[0]):
+        texts = " or ".join(group[0].text for group in (first, *others))
+        yield _print(_claim(*of, texts), f"{len(groups)} different values", numbers, first, *others)
+        return
+    yield _print(_claim(*of, first[0].text), f"printed {len(first)} times", first, first)
+    for other in others:
+        elsewhere = f"elsewhere {first[0].text}"
+        yield _print(_claim(*of, other[0].text), elsewhere, other, first, other)
 
 
-def _disagreement(claim, recomputed, numbers, groups):
-    evidence = _texts(number for group in groups for number in group)
+def _print(claim, recomputed, numbers, *groups):
+    by_text = grouped([n for group in groups for n in group], lambda number: number.text)
+    evidence = "; ".join(
+        f"{text}: {', '.join(number.where for number in same)}" for text, same in by_text.items()
+    )
     if len(groups) == 2 and _may_be_one(groups[0][0], groups[1][0]):
         evidence += "; rounding in one place and truncating in the other would explain it"
-    return Finding.on(numbers, claim, recomputed, False, evidence)
-
-
-def _texts(numbers):
-    by_text = {}
-    for number in numbers:
-        by_text.setdefault(number.text, []).append(number.where)
-    return "; ".join(f"{text}: {', '.join(where)}" for text, where in by_text.items())
+    return Finding.on(numbers, claim, recomputed, len(groups) == 1, evidence)
 
 
 def _may_be_one(one, other):
@@ -128,25 +111,23 @@ def _without_all_keys(paper):
     """Claims of the text that leave out the part, the data set or the role."""
     cells = [number for number in paper.cells if "epoch" not in number.keys]
     in_tables = {_quantity(number) for number in cells}
-    groups = {}
-    for claim in paper.numbers:
-        if not claim.is_cell and _quantity(claim) not in in_tables and _keys(claim):
-            groups.setdefault((_quantity(claim), claim.text), []).append(claim)
-    for claims in groups.values():
-        fitting = [number for number in cells if _is_more_exact(number, claims[0])]
+    claims = [n for n in paper.numbers if not n.is_cell and _quantity(n) not in in_tables]
+    for same in grouped(claims, lambda claim: (_quantity(claim), claim.text)).values():
+        claim, own = same[0], _keys(same[0])
+        fitting = [number for number in cells if _is_more_exact(number, claim)]
         matrices = [
             matrix
             for matrix in paper.matrices
-            if claims[0].quantity == "accuracy" and _keys(claims[0]).items() <= matrix.keys.items()
+            if claim.quantity == "accuracy" and own.items() <= matrix.keys.items()
         ]
-        if fitting or matrices:
-            yield _best_match(paper, claims, fitting, matrices)
+        if own and (fitting or matrices):
+            yield _best_match(paper, same, fitting, matrices)
 
 
 def _is_more_exact(number, claim):
     """Whether a number is of what the claim speaks of, with more keys but not of a class alone."""
     own = _keys(claim)
-    more = set(number.keys) - set(own)
+    more = number.keys.keys() - own.keys()
     return (
         number.quantity == claim.quantity
         and number.is_number == claim.is_number
@@ -161,53 +142,39 @@ def _best_match(paper, claims, cells, matrices):
     """A claim is met by what was not trained on; a training value alone does not meet it."""
     claim = claims[0]
     is_score = claim.quantity in SCORES and "part" not in claim.keys
-    trained = [n for n in cells if is_score and n.keys.get("part") == "training"]
+    trained = [n for n in cells if is_score and n.get("part") == "training"]
     held_out = [n for n in cells if n not in trained]
     meeting = [number for number in held_out if agree(claim, number)]
     texts = [f"{n.text} ({_origin(n, claim)})" for n in held_out]
     for matrix in matrices:
         meeting += matrix.numbers if claim.is_met(matrix.right, matrix.total) else []
-        share = percent(matrix.right / matrix.total)
-        texts.append(f"{share} ({matrix.where}: {matrix.right}/{matrix.total})")
+        counts = f"{matrix.where}: {matrix.right}/{matrix.total}"
+        texts.append(f"{percent(matrix.accuracy)} ({counts})")
+    same_text = [n for n in paper.cells if n.text == claim.text and n.quantity != claim.quantity]
+    others = [n for n in same_text if claim.keys.items() <= n.keys.items()]
     evidence = f'text: "{claim.quote}"'
     if not meeting and (same := [n for n in trained if agree(claim, n)]):
         evidence += f"; {claim.text} is the training value ({_origin(same[0], claim)})"
-    elif not meeting and (other := _other_quantity(paper, claim)):
-        evidence += f"; {claim.text} stands in {other.where} as {other.quantity}"
-    stated = f"{_named(claim.quantity, claim.keys)}: {claim.text}"
-    uses = meeting or held_out
-    return Finding.on(claims, stated, ", ".join(texts) or "none", bool(meeting), evidence, uses)
+    elif not meeting and others:
+        evidence += f"; {claim.text} stands in {others[0].where} as {others[0].quantity}"
+    stated, recomputed = _claim(claim.quantity, claim.keys, claim.text), ", ".join(texts) or "none"
+    return Finding.on(claims, stated, recomputed, bool(meeting), evidence, meeting or held_out)
 
 
 def _origin(number, claim):
-    more = name({key: value for key, value in number.keys.items() if key not in claim.keys})
+    more = name(without(number.keys, *claim.keys))
     return number.where + (f", {more}" if more else "")
-
-
-def _other_quantity(paper, claim):
-    """The first cell that prints the same number as another quantity of the same thing, or None."""
-    for n in paper.cells:
-        is_same = n.text == claim.text and claim.keys.items() <= n.keys.items()
-        if is_same and n.quantity != claim.quantity:
-            return n
-    return None
 
 
 def _last_epoch(paper):
     """The last row of a table by epochs against the same accuracy printed without an epoch."""
-    runs = {}
-    for number in paper.cells:
-        if "epoch" in number.keys:
-            keys = {key: value for key, value in number.keys.items() if key != "epoch"}
-            run = number.where, number.quantity, tuple(sorted(keys.items()))
-            runs.setdefault(run, []).append(number)
-    for (where, quantity, items), numbers in runs.items():
-        keys = dict(items)
-        last = max(numbers, key=lambda number: number.keys["epoch"])
-        for final in paper.cells:
-            if final.quantity != quantity or final.keys != keys:
-                continue
-            epochs = ", ".join(f"epoch {n.keys['epoch']}" for n in numbers if agree(n, final))
+    numbers = [number for number in paper.cells if "epoch" in number.keys]
+    runs = grouped(numbers, lambda n: (n.where, n.quantity, str(without(n.keys, "epoch"))))
+    for (where, quantity, _), same in runs.items():
+        last = max(same, key=lambda number: number.keys["epoch"])
+        keys = without(last.keys, "epoch")
+        for final in [n for n in paper.find(quantity) if n.is_cell and n.keys == keys]:
+            epochs = ", ".join(f"epoch {n.keys['epoch']}" for n in same if agree(n, final))
             evidence = (
                 f"{final.where} prints {final.text} without an epoch; in {where} it stands "
                 f"{f'at {epochs}' if epochs else 'in no row'}"
@@ -218,37 +185,30 @@ def _last_epoch(paper):
 
 def _differences(paper):
     """Gains and losses in test accuracy between two variants of the same networks."""
-    without = paper.find("accuracy", part="test", variant=BASE_VARIANT)
-    base = {number.keys["model"]: number for number in without}
-    for claim in paper.numbers:
-        if claim.quantity not in DIFFERENCES:
-            continue
-        tests = paper.find("accuracy", part="test", variant=claim.keys["variant"])
-        one = claim.keys.get("model")
-        pairs = {
-            model: (number, base[model])
-            for number in tests
-            if (model := number.keys["model"]) in base and one in (None, model)
+    without_transfer = paper.find("accuracy", part="test", variant=BASE_VARIANT)
+    base = {number.keys["model"]: number for number in without_transfer}
+    for claim in [number for number in paper.numbers if number.quantity in DIFFERENCES]:
+        keys = claim.keys | {"part": "test"}
+        tests = [n for n in paper.find("accuracy", **keys) if n.keys["model"] in base]
+        changes = {
+            n.keys["model"]: (n.exact - base[n.keys["model"]].exact) * DIFFERENCES[claim.quantity]
+            for n in tests
         }
-        sign = DIFFERENCES[claim.quantity]
-        changes = {model: sign * (new.exact - old.exact) for model, (new, old) in pairs.items()}
-        uses = [number for pair in pairs.values() for number in pair]
+        uses = [number for new in tests for number in (new, base[new.keys["model"]])]
         texts = ", ".join(f"{model} {percent(change, 0)}" for model, change in changes.items())
         evidence = f"test accuracies of {places(uses)}, differences in points: {texts}"
         largest = max(changes.values())
-        stated = f"{claim.quantity}: {claim.text} points"
-        is_met = largest * 100 == claim.exact
+        stated, is_met = f"{claim.quantity}: {claim.text} points", largest * 100 == claim.exact
         yield Finding.on([claim], stated, percent(largest, 0), is_met, evidence, uses)
 
 
 def _metrics_led(paper):
     """In how many metrics a network is ahead, against "four out of five" in words."""
     for claim in paper.find("metrics led"):
-        rivals = {}
-        for number in paper.cells:
-            if number.quantity in SCORES and number.keys.get("part") == claim.keys["part"]:
-                rivals.setdefault((number.where, number.quantity), []).append(number)
-        compared = [numbers for numbers in rivals.values() if len(numbers) > 1]
+        scores = [n for n in paper.cells if n.quantity in SCORES]
+        rivals = [n for n in scores if n.get("part") == claim.keys["part"]]
+        metrics = grouped(rivals, lambda number: (number.where, number.quantity)).values()
+        compared = [numbers for numbers in metrics if len(numbers) > 1]
         ahead, behind = [], []
         for numbers in compared:
             best = max(numbers, key=lambda number: number.exact)
@@ -257,11 +217,7 @@ def _metrics_led(paper):
             (ahead if is_ahead else behind).append(text)
         said = [NUMBER_WORDS.index(word) for word in claim.text.split() if word in NUMBER_WORDS]
         evidence = f"ahead in {', '.join(ahead)}; behind in {', '.join(behind)}"
-        yield Finding.on(
-            [claim],
-            f"{claim.text} metrics led by {claim.keys['model']}",
-            f"{len(ahead)} of {len(compared)}",
-            said == [len(ahead), len(compared)],
-            evidence,
-            [number for numbers in compared for number in numbers],
-        )
+        stated = f"{claim.text} metrics led by {claim.keys['model']}"
+        recomputed, is_met = f"{len(ahead)} of {len(compared)}", said == [len(ahead), len(compared)]
+        uses = [number for numbers in compared for number in numbers]
+        yield Finding.on([claim], stated, recomputed, is_met, evidence, uses)

@@ -11,8 +11,8 @@ import pandas as pd
 from leukkit.audit.printed import Printed, grouped, listed, places, without
 
 SCORES = ("accuracy", "sensitivity", "specificity", "precision", "recall", "f1")
-_NO_KEYS = ("paper", "table", "row", "column", "where", "quote", "note")
-_NO_KEYS += ("quantity", "unit", "printed", "value")
+_PLACE = ("paper", "table", "row", "column", "where", "quote", "note")
+_VALUE = ("quantity", "unit", "printed", "value")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,23 +35,28 @@ class Sizes:
 class Paper:
     """A paper's card, read for the audit.
 
+    Args:
+        card: The `papers.Card`.
+        is_rounded: Whether its numbers must be rounded; else they may as well be truncated.
+
     Attributes:
         numbers: All printed numbers and words: table cells, then claims of the text.
         matrices: The printed confusion matrices as ``Matrix``.
     """
 
-    def __init__(self, card) -> None:
+    def __init__(self, card, is_rounded: bool = False) -> None:
         cells = card.cells().to_dict("records") if card.tables else []
         claims = card.claims.to_dict("records")
-        self.numbers = [
+        numbers = [
             *(_printed(c, c["table"], ("cell", c["table"], c["row"], c["column"])) for c in cells),
             *(_printed(claim, claim["where"], ("claim", n)) for n, claim in enumerate(claims)),
         ]
+        self.numbers = [dataclasses.replace(n, is_rounded=is_rounded) for n in numbers]
         self.matrices = [
-            Matrix(one["name"], one["where"], one["classes"], one["orientation"], one["printed"])
+            Matrix(one.name, one.where, one.classes, one.orientation, one.printed)
             for one in card.matrices
         ]
-        self._choices = {name: choice["value"] for name, choice in card.choices.items()}
+        self._choices = {name: choice.value for name, choice in card.choices.items()}
 
     @property
     def cells(self) -> list[Printed]:
@@ -138,9 +143,11 @@ class Row:
         paper: The ``Paper``.
         keys: What all of its numbers belong to.
         numbers: The ``Printed`` scores, and supports.
+        table: Where they stand.
         labels: The classes that they are of, each once.
         claim: The row as text for a reader.
         sizes: The ``Sizes`` of the images that it was computed on, or None.
+        supports: Class -> images, printed in the row or by its sizes; empty if not known.
         positive: The positive class, or None.
         sides: Images of the positive and of the other class; None unless both are known.
         whole_sides: The same of the undivided data set.
@@ -148,9 +155,12 @@ class Row:
 
     def __init__(self, paper: Paper, keys: dict, numbers: list[Printed]) -> None:
         self.paper, self.keys, self.numbers = paper, keys, numbers
+        self.table = numbers[0].where
         self.labels = list(first_by_label(numbers))
         self.claim = f"{name(keys, 'part')}: {listed(numbers)}"
         self.sizes = paper.sizes(keys)
+        supports = {n.get("label"): n.count for n in numbers if n.quantity == "support"}
+        self.supports = supports or (self.sizes.counts if self.sizes else {})
         self.positive = paper.choice("positive_class")
         self.sides = self._sides(self.sizes.counts if self.sizes else {})
         whole = paper.whole_counts(keys)
@@ -159,6 +169,11 @@ class Row:
     def of(self, label: str | None = None) -> dict[str, Printed]:
         """Return quantity -> number of one label."""
         return {n.quantity: n for n in self.numbers if n.get("label") == label}
+
+    def scores(self, *quantities: str, label: str | None = None) -> list[Printed]:
+        """Return the numbers of these quantities and of one label; none if one is not printed."""
+        of = self.of(label)
+        return [of[quantity] for quantity in quantities] if of.keys() >= {*quantities} else []
 
     def _sides(self, counts):
         if self.positive not in counts or len(counts) != 2:
@@ -176,6 +191,7 @@ class Matrix:
         counts: int64 (classes, classes), as it stands on paper.
         right: Images on its diagonal.
         total: All of its images.
+        accuracy: The share of those on its diagonal.
         readings: What its sides can be, as printed or both -> the counts with the actual classes in
             the rows.
     """
@@ -184,6 +200,7 @@ class Matrix:
         self.where, self.keys, self.classes = where, keys, classes
         self.counts = np.array(printed, dtype=np.int64)
         self.right, self.total = int(np.trace(self.counts)), int(self.counts.sum())
+        self.accuracy = self.right / self.total
         readings = {"rows are actual": self.counts, "rows are predicted": self.counts.T}
         stated = readings.keys() if orientation == "not stated" else [orientation]
         self.readings = {reading: readings[reading] for reading in stated}
@@ -213,7 +230,7 @@ def name(keys: dict, *leave_out: str) -> str:
 
 
 def _printed(entry, where, source):
-    keys = {key: v for key, v in without(entry, *_NO_KEYS).items() if not pd.isna(v)}
+    keys = {key: v for key, v in without(entry, *_PLACE, *_VALUE).items() if not pd.isna(v)}
     quote = entry.get("quote", "")
     return Printed(where, source, entry["quantity"], entry["unit"], entry["printed"], keys, quote)
 

@@ -2,6 +2,7 @@
 
 import pathlib
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import joblib
@@ -21,7 +22,7 @@ def cross_validate(
     name: str,
     seed: int = 0,
     jobs: int = 1,
-    models_kept: tuple[int, ...] | list[int] = (0,),
+    models_kept: Sequence[int] | None = None,
     results_dir: pathlib.Path | str | None = None,
 ) -> pathlib.Path:
     """Fit and test a classifier on each fold that is not finished yet.
@@ -32,7 +33,7 @@ def cross_validate(
         name: Of the run; see `training.cross_validate` for where it lies.
         seed: Of random weights, copies and trees.
         jobs: Folds at once.
-        models_kept: Numbers of the folds whose classifier is saved.
+        models_kept: As `training.cross_validate`.
         results_dir: Folder of the results; None for ``results`` of the project.
 
     Returns:
@@ -53,9 +54,10 @@ def tasks(
     split: Split,
     recipe: Recipe,
     extracted: np.ndarray,
-    models_kept: tuple[int, ...] | list[int] = (),
+    models_kept: Sequence[int] | None = None,
 ) -> list:
     """Return a joblib task for each fold of a run that is not finished."""
+    kept = place.models_kept if models_kept is None else models_kept
     return [
         joblib.delayed(_make_fold)(
             place.fold(number),
@@ -64,7 +66,7 @@ def tasks(
             recipe,
             number,
             extracted,
-            save=number in models_kept,
+            save=number in kept,
         )
         for number in place.missing
     ]

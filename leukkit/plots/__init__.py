@@ -2,17 +2,23 @@
 
 from leukkit.plots.audit import explaining_totals, implied_accuracies
 from leukkit.plots.colors import class_color
-from leukkit.plots.curves import reliability, roc, roc_one_vs_rest
+from leukkit.plots.comparisons import bars, gap_ladder, leaderboard, split_comparison
+from leukkit.plots.curves import (
+    accuracy_over_orders,
+    reliability,
+    roc,
+    roc_one_vs_rest,
+    training_curves,
+)
 from leukkit.plots.diagrams import network_diagram
-from leukkit.plots.explanations import grad_cam_grid
-from leukkit.plots.gap import gap_ladder
-from leukkit.plots.images import augmentation_examples, gallery, segmentation_steps
-from leukkit.plots.leaderboard import leaderboard
+from leukkit.plots.images import (
+    augmentation_examples,
+    gallery,
+    grad_cam_grid,
+    image_pairs,
+    segmentation_steps,
+)
 from leukkit.plots.matrices import confusion_grid, matrix_grid
-from leukkit.plots.pairs import image_pairs
-from leukkit.plots.scores import bars, split_comparison
-from leukkit.plots.shuffling import accuracy_over_orders
-from leukkit.plots.training import training_curves
 
 __all__ = [
     "accuracy_over_orders",

@@ -1,6 +1,13 @@
 """The colors of classes and protocols, and the axes that figures are drawn on."""
 
+import itertools
+from collections.abc import Collection
+from typing import Literal
+
+import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.axes import Axes
+from numpy.typing import NDArray
 
 # After Okabe and Ito, darkened so that text in these colors can be read on white. The classes of
 # one data set, and the protocols, stay apart for color-blind readers.
@@ -17,15 +24,8 @@ COLORS = {
 }
 
 
-def class_color(name):
-    """Return the color of a class or a protocol: the same in every figure.
-
-    Args:
-        name: ``healthy``, ``ALL``, ``benign``, ``early``, ``pre``, ``pro``, ``published``,
-            ``reproduced`` or ``leak-free``.
-
-    Returns:
-        A hexadecimal color.
+def class_color(name: str) -> str:
+    """Return the hexadecimal color of a class or a protocol: the same in every figure.
 
     Raises:
         KeyError: No color is set for this name.
@@ -35,16 +35,32 @@ def class_color(name):
     return COLORS[name]
 
 
-def one_axes(ax, width, height):
-    """Return ``ax``, or the Axes of a new figure of that size in inches."""
-    import matplotlib.pyplot as plt
+def line_styles(names: Collection[str]) -> list[dict]:
+    """Return color, line style and width of a line for each name, apart for everyone.
 
+    A name of `COLORS` has its color, the others go from dark to light.
+    """
+    import seaborn
+
+    palette = seaborn.color_palette("mako", len(names) + 1)
+    return [
+        {"color": COLORS.get(name, shade), "linestyle": line, "linewidth": 2}
+        for name, shade, line in zip(
+            names, palette, itertools.cycle(("-", "--", "-.", ":")), strict=False
+        )
+    ]
+
+
+def one_axes(ax: Axes | None, width: float, height: float) -> Axes:
+    """Return ``ax``, or the Axes of a new figure of that size in inches."""
     if ax is not None:
         return ax
     return plt.subplots(figsize=(width, height), layout="constrained")[1]
 
 
-def panels(ax, rows, columns, width, height, **options):
+def panels(
+    ax: NDArray | None, rows: int, columns: int, width: float, height: float, **options
+) -> NDArray:
     """Return rows x columns Axes: those given as ``ax``, or those of a new figure.
 
     Args:
@@ -53,16 +69,14 @@ def panels(ax, rows, columns, width, height, **options):
         columns: Number of columns.
         width: Of a new figure, in inches.
         height: Of a new figure, in inches.
-        **options: For ``matplotlib.pyplot.subplots``.
+        **options: For ``matplotlib.figure.Figure.subplots``.
 
     Raises:
         ValueError: ``ax`` holds another number of Axes.
     """
-    import matplotlib.pyplot as plt
-
     if ax is None:
-        options = {"figsize": (width, height), "layout": "constrained", "squeeze": False} | options
-        return plt.subplots(rows, columns, **options)[1]
+        figure = plt.figure(figsize=(width, height), layout="constrained")
+        return figure.subplots(rows, columns, squeeze=False, **options)
     axes = np.asarray(ax, dtype=object)
     if axes.size != rows * columns:
         raise ValueError(
@@ -72,10 +86,8 @@ def panels(ax, rows, columns, width, height, **options):
     return axes.reshape(rows, columns)
 
 
-def show_image(ax, image, title="", **options):
-    """Show an image without ticks and frame, its title above."""
-    ax.imshow(image, **options)
-    ax.set(xticks=[], yticks=[])
-    ax.set_title(title, fontsize=9)
-    for spine in ax.spines.values():
-        spine.set_visible(False)
+def grid(*axes: Axes, axis: Literal["both", "x", "y"] = "both") -> None:
+    """Draw a light grid behind what the Axes show."""
+    for ax in axes:
+        ax.grid(axis=axis, alpha=0.3)
+        ax.set_axisbelow(True)

@@ -1,18 +1,29 @@
 """Figures that show images."""
 
+from collections.abc import Callable, Sequence
+
+import matplotlib
 import numpy as np
 import pandas as pd
+from matplotlib.colors import ListedColormap
+from numpy.typing import NDArray
 
 from leukkit import images
 from leukkit.plots import colors
 
 
-def gallery(cells, per_class=6, seed=0, reader=images.read, ax=None):
+def gallery(
+    cells: pd.DataFrame,
+    per_class: int = 6,
+    seed: int = 0,
+    reader: Callable = images.read,
+    ax: NDArray | None = None,
+) -> NDArray:
     """Show some images of each class, a row per class (farag2025, Figures 1 and 2).
 
     Args:
         cells: The ``cells`` frame.
-        per_class: Images per class, drawn by ``seed``; a smaller class shows all it has.
+        per_class: Images per class, chosen by ``seed``; a smaller class shows all it has.
         seed: What the choice depends on; the order of the rows does not matter.
         reader: ``reader(path, crop)`` returns uint8 RGB (height, width, 3).
         ax: Array of classes x ``per_class`` Axes.
@@ -25,13 +36,8 @@ def gallery(cells, per_class=6, seed=0, reader=images.read, ax=None):
     generator = np.random.default_rng(seed)
     for row, name in zip(axes, classes, strict=True):
         members = cells[cells["label"] == name].sort_values("image_id")
-        shown = generator.permutation(len(members))[:per_class]
-        for panel, position in zip(row, shown, strict=False):
-            cell = members.iloc[position]
-            crop = cell.get("crop")
-            colors.show_image(panel, reader(cell["path"], None if pd.isna(crop) else int(crop)))
-        for panel in row[len(shown) :]:
-            panel.set_axis_off()
+        shown = members.iloc[generator.permutation(len(members))[:per_class]]
+        _show_all(row, [_read(cell, reader) for cell in shown.to_dict("records")])
         row[0].set_title(
             f"{name}, {len(members):,} images",
             loc="left",
@@ -42,7 +48,9 @@ def gallery(cells, per_class=6, seed=0, reader=images.read, ax=None):
     return axes
 
 
-def segmentation_steps(rgb, lab, a_channel, segmented, ax=None):
+def segmentation_steps(
+    rgb: NDArray, lab: NDArray, a_channel: NDArray, segmented: NDArray, ax: NDArray | None = None
+) -> NDArray:
     """Show how the nucleus is found, in four panels (farag2025, Figure 5).
 
     Args:
@@ -56,20 +64,23 @@ def segmentation_steps(rgb, lab, a_channel, segmented, ax=None):
         The Axes, an array (4,).
     """
     axes = colors.panels(ax, 1, 4, 7, 2.1)[0]
-    low, high = int(a_channel.min()), int(a_channel.max())
-    colors.show_image(axes[0], rgb, "(a) RGB")
-    colors.show_image(axes[1], lab, "(b) LAB")
-    colors.show_image(axes[2], a_channel, f"(c) a channel, {low} to {high}", cmap="gray")
-    colors.show_image(axes[3], segmented, "(d) segmented")
+    ends = f"{a_channel.min()} to {a_channel.max()}"
+    titles = ["(a) RGB", "(b) LAB", f"(c) a channel, {ends}", "(d) segmented"]
+    _show_all(axes, [rgb, lab, a_channel, segmented], titles, cmap="gray")
     return axes
 
 
-def augmentation_examples(original, copies, titles=None, ax=None):
+def augmentation_examples(
+    original: NDArray,
+    copies: Sequence[NDArray],
+    titles: Sequence[str] | None = None,
+    ax: NDArray | None = None,
+) -> NDArray:
     """Show an image and augmented copies of it (farag2025, Figures 6 and 7).
 
     Args:
         original: uint8 RGB (height, width, 3).
-        copies: List of such images.
+        copies: Such images.
         titles: What was done to each copy; None numbers them.
         ax: Array of as many Axes as images, rows of at most six filled up.
 
@@ -86,9 +97,114 @@ def augmentation_examples(original, copies, titles=None, ax=None):
     columns = min(6, len(copies) + 1)
     rows = -(-(len(copies) + 1) // columns)
     axes = colors.panels(ax, rows, columns, 7, (7 / columns + 0.35) * rows)
-    shown = zip(["original", *titles], [original, *copies], strict=True)
-    for panel, (title, image) in zip(axes.flat, shown, strict=False):
-        colors.show_image(panel, image, title)
-    for panel in axes.flat[len(copies) + 1 :]:
-        panel.set_axis_off()
+    _show_all(axes.flat, [original, *copies], ["original", *titles])
     return axes
+
+
+def image_pairs(
+    cells: pd.DataFrame, pairs: pd.DataFrame, most: int = 9, ax: NDArray | None = None
+) -> NDArray:
+    """Show pairs of images that are nearly the same, side by side.
+
+    Args:
+        cells: The cells frame that they are from.
+        pairs: The frame of `leukkit.datasets.near_duplicates.find`, or some of its rows.
+        most: How many to show, from the top.
+        ax: Array of rows x 6 Axes, three pairs a row.
+
+    Returns:
+        The Axes, an array (rows, 6); those without an image are empty.
+
+    Raises:
+        ValueError: There is no pair.
+        leukkit.images.ImageError: A file cannot be read.
+    """
+    shown = pairs.head(most)
+    if len(shown) == 0:
+        raise ValueError("no pair of near-duplicates to show")
+    rows = -(-len(shown) // 3)
+    axes = colors.panels(ax, rows, 6, 9, 0.3 + 2.05 * rows)
+    by_id = cells.set_index("image_id")
+    pictures, titles, notes = [], [], []
+    for pair in shown.to_dict("records"):
+        for end in ("_first", ""):
+            name, patient = pair[f"image_id{end}"], pair[f"patient{end}"]
+            pictures.append(_read(by_id.loc[name]))
+            titles.append(name if pd.isna(patient) else f"{name}\npatient {patient}")
+        turned = f", turned {pair['turned']}\N{DEGREE SIGN}" if pair["turned"] else ""
+        mirrored = ", mirrored" if pair["mirrored"] else ""
+        notes += [f"{pair['distance']} of 256 bits{turned}{mirrored}"]
+        notes += [f"correlation {pair['correlation']:.2f}"]
+    _show_all(axes.flat, pictures, titles, fontsize=7.5)
+    for panel, note in zip(axes.flat, notes, strict=False):
+        panel.set_xlabel(note.replace(", turned", "\nturned"), fontsize=7.5, color="0.3")
+    left_out = f" of {len(pairs)}" if len(pairs) > len(shown) else ""
+    title = f"Nearly the same image, twice: {len(shown)}{left_out} pairs"
+    axes[0, 0].figure.suptitle(title, fontsize=11)
+    return axes
+
+
+def grad_cam_grid(
+    images: Sequence[NDArray],
+    maps: Sequence[NDArray],
+    titles: Sequence[str],
+    ax: NDArray | None = None,
+) -> NDArray:
+    """Show images, and under each the places that speak for its class (Grad-CAM).
+
+    Args:
+        images: uint8 RGB, each (height, width, 3).
+        maps: From `leukkit.explain.grad_cam`, each (height, width), 0..1.
+        titles: One for each image: its class, what was predicted, how surely.
+        ax: Array of Axes: for every four images a row of images and a row of maps.
+
+    Returns:
+        The Axes, an array (rows, columns); those without an image are empty.
+
+    Raises:
+        ValueError: Not as many images, maps and titles, none at all, or a map of another size.
+    """
+    if not len(images) == len(maps) == len(titles) > 0:
+        raise ValueError(
+            f"{len(images)} images, {len(maps)} maps and {len(titles)} titles: there must be as "
+            "many of each, and at least one"
+        )
+    for image, one_map, title in zip(images, maps, titles, strict=True):
+        if np.shape(image)[:2] != np.shape(one_map):
+            raise ValueError(
+                f"{title}: the image is {np.shape(image)[:2]}, its map {np.shape(one_map)} "
+                "(height, width)"
+            )
+    columns = min(4, len(images))
+    rows = 2 * -(-len(images) // columns)
+    axes = colors.panels(ax, rows, columns, 1.6 * columns + 0.6, 1.75 * rows)
+    _show_all(axes[::2].flat, images, titles)
+    # Gray below, so that all color is the map's.
+    grays = [np.mean(image, axis=-1) for image in images]
+    _show_all(axes[1::2].flat, grays, cmap="gray", vmin=0, vmax=255)
+    # No color where the map is 0, for light and dark backgrounds.
+    shades = matplotlib.colormaps["autumn_r"](np.linspace(0, 1, 256))
+    shades[:, 3] = np.linspace(0, 0.75, 256)
+    for panel, one_map in zip(axes[1::2].flat, maps, strict=False):
+        shown = panel.imshow(one_map, cmap=ListedColormap(shades), vmin=0, vmax=1)
+    bar = axes[0, 0].figure.colorbar(shown, ax=axes, shrink=0.8, pad=0.02)
+    bar.set_label("speaks for the class\n(share of the image's maximum)", fontsize=8)
+    bar.ax.tick_params(labelsize=8)
+    return axes
+
+
+def _show_all(axes, pictures, titles=None, fontsize=9, **options):
+    """Show images without ticks and frames, titles above; hide the Axes that are left."""
+    axes, titles = list(axes), titles or [""] * len(pictures)
+    for panel, picture, title in zip(axes, pictures, titles, strict=False):
+        panel.imshow(picture, **options)
+        panel.set(xticks=[], yticks=[])
+        panel.set_title(title, fontsize=fontsize)
+        panel.spines[:].set_visible(False)
+    for panel in axes[len(pictures) :]:
+        panel.set_axis_off()
+
+
+def _read(cell, reader=images.read):
+    crop = cell.get("crop")
+    return reader(cell["path"], None if pd.isna(crop) else int(crop))

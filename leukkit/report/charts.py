@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from leukkit import metrics
-from leukkit.audit.findings import VERDICTS
+from leukkit.audit import VERDICTS
 
 LANES = {"published": 10, "reproduced": 23, "leak-free": 36}  # pixels from the top of a row
 AT_MOST = 12  # rows of a chart; the table holds all

@@ -3,7 +3,7 @@
 import contextlib
 import pathlib
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import joblib
@@ -27,7 +27,7 @@ def cross_validate(
     seed: int = 0,
     strategy: Any = None,
     jobs: int = 1,
-    models_kept: tuple[int, ...] | list[int] = (0,),
+    models_kept: Sequence[int] | None = None,
     tensorboard: bool = False,
     results_dir: pathlib.Path | str | None = None,
 ) -> pathlib.Path:
@@ -46,7 +46,8 @@ def cross_validate(
         strategy: What `training.strategy` gave: the folds are then trained in this process, one
             after the other. None: each task asks for its own.
         jobs: Folds at once, without a strategy; None for what ``joblib.parallel_config`` says.
-        models_kept: Numbers of the folds whose network is saved.
+        models_kept: Numbers of the folds whose network is saved; None for those of the plan, and
+            for the first of a run that is not planned.
         tensorboard: Whether to write TensorBoard logs into the folds' folders.
         results_dir: Folder of the results; None for ``results`` of the project.
 
@@ -80,13 +81,14 @@ def tasks(
     split: Split,
     recipe: Recipe,
     *,
-    models_kept: tuple[int, ...] | list[int] = (),
+    models_kept: Sequence[int] | None = None,
     tensorboard: bool = False,
 ) -> list:
     """Return a joblib task for each fold of a run that is not finished.
 
     So the folds of several networks and seeds can be given to joblib at once.
     """
+    kept = place.models_kept if models_kept is None else models_kept
     for number in place.missing:
         check_fold(split, recipe, number)
     if len(place.missing) > 1:  # made once, before the tasks ask for it
@@ -100,7 +102,7 @@ def tasks(
             split,
             recipe,
             number,
-            save=number in models_kept,
+            save=number in kept,
             tensorboard=tensorboard,
         )
         for number in place.missing
