@@ -39,7 +39,7 @@ def content_of(base):
 
 
 def execute(name, changes, last, base):
-    """Run a notebook with some texts changed, up to the cell that holds ``last``; return its output."""
+    """Run a notebook with some texts changed up to the cell with ``last``; return its output."""
     notebook = nbformat.read(NOTEBOOKS / name, as_version=4)
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
     for old, new in changes.items():
@@ -49,7 +49,8 @@ def execute(name, changes, last, base):
     notebook.cells = code[: end + 1]
     place = {"metadata": {"path": str(NOTEBOOKS)}}
     client = NotebookClient(notebook, timeout=None, kernel_name="python3", resources=place)
-    client.execute(env={**os.environ, "LEUKKIT_RESULTS_DIR": str(base), "LEUKKIT_PROFILE": "sample"})
+    here = {"LEUKKIT_RESULTS_DIR": str(base), "LEUKKIT_PROFILE": "sample"}
+    client.execute(env={**os.environ, **here})
     return code[end].outputs[0]["data"]["text/plain"]
 
 
