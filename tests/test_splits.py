@@ -148,6 +148,21 @@ def test_holdout_keeps_the_test_part_when_a_validation_part_is_asked_for():
     np.testing.assert_array_equal(without.test, with_validation.test)
 
 
+@pytest.mark.parametrize(
+    ("images", "test", "validation", "sizes"),
+    [
+        ([50, 30, 20], 0.45, 0.0, (100, 0, 100)),  # 30 + 20 of each class: nearer than 30
+        ([50, 30, 20], 0.1, 0.0, (160, 0, 40)),  # nothing fits, and a class needs one: the smallest
+        ([40, 40, 20], 0.1, 0.85, (80, 80, 40)),  # both of the others fit, but one must be left
+    ],
+)
+def test_groups_are_taken_until_the_share_is_nearest(images, test, validation, sizes):
+    cells = frame(patients(ALL=images, healthy=images))
+    for seed in range(4):
+        (fold,) = holdout(cells, test, validation, seed, by="subject")
+        assert tuple(map(len, fold)) == sizes
+
+
 def test_very_unequal_subjects_are_split_or_refused_but_never_silently_lost():
     cells = frame(patients(ALL=[500, 1, 1], healthy=[20] * 9))
     (fold,) = holdout(cells, 0.2, by="subject")
@@ -306,17 +321,16 @@ def test_without_copies_a_table_divides_the_same_images_and_cells_stay_as_they_a
             assert sorted([*fit, *score]) == list(range(len(fold.train)))
 
 
-@pytest.mark.parametrize("name", TABLES)
-def test_the_same_seed_gives_the_same_split_in_any_order_of_the_rows(name):
-    cells, table = phases(14, 4, 6), {**TABLES[name], **AFTER}
-    turned = cells.iloc[::-1].reset_index(drop=True)
-    one, again, other = (splits.divide(frame, table, 1) for frame in (cells, cells, turned))
-    pd.testing.assert_frame_equal(one.cells, again.cells)
-    for first, second, third in zip(one.folds, again.folds, other.folds, strict=True):
-        assert all(map(np.array_equal, first, second))
-        assert names(one.cells, first) == names(other.cells, third)
-    another = splits.divide(cells, table, 2)
-    assert names(one.cells, one.folds[0]) != names(another.cells, another.folds[0])
+def test_the_same_seed_gives_the_same_split_in_any_order_of_the_rows(both):
+    cells, _, split = both
+    table = split.table.record()
+    again, turned = splits.divide(cells, table, 3), splits.divide(cells[::-1], table, 3)
+    pd.testing.assert_frame_equal(split.cells, again.cells)
+    for one, two, three in zip(split.folds, again.folds, turned.folds, strict=True):
+        assert all(map(np.array_equal, one, two))
+        assert names(split.cells, one) == names(turned.cells, three)
+    another = splits.divide(cells, table, 4)
+    assert names(split.cells, split.folds[0]) != names(another.cells, another.folds[0])
 
 
 @pytest.mark.parametrize(
