@@ -108,8 +108,7 @@ def rows(
 
 def _find(folder, wanted, row):
     """Return the shards that hold wanted keys, and for each key found its shard and place."""
-    paths: list[pathlib.Path] = []
-    places: dict[bytes, tuple[int, int]] = {}
+    paths, places = [], {}
     for path in sorted(folder.glob(SHARDS)):
         try:
             keys = enumerate(_open(path, row)["keys"][0].tolist())

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import pathlib
+import shutil
 import sys
 import time
 import uuid
@@ -39,10 +40,11 @@ def project_dir() -> pathlib.Path:
 
 
 @contextlib.contextmanager
-def replace_when_done(path: str | os.PathLike) -> Iterator[pathlib.Path]:
+def replace_when_done(path: str | os.PathLike, is_folder: bool = False) -> Iterator[pathlib.Path]:
     """Yield a temporary path beside ``path``; rename it to ``path`` if the block ends well.
 
-    A run that dies inside the block leaves the old file, or none, but never half a file.
+    A run that dies inside the block leaves the old file, or none, but never half a file. A folder
+    is made once: if another process was faster, its folder stays.
 
     Raises:
         OSError: The folder cannot be made or written to; the message names it.
@@ -51,7 +53,10 @@ def replace_when_done(path: str | os.PathLike) -> Iterator[pathlib.Path]:
     temporary = path.with_name(f".{path.stem}.{uuid.uuid4().hex}{path.suffix}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.touch(exist_ok=False)  # with the permissions of any new file
+        if is_folder:
+            temporary.mkdir()
+        else:
+            temporary.touch(exist_ok=False)  # with the permissions of any new file
     except OSError as error:
         raise type(error)(
             error.errno,
@@ -61,9 +66,16 @@ def replace_when_done(path: str | os.PathLike) -> Iterator[pathlib.Path]:
         ) from error
     try:
         yield temporary
-        temporary.replace(path)
+        try:
+            temporary.replace(path)
+        except OSError:
+            if not (is_folder and path.is_dir()):  # another process was faster
+                raise
     finally:
-        temporary.unlink(missing_ok=True)
+        if is_folder:
+            shutil.rmtree(temporary, ignore_errors=True)
+        else:
+            temporary.unlink(missing_ok=True)
 
 
 def progress(

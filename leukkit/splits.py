@@ -1,8 +1,8 @@
 """What is trained on what: folds, copies, and what they leak.
 
-`divide` reads a split from a table, the one way in which papers, leak-free protocols and the steps of
-the gap are stated. A fold holds positions in a frame of cells. What follows — features, networks,
-scores — is the same code for every split.
+`divide` reads a split from a table, the one way in which papers, leak-free protocols and the steps
+of the gap are stated. A fold holds positions in a frame of cells. What follows — features,
+networks, scores — is the same code for every split.
 """
 
 import dataclasses
@@ -38,9 +38,9 @@ class Split:
     Attributes:
         cells: The frame that the folds point into: originals in their order, then copies.
         folds: List of `Fold`.
-        tuning: For each fold, the division for choosing hyperparameters within its training part: a
-            number of plain stratified folds, or (train, test) positions within ``fold.train``. Empty
-            where nothing is chosen so.
+        tuning: For each fold, the division for choosing hyperparameters within its training part:
+            a number of plain stratified folds, or (train, test) positions within ``fold.train``.
+            Empty where nothing is chosen so.
         table: The `SplitTable` that was asked for.
         seed: That the split was made with.
     """
@@ -124,8 +124,8 @@ def leakage(split: Split) -> pd.DataFrame:
         A frame with one row per fold: ``fold``, ``test_images`` and the shares (0 to 1) of test
         images whose ``patient``, ``subject``, ``source_image``, file (``bytes``, by SHA-256) or
         ``original`` (the image itself or a copy of it) is also in training. Images where the value
-        is missing do not count; a share is NA where no test image has the value. Copies do not count
-        for ``bytes``: they carry the hash of a file that they are no longer.
+        is missing do not count; a share is NA where no test image has the value. Copies do not
+        count for ``bytes``: they carry the hash of a file that they are no longer.
     """
     cells = split.cells
     keys = {name: _column(cells, "sha256" if name == "bytes" else name) for name in LEAKS}
@@ -287,17 +287,15 @@ def _of_phases(cells: pd.DataFrame, phases: tuple[str, ...]) -> pd.DataFrame:
 
 def _folds(cells: pd.DataFrame, table: SplitTable, seed: int) -> list[Fold]:
     validation = 0.0 if table.validation == "test" else float(table.validation)
-    common = {"validation": validation, "seed": seed}
     if table.split == "holdout":
-        return holdout(cells, table.test or 0, **common, by=table.by, missing=table.missing)
+        return holdout(cells, table.test or 0, validation, seed, table.by, table.missing)
     if table.split == "stratified":
-        return stratified_kfold(cells, table.folds or 0, **common)
+        return stratified_kfold(cells, table.folds or 0, validation, seed)
     if table.split == "subject":
-        by = table.by or "subject"
-        options = {"by": by, "missing": table.missing, "embargo": table.embargo}
-        return subject_kfold(cells, table.folds or 0, **common, **options)
+        by, missing, embargo = table.by or "subject", table.missing, table.embargo
+        return subject_kfold(cells, table.folds or 0, validation, seed, by, missing, embargo)
     if table.split == "official":
-        return [_by_phase(cells, **common)]
+        return [_by_phase(cells, validation, seed)]
     if validation:
         raise ValueError(f"validation={validation}: split = 'counts' has no such part, only 'test'")
     return [_exact_counts(cells, table.test_counts or {}, seed)]
@@ -365,7 +363,8 @@ def _copy_training(
     for fold in folds:
         targets = _targets(copies, cells, fold.train, whole)
         parts.append(augmentation.expand(_part(cells, fold.train), targets, seed))
-    everything = augmentation.expand(cells, cells["label"].value_counts().to_dict(), seed)
+    no_more = _targets({"each": 0}, cells, np.arange(len(cells)), whole)
+    everything = augmentation.expand(cells, no_more, seed)
     added = pd.concat([part[part["copy"] > 0] for part in parts])
     added = added.drop_duplicates("image_id").sort_values(["original", "copy"])
     everything = pd.concat([everything, added], ignore_index=True)
@@ -380,10 +379,11 @@ def _copy_training(
 
 def _targets(copies: Any, cells: pd.DataFrame, positions: np.ndarray, whole: int) -> dict[str, int]:
     """Return the images per class that a part of ``whole`` images has after augmentation."""
-    present = cells["label"].iloc[positions].value_counts().to_dict()
+    counted = cells["label"].iloc[positions].value_counts()
+    present = {str(label): int(images) for label, images in counted.items()}
     if "counts" in copies:  # scaled to the part, and never below its originals
         return {
-            label: max(int(present.get(label, 0)), round(count * len(positions) / whole))
+            label: max(present.get(label, 0), round(count * len(positions) / whole))
             for label, count in copies["counts"].items()
         }
     if "each" in copies:
@@ -413,7 +413,7 @@ def _tuning_folds(
         ``(train, test)`` positions within ``after.train``; copies on the fitting side only.
     """
     part = _part(originals, before.train)
-    if table.split == "stratified" or (table.split == "holdout" and table.by is None):
+    if table.by is None and table.split in ("stratified", "holdout", "counts"):
         inner = stratified_kfold(part, table.tuning, seed=seed)
     else:
         by = table.by or "subject"

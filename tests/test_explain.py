@@ -1,10 +1,10 @@
 import keras
 import numpy as np
-import pandas as pd
 import pytest
 from keras import layers
 
-from leukkit import explain
+from leukkit import explain, metrics, papers, results, runs
+from tests.predicted import binary
 
 SIZE = 8
 
@@ -97,21 +97,6 @@ def test_certainty_does_not_erase_the_map():
     assert found[-1, -1] == 1
 
 
-@pytest.mark.parametrize("corner", [(0, 0), (0, 3), (3, 0), (3, 3)])
-def test_only_the_corner_that_matters_is_shown(corner):
-    network = known_network([[0.01, 0.0], [0.0, 0.0]])
-    red = np.zeros((4, 4))
-    red[corner] = 255
-    noise = np.random.default_rng(1).integers(0, 256, (4, 4))  # green, of no weight
-    found = explain.grad_cam(network, image_of(red, noise)[None], [0])[0]
-    near = blocks(red) > 0
-    assert found[near].min() > 0.5
-    far = np.kron(
-        np.abs(np.indices((4, 4)) - np.reshape(corner, (2, 1, 1))).max(axis=0), [[1] * 2] * 2
-    )
-    assert not found[far > 1].any()
-
-
 def test_a_head_with_more_layers_has_the_gradient_of_finite_differences():
     keras.utils.set_random_seed(3)
     network = small_network(channels=3, classes=4, hidden=True)
@@ -177,25 +162,33 @@ def test_half_precision_and_a_saved_model_change_nothing_to_see(tmp_path):
     np.testing.assert_allclose(explain.grad_cam(loaded, images, [0, 1]), found, atol=1e-6)
 
 
-def test_what_does_not_fit_is_refused():
-    network = small_network()
-    images = np.zeros((2, SIZE, SIZE, 3), dtype=np.uint8)
-    with pytest.raises(ValueError, match=r"shape \(2, 9, 8, 3\).*takes \(n, \*\(8, 8, 3\)\)"):
-        explain.grad_cam(network, np.zeros((2, 9, 8, 3)))
-    with pytest.raises(ValueError, match=r"pass a single image as image\[None\]"):
-        explain.grad_cam(network, images[0])
-    with pytest.raises(ValueError, match="classes must be 2 ints"):
-        explain.grad_cam(network, images, [0])
-    with pytest.raises(ValueError, match="classes must be 2 ints"):
-        explain.grad_cam(network, images, ["ALL", "healthy"])
-    with pytest.raises(ValueError, match="go from 0 to 2, but this network has 2: 0 to 1"):
-        explain.grad_cam(network, images, [0, 2])
+IMAGES = np.zeros((2, SIZE, SIZE, 3), dtype=np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("images", "classes", "message"),
+    [
+        (np.zeros((2, 9, 8, 3)), None, r"shape \(2, 9, 8, 3\).*takes \(n, \*\(8, 8, 3\)\)"),
+        (IMAGES[0], None, r"pass a single image as image\[None\]"),
+        (IMAGES, [0], "classes must be 2 ints"),
+        (IMAGES, ["ALL", "healthy"], "classes must be 2 ints"),
+        (IMAGES, [0, 2], "go from 0 to 2, but this network has 2: 0 to 1"),
+        (IMAGES, [-1, 1], "go from -1 to 1, but"),
+    ],
+)
+def test_images_and_classes_that_do_not_fit_are_refused(images, classes, message):
+    with pytest.raises(ValueError, match=message):
+        explain.grad_cam(small_network(), images, classes)
+
+
+def test_networks_of_another_form_or_without_numbers_are_refused():
     other = keras.Sequential([keras.Input((SIZE, SIZE, 3)), layers.Flatten(), layers.Dense(2)])
     with pytest.raises(ValueError, match="no layers 'features' and 'head'"):
-        explain.grad_cam(other, images)
+        explain.grad_cam(other, IMAGES)
+    network = small_network()
     network.set_weights([np.full_like(weight, np.nan) for weight in network.get_weights()])
     with pytest.raises(ValueError, match="Grad-CAM of this network is not finite"):
-        explain.grad_cam(network, images)
+        explain.grad_cam(network, IMAGES)
 
 
 def test_another_backend_is_refused(monkeypatch):
@@ -204,23 +197,9 @@ def test_another_backend_is_refused(monkeypatch):
         explain.grad_cam(small_network(), np.zeros((1, SIZE, SIZE, 3)))
 
 
-def scored(rows):
-    frame = pd.DataFrame(rows, columns=["image_id", "label", "prob_healthy"])
-    return frame.assign(subject=frame["image_id"], prob_ALL=1 - frame["prob_healthy"])
-
-
 def test_examples_are_the_surest_right_and_wrong_cells_of_each_class():
-    frame = scored(
-        [
-            ("a", "healthy", 0.6),
-            ("b", "healthy", 0.9),
-            ("c", "healthy", 0.2),
-            ("d", "healthy", 0.1),
-            ("e", "ALL", 0.25),
-            ("f", "ALL", 0.25),
-            ("g", "ALL", 0.4),
-        ]
-    )
+    chances = [0.4, 0.1, 0.8, 0.9, 0.75, 0.75, 0.6]
+    frame = binary([0, 0, 0, 0, 1, 1, 1], chances).assign(image_id=list("abcdefg"))
     found = explain.examples(frame, ("healthy", "ALL"))
     assert found["image_id"].tolist() == ["b", "d", "e"]  # no wrong cell of ALL; e before f
     assert found["correct"].tolist() == [True, False, True]
@@ -231,3 +210,25 @@ def test_examples_are_the_surest_right_and_wrong_cells_of_each_class():
     assert more["image_id"].tolist() == ["e", "f", "b", "a", "d", "c"]
     with pytest.raises(ValueError, match=r"unknown classes \['hem'\].*healthy, ALL"):
         explain.examples(frame, ["hem"])
+
+
+def test_cells_of_a_finished_fold_are_explained_and_named(tmp_path):
+    run = papers.load("mishra").plan("sample", "published")[0]
+    split, classes = runs.split_of(run), ["benign", "early", "pre", "pro"]
+    place = results.place(split, run.recipe, run.name, run.seed, planned=run, base=tmp_path)
+    tested = split.cells.iloc[split.folds[0].test]
+    chances = np.tile([0.1, 0.1, 0.7, 0.1], (len(tested), 1))  # every cell is taken for "pre"
+    predicted = {"predictions": metrics.prediction_frame(tested, chances, classes)}
+    results.write_fold(place.fold(0), place.folds[0], split, 0, predicted, seconds=1)
+    network = small_network(classes=4)
+    shown = explain.explain_fold(place.fold(0), split.cells, network=network)
+    assert shown.titles == [
+        "benign, taken for\npre, 70%",
+        "early, taken for\npre, 70%",
+        "pre, right\n70%",
+        "pro, taken for\npre, 70%",
+    ]
+    assert shown.images.shape == (4, SIZE, SIZE, 3) and shown.images.dtype == np.uint8
+    np.testing.assert_array_equal(shown.maps, explain.grad_cam(network, shown.images))
+    with pytest.raises(FileNotFoundError, match="no saved network: its number is none of models_k"):
+        explain.explain_fold(place.fold(0), split.cells)

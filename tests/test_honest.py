@@ -258,45 +258,6 @@ def test_nothing_run_is_an_empty_frame(tmp_path):
     assert set(table["weighted F1"]) == {"not run", "not in this profile"}
 
 
-def test_the_interval_of_the_vote_is_clopper_and_pearsons():
-    # 26 of 28: Prellberg & Kramer's subjects. Limits from the beta distribution.
-    from scipy.stats import beta
-
-    frame = predictions(people=28, wrong=(1, 2))
-    value, low, high = metrics.patient_level_accuracy(frame)
-    assert value == 26 / 28
-    assert low == pytest.approx(beta.ppf(0.025, 26, 3))
-    assert high == pytest.approx(beta.ppf(0.975, 27, 2))
-
-
-def test_a_subject_all_of_whose_cells_are_sure_has_a_vote_of_at_most_one():
-    """Rounding must not make the share of the cells' votes more than 1."""
-    votes = metrics.patient_vote(predictions(people=40, cells=3, sureness=1.0))
-    assert votes[["prob_healthy", "prob_ALL"]].to_numpy().max() <= 1
-    assert metrics.scores(votes)["accuracy"] == 1
-
-
-def test_the_interval_of_the_calibration_error_is_that_of_drawn_subjects():
-    """The weighted sums give what scoring the drawn cells one draw at a time gives."""
-    generator = np.random.default_rng(1)
-    frame = predictions(people=6, cells=4)
-    sick = generator.uniform(size=len(frame))
-    frame = frame.assign(prob_ALL=sick, prob_healthy=1 - sick)
-    people = frame["subject"].unique()
-    drawn = np.random.default_rng(0).integers(0, len(people), (300, len(people)))
-    errors = []
-    for picks in drawn:
-        parts = [
-            frame[frame["subject"] == people[pick]].assign(fold=turn)
-            for turn, pick in enumerate(picks)
-        ]
-        errors.append(calibration.expected_calibration_error(pd.concat(parts)))
-    expected = np.quantile(errors, [0.025, 0.975])
-    scored = scores.score(frame, draws=300).set_index("quantity")
-    found = scored.loc["calibration_error", ["low", "high"]].to_numpy(float)
-    np.testing.assert_allclose(found, expected)
-
-
 def test_the_leaderboard_ranks_by_weighted_f1_and_lists_the_rest(results_dir):
     measured = honest.measure("sample", results_dir, draws=20)
     table = honest.leaderboard(measured, "subject", honest.methods("sample"))

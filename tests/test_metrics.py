@@ -4,135 +4,94 @@ import pytest
 import sklearn.metrics as reference
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import beta
 
-from leukkit import intervals, metrics
+from leukkit import metrics
+from leukkit.metrics import calibration, intervals
+from tests.predicted import STAGES, binary, frame
 
-
-def frame(labels, probabilities, classes, subjects=None):
-    """Return predictions; ``probabilities`` (images, classes)."""
-    names = [f"image-{number}" for number in range(len(labels))]
-    data = {
-        "image_id": names,
-        "subject": names if subjects is None else subjects,
-        "label": labels,
-    }
-    probabilities = np.asarray(probabilities, dtype=float)
-    data |= {f"prob_{name}": probabilities[:, k] for k, name in enumerate(classes)}
-    return pd.DataFrame(data)
-
-
-def binary(labels, positives, subjects=None):
-    """Return predictions of healthy and ALL from the probability of ALL."""
-    positives = np.asarray(positives, dtype=float)
-    names = np.where(np.asarray(labels, dtype=bool), "ALL", "healthy")
-    return frame(names, np.c_[1 - positives, positives], ["healthy", "ALL"], subjects)
+TWO = ("healthy", "ALL")
 
 
 @st.composite
 def predictions_of(draw, classes):
-    count = draw(st.integers(len(classes) * 2, 60))
-    labels = [*classes, *draw(st.lists(st.sampled_from(classes), min_size=count, max_size=count))]
-    # few distinct values, so that equal scores are common
-    weights = draw(
-        st.lists(
-            st.lists(st.integers(1, 6), min_size=len(classes), max_size=len(classes)),
-            min_size=len(labels),
-            max_size=len(labels),
-        )
-    )
-    weights = np.array(weights, dtype=float)
-    subjects = draw(
-        st.lists(st.sampled_from("pqrstuv"), min_size=len(labels), max_size=len(labels))
-    )
-    return frame(labels, weights / weights.sum(axis=1, keepdims=True), classes, subjects)
+    """Draw predictions in which every class occurs and equal probabilities are common."""
+    labels = [*classes, *draw(st.lists(st.sampled_from(classes), min_size=4, max_size=40))]
+    size = len(labels) * len(classes)
+    weights = draw(st.lists(st.integers(1, 6), min_size=size, max_size=size))
+    weights = np.reshape(weights, (len(labels), -1))
+    return frame(labels, weights / weights.sum(axis=1, keepdims=True), classes)
 
 
-def predicted(predictions):
-    columns = [name for name in predictions if name.startswith("prob_")]
-    best = predictions[columns].to_numpy().argmax(axis=1)
-    return np.array([name.removeprefix("prob_") for name in columns])[best]
+def scikit_learns(predictions, classes, positive):
+    actual = predictions["label"].to_numpy()
+    guess = predictions.filter(like="prob_").idxmax(axis=1).str.removeprefix("prob_").to_numpy()
 
+    def one_vs_rest(label):
+        is_actual, is_guess, options = actual == label, guess == label, {"zero_division": np.nan}
+        return {
+            "sensitivity": reference.recall_score(is_actual, is_guess),
+            "specificity": reference.recall_score(~is_actual, ~is_guess),
+            "precision": reference.precision_score(is_actual, is_guess, **options),
+            "f1": reference.f1_score(is_actual, is_guess, **options),
+            "auc": reference.roc_auc_score(is_actual, predictions[f"prob_{label}"]),
+        }
 
-@settings(max_examples=60)
-@given(predictions_of(["healthy", "ALL"]), st.sampled_from([None, "healthy", "ALL"]))
-def test_two_class_scores_equal_scikit_learns(predictions, positive):
-    actual, guess = predictions["label"].to_numpy(), predicted(predictions)
-    found = metrics.scores(predictions, positive)
-    positive = positive or "ALL"
-    negative = "healthy" if positive == "ALL" else "ALL"
-    options = {"pos_label": positive, "zero_division": np.nan}
-    expected = {
+    labels = [positive] if positive else classes[-1:] if len(classes) == 2 else classes
+    return {
         "accuracy": reference.accuracy_score(actual, guess),
-        "sensitivity": reference.recall_score(actual, guess, **options),
-        "specificity": reference.recall_score(actual, guess, pos_label=negative),
-        "precision": reference.precision_score(actual, guess, **options),
-        "f1": reference.f1_score(actual, guess, **options),
-        "auc": reference.roc_auc_score(actual == positive, predictions[f"prob_{positive}"]),
-        "weighted_f1": reference.f1_score(actual, guess, average="weighted"),
+        **pd.DataFrame(map(one_vs_rest, labels)).mean(skipna=False),
+        "weighted_f1": reference.f1_score(actual, guess, average="weighted", zero_division=0),
         "balanced_accuracy": reference.balanced_accuracy_score(actual, guess),
     }
-    assert list(found.index) == list(expected)
-    np.testing.assert_allclose(found.to_numpy(), list(expected.values()), rtol=1e-12)
 
 
-STAGES = ["benign", "early", "pre", "pro"]
-
-
+@pytest.mark.parametrize("classes", [TWO, STAGES])
 @settings(max_examples=20)
-@given(predictions_of(STAGES))
-def test_four_class_scores_are_macro_averages(predictions):
-    actual, guess = predictions["label"].to_numpy(), predicted(predictions)
-    found = metrics.scores(predictions)
-    each = {"average": None, "zero_division": np.nan, "labels": STAGES}
-    assert found["accuracy"] == pytest.approx(reference.accuracy_score(actual, guess))
-    for name, function in {
-        "sensitivity": reference.recall_score,
-        "precision": reference.precision_score,
-        "f1": reference.f1_score,
-    }.items():
-        per_class = function(actual, guess, **each)
-        assert found[name] == pytest.approx(per_class.mean(), nan_ok=True)
-        for stage, value in zip(STAGES, per_class, strict=True):
-            assert metrics.scores(predictions, stage)[name] == pytest.approx(value, nan_ok=True)
-    specificity = [
-        reference.recall_score(actual != stage, guess != stage, zero_division=np.nan)
-        for stage in STAGES
-    ]
-    assert found["specificity"] == pytest.approx(np.mean(specificity))
-    assert found["weighted_f1"] == pytest.approx(
-        reference.f1_score(actual, guess, average="weighted", zero_division=0)
-    )
-    assert found["auc"] == pytest.approx(
-        reference.roc_auc_score(
-            actual,
-            predictions[[f"prob_{stage}" for stage in STAGES]],
-            labels=STAGES,
-            multi_class="ovr",
-            average="macro",
+@given(st.data())
+def test_scores_equal_scikit_learns(classes, data):
+    predictions = data.draw(predictions_of(classes))
+    counts = metrics.confusion(predictions).to_numpy()
+    for positive in (None, *classes):
+        found, expected = (
+            metrics.scores(predictions, positive),
+            scikit_learns(predictions, classes, positive),
         )
-    )
+        assert tuple(found.index) == metrics.NAMES == tuple(expected)
+        np.testing.assert_allclose(found.to_numpy(), list(expected.values()), rtol=1e-12)
+        if positive:
+            of_counts = metrics.class_scores(counts)
+            for name, of_class in of_counts.items():
+                place = name.replace("recall", "sensitivity")
+                np.testing.assert_allclose(of_class[classes.index(positive)], expected[place])
 
 
 def test_scores_worked_by_hand():
     # TP 3, FN 1, FP 2, TN 4; of the 24 pairs, 0.9, 0.8 and 0.6 beat the healthy ones 6 + 5 + 4
     # times (0.6 equals one: one half), and 0.2 beats one.
-    predictions = binary(
-        [1, 1, 1, 1, 0, 0, 0, 0, 0, 0], [0.9, 0.8, 0.6, 0.2, 0.85, 0.6, 0.4, 0.3, 0.3, 0.1]
+    chances = [0.9, 0.8, 0.6, 0.2, 0.85, 0.6, 0.4, 0.3, 0.3, 0.1]
+    predictions = binary([1, 1, 1, 1, 0, 0, 0, 0, 0, 0], chances)
+    assert metrics.scores(predictions).to_dict() == pytest.approx(
+        {
+            "accuracy": 7 / 10,
+            "sensitivity": 3 / 4,
+            "specificity": 4 / 6,
+            "precision": 3 / 5,
+            "f1": 2 * 0.6 * 0.75 / (0.6 + 0.75),
+            "auc": (6 + 5 + 4.5 + 1) / 24,
+            "weighted_f1": (6 * (8 / 11) + 4 * (6 / 9)) / 10,
+            "balanced_accuracy": (3 / 4 + 4 / 6) / 2,
+        }
     )
-    found = metrics.scores(predictions)
-    assert found["accuracy"] == pytest.approx(7 / 10)
-    assert found["sensitivity"] == pytest.approx(3 / 4)
-    assert found["specificity"] == pytest.approx(4 / 6)
-    assert found["precision"] == pytest.approx(3 / 5)
-    assert found["f1"] == pytest.approx(2 * 0.6 * 0.75 / (0.6 + 0.75))
-    assert found["auc"] == pytest.approx((6 + 5 + 4.5 + 1) / 24)
-    assert found["balanced_accuracy"] == pytest.approx((3 / 4 + 4 / 6) / 2)
     table = metrics.confusion(predictions)
-    assert table.loc["healthy"].tolist() == [4, 2]
-    assert table.loc["ALL"].tolist() == [1, 3]
+    assert table.to_dict("split")["data"] == [[4, 2], [1, 3]]
     assert (table.index.name, table.columns.name) == ("actual", "predicted")
+    assert tuple(table.index) == tuple(table.columns) == TWO
+    only_healthy = metrics.confusion(binary([0, 0], [0.1, 0.7]))
+    assert only_healthy.to_dict("split")["data"] == [[1, 1], [0, 0]]
 
 
+@pytest.mark.filterwarnings("error")
 def test_undefined_scores_are_missing_not_zero():
     nothing_found = metrics.scores(binary([1, 0, 0], [0.1, 0.2, 0.3]))
     assert np.isnan(nothing_found["precision"])
@@ -141,102 +100,112 @@ def test_undefined_scores_are_missing_not_zero():
     only_healthy = metrics.scores(binary([0, 0], [0.1, 0.7]))
     assert only_healthy[["sensitivity", "auc", "balanced_accuracy"]].isna().all()
     assert only_healthy["accuracy"] == 0.5
+    assert only_healthy["weighted_f1"] == pytest.approx(2 / 3)
     assert np.isnan(metrics.scores(binary([1, 1], [0.1, 0.7]))["specificity"])
 
 
 def test_roc_points_trace_the_area():
     generator = np.random.default_rng(0)
-    predictions = binary(generator.integers(0, 2, 200), generator.random(200).round(1))
-    points = metrics.roc_points(predictions)
-    area = np.trapezoid(points["true_positive_rate"], points["false_positive_rate"])
-    assert area == pytest.approx(metrics.scores(predictions)["auc"])
-    with pytest.raises(ValueError, match="only one kind"):
+    predictions = binary(generator.integers(0, 2, 200), (generator.random(200) ** 2).round(1))
+    for positive in (None, "healthy"):
+        points = metrics.roc_points(predictions, positive)
+        area = np.trapezoid(points["true_positive_rate"], points["false_positive_rate"])
+        assert area == pytest.approx(metrics.scores(predictions, positive)["auc"])
+        assert points["threshold"].iloc[0] == np.inf
+        assert points["threshold"].is_monotonic_decreasing
+        assert set(points["threshold"][1:]) <= set(predictions[f"prob_{positive or 'ALL'}"])
+    with pytest.raises(ValueError, match="needs images of 'ALL' and others; here is only one kind"):
         metrics.roc_points(binary([1, 1], [0.2, 0.3]))
-    with pytest.raises(ValueError, match="needs positive"):
-        metrics.roc_points(frame(["a", "b", "c"], np.eye(3), "abc"))
+    with pytest.raises(ValueError, match=r"of 3 classes needs positive=<class>: \('a', 'b', 'c'\)"):
+        metrics.roc_points(frame("abc", np.eye(3), "abc"))
 
 
-@settings(max_examples=40)
-@given(predictions_of(["healthy", "ALL"]), st.integers(0, 100))
-def test_weighted_auc_equals_scikit_learns(predictions, seed):
-    positive = (predictions["label"] == "ALL").to_numpy()
-    weights = np.random.default_rng(seed).integers(0, 3, (5, len(predictions))).astype(float)
-    found = intervals.weighted_auc(positive, predictions["prob_ALL"].to_numpy(), weights.T)
-    for row, area in zip(weights, found, strict=True):
-        if row[positive].sum() == 0 or row[~positive].sum() == 0:
-            assert np.isnan(area)
-        else:
-            expected = reference.roc_auc_score(positive, predictions["prob_ALL"], sample_weight=row)
-            assert area == pytest.approx(expected)
+def measured(predictions, draws=0, label=None, **options):
+    rows = metrics.measure(predictions, draws, **options)
+    rows = rows[rows["label"].isna() if label is None else rows["label"] == label]
+    return rows.set_index("quantity")
 
 
-@pytest.mark.parametrize("classes", [["healthy", "ALL"], ["benign", "early", "pre"]])
-def test_bootstrap_equals_drawing_the_rows_one_by_one(classes):
-    generator = np.random.default_rng(1)
-    labels = generator.choice(classes, 120)
+def clustered(classes, images=120, seed=1):
+    """Return random predictions of about four subjects per class."""
+    generator = np.random.default_rng(seed)
+    labels = generator.choice(classes, images)
     subjects = [f"{label}{generator.integers(4)}" for label in labels]
-    chances = generator.dirichlet(np.ones(len(classes)), 120).round(2)
-    chances[:, -1] = 1 - chances[:, :-1].sum(axis=1)
-    predictions = frame(labels, np.clip(chances, 0, 1), classes, subjects)
-    names = list(dict.fromkeys(subjects))
-    found = metrics.bootstrap(predictions, draws=60, seed=5)
-    scored = []
-    for times in np.concatenate(list(intervals.cluster_draws(len(names), 60, 5, at_once=7))):
-        assert times.sum() == len(names)
-        drawn = pd.concat(
-            [
-                predictions[predictions["subject"] == name]
-                for name, count in zip(names, times, strict=True)
-                for _ in range(count)
-            ]
-        )
-        scored.append(metrics.scores(drawn.assign(image_id=range(len(drawn)))))
+    chances = generator.dirichlet(np.ones(len(classes)), images)
+    return frame(labels, chances, classes, subjects)
+
+
+@pytest.mark.parametrize("classes", [TWO, ("benign", "early", "pre")])
+def test_bootstrap_equals_scoring_the_resampled_rows_one_by_one(classes):
+    predictions = clustered(classes)
+    names = predictions["subject"].unique()
+    picks = np.random.default_rng(5).integers(0, len(names), (60, len(names)))
+    scored, errors = [], []
+    for some in picks:
+        rows = pd.concat([predictions[predictions["subject"] == names[pick]] for pick in some])
+        rows = rows.assign(image_id=range(len(rows)))
+        scored.append(metrics.scores(rows))
+        errors.append(calibration.expected_calibration_error(rows))
     scored = pd.DataFrame(scored)
+    found = metrics.bootstrap(predictions, draws=60, seed=5)
     pd.testing.assert_series_equal(found["point"], metrics.scores(predictions), check_names=False)
     assert found["draws"].tolist() == scored.notna().sum().tolist()
     np.testing.assert_allclose(found["low"], scored.quantile(0.025))
     np.testing.assert_allclose(found["high"], scored.quantile(0.975))
     assert (found["clusters"] == len(names)).all()
+    assert list(found.columns) == ["point", "low", "high", "draws", "clusters"]
+    wide, narrow = (
+        metrics.bootstrap(predictions, draws=60, seed=5, level=level) for level in (0.9, 0.5)
+    )
+    np.testing.assert_allclose(wide["high"], scored.quantile(0.95))
+    np.testing.assert_allclose(narrow["low"], scored.quantile(0.25))
+    ends = measured(predictions, 60, seed=5).loc["calibration_error", ["low", "high"]]
+    np.testing.assert_allclose(ends.astype(float), np.quantile(errors, [0.025, 0.975]))
 
 
-def test_bootstrap_depends_on_the_seed_only():
-    generator = np.random.default_rng(2)
-    predictions = binary(generator.integers(0, 2, 90), generator.random(90), list("abcdefghi") * 10)
-    first = metrics.bootstrap(predictions, draws=200, seed=3)
-    pd.testing.assert_frame_equal(first, metrics.bootstrap(predictions, draws=200, seed=3))
-    assert not first["low"].equals(metrics.bootstrap(predictions, draws=200, seed=4)["low"])
-    wide = metrics.bootstrap(predictions, draws=200, seed=3, level=0.99)
-    narrow = metrics.bootstrap(predictions, draws=200, seed=3, level=0.5)
-    assert (wide["high"] - wide["low"] > narrow["high"] - narrow["low"]).all()
+def test_resamples_depend_on_seed_and_order_and_not_on_how_many_are_made_at_once():
+    predictions = clustered(TWO)
+    first = metrics.resample(predictions, draws=50, seed=3)
+    assert first.shape == (50, len(metrics.NAMES))
+    pd.testing.assert_frame_equal(first, metrics.resample(predictions, draws=50, seed=3))
+    assert not first.equals(metrics.resample(predictions, draws=50, seed=4))
+    # 50 copies of each subject: the same scores, some resamples at a time
+    many = pd.concat([predictions.assign(fold=copy) for copy in range(200)])
+    pd.testing.assert_frame_equal(metrics.resample(many, draws=50, seed=3), first)
+    # shuffled rows number the subjects otherwise, unless their order is given
+    names, shuffled = predictions["subject"].unique(), predictions.sample(frac=1, random_state=1)
+    assert not first.equals(metrics.resample(shuffled, draws=50, seed=3))
+    paired = metrics.resample(shuffled, order=names, draws=50, seed=3)
+    pd.testing.assert_frame_equal(paired, first)
+    with pytest.raises(ValueError, match="subject 'ALL2' of the predictions is not in the order"):
+        metrics.resample(predictions, order=[name for name in names if name != "ALL2"])
 
 
-def test_draws_without_one_class_are_left_out_and_counted():
-    # Three subjects: a draw of three holds no healthy one with probability (2/3)^3 = 8/27 ...
-    predictions = binary([1, 1, 1, 1, 0, 0], [0.9, 0.4, 0.8, 0.3, 0.2, 0.6], list("aabbcc"))
-    found = metrics.bootstrap(predictions, draws=4000)
+def test_resamples_without_one_class_are_left_out_and_counted():
+    # Three subjects: a resample of three holds no healthy one with probability (2/3)^3 = 8/27 ...
+    predictions = binary([1, 1, 1, 1, 0, 0], [0.9, 0.4, 0.8, 0.3, 0.2, 0.6], "aabbcc")
+    found = metrics.bootstrap(predictions)
     # ... and no ALL patient with 1/27.
-    assert found.loc["auc", "draws"] / 4000 == pytest.approx(1 - 9 / 27, abs=0.03)
-    assert found.loc["sensitivity", "draws"] / 4000 == pytest.approx(1 - 1 / 27, abs=0.02)
-    assert found.loc["accuracy", "draws"] == 4000
+    assert found.loc["auc", "draws"] / 2000 == pytest.approx(1 - 9 / 27, abs=0.03)
+    assert found.loc["sensitivity", "draws"] / 2000 == pytest.approx(1 - 1 / 27, abs=0.02)
+    assert found.loc["accuracy", "draws"] == 2000
     assert found["low"].notna().all()
 
 
 def test_intervals_over_subjects_cover_the_truth_and_over_images_do_not():
     generator = np.random.default_rng(11)
     covered = {"subject": 0, "image_id": 0}
-    repeats = 80
-    for _ in range(repeats):
+    for _ in range(60):
         skill = np.repeat(generator.beta(4, 1, 30), 20)  # mean 0.8: the true accuracy
         correct = generator.random(600) < skill
         labels = generator.integers(0, 2, 600)
-        predictions = binary(
-            labels, np.where(correct, labels, 1 - labels), np.repeat(np.arange(30), 20)
-        )
+        chances = np.where(correct, labels, 1 - labels)
+        predictions = binary(labels, chances, np.repeat(np.arange(30), 20))
         for by in covered:
             row = metrics.bootstrap(predictions, by=by, draws=200).loc["accuracy"]
             covered[by] += row["low"] <= 0.8 <= row["high"]
-    assert covered["subject"] / repeats > 0.86
-    assert covered["image_id"] / repeats < 0.7
+    assert covered["subject"] / 60 > 0.86
+    assert covered["image_id"] / 60 < 0.7
 
 
 def test_bootstrap_refuses_unknown_or_single_subjects():
@@ -244,10 +213,89 @@ def test_bootstrap_refuses_unknown_or_single_subjects():
     with pytest.raises(ValueError, match=r"1 of 3 predictions have no subject.*by='image_id'"):
         metrics.bootstrap(predictions)
     assert metrics.bootstrap(predictions, by="image_id", draws=50)["clusters"].eq(3).all()
-    with pytest.raises(ValueError, match="all 3 predictions have the same subject"):
+    with pytest.raises(ValueError, match=r"all 3 .* same subject: a bootstrap over one subject"):
         metrics.bootstrap(predictions.assign(subject="a"))
-    with pytest.raises(ValueError, match="by='person' is no column"):
+    with pytest.raises(ValueError, match=r"by='person' is no column .*: \['image_id', 'subject'"):
         metrics.bootstrap(predictions, by="person")
+
+
+def test_measure_gives_all_and_each_class_with_mean_and_deviation_of_the_folds():
+    predictions = binary([1, 1, 0, 0, 1, 0], [0.9, 0.4, 0.2, 0.6, 0.8, 0.0], "aabbcd")
+    predictions["fold"] = [0, 0, 0, 0, 1, 1]
+    found = measured(predictions)
+    assert tuple(found.index) == (
+        *(*metrics.NAMES, "recall", "support", "loss"),
+        *("calibration_error", "patient_level_accuracy"),
+    )
+    likelihoods = [0.9, 0.4, 0.8, 0.4, 0.8, 1.0]
+    assert found.loc["loss", "value"] == pytest.approx(-np.log(likelihoods).mean())
+    assert found.loc["accuracy", ["value", "mean", "sd"]].tolist() == pytest.approx(
+        [4 / 6, (2 / 4 + 1) / 2, np.std([2 / 4, 1], ddof=1)]
+    )
+    error = calibration.expected_calibration_error(predictions)
+    assert found.loc["calibration_error", "value"] == error
+    # a's cells vote 0.9 and 0.4, b's 0.2 and 0.6: a tie, decided by the means 0.65 and 0.4
+    assert found.loc["patient_level_accuracy", "value"] == 1
+    assert found.loc["support", ["value", "mean"]].tolist() == [6, 3]
+    assert found[["low", "high"]].isna().all(axis=None)
+    assert set(found["images"]) == {6} and set(found["groups"]) == {4}
+    assert set(found["groups_are"]) == {"subjects"}
+    of_healthy = measured(predictions, label="healthy")
+    assert set(of_healthy.index) == set(intervals.OF_A_CLASS)
+    assert of_healthy.loc["recall", "value"] == of_healthy.loc["sensitivity", "value"] == 2 / 3
+    assert of_healthy.loc["support", "value"] == 3
+    single = measured(predictions.drop(columns="fold"))
+    assert single[["mean", "sd"]].isna().all(axis=None)
+    pd.testing.assert_series_equal(single["value"], found["value"])
+
+
+@pytest.mark.parametrize("classes", [TWO, ("benign", "early", "pre")])
+def test_the_intervals_of_measure_are_those_of_the_bootstrap(classes):
+    predictions = clustered(classes)
+    for label in (None, *classes):
+        expected = metrics.bootstrap(predictions, draws=80, seed=2, positive=label)
+        found = measured(predictions, 80, label, seed=2)
+        names = found.index.intersection(metrics.NAMES)
+        pd.testing.assert_frame_equal(
+            *(frame.loc[names, ["low", "high"]] for frame in (found, expected)), check_names=False
+        )
+        ends = found.loc["sensitivity", ["low", "high"]].tolist()
+        assert found.loc["recall", ["low", "high"]].tolist() == ends
+        assert found.loc["support", ["low", "high"]].isna().all()
+
+
+def test_groups_are_subjects_proxies_or_original_images():
+    predictions = binary([1, 0, 1], [0.9, 0.1, 0.4], "aab")
+    assert metrics.groups(predictions)[1] == "subjects"
+    proxies = predictions.assign(subject=["proxy:1", "proxy:1", "proxy:2"])
+    assert metrics.groups(proxies)[1] == "block proxies"
+    copies = predictions.assign(subject=["a", pd.NA, "b"], image_id=["x", "x#1", "y#2"])
+    over, name = metrics.groups(copies)
+    assert (over.tolist(), name) == (["x", "x", "y"], "original images")
+    found = measured(copies, 20)
+    assert set(found["groups"]) == {2}
+    # who is not known, or has two classes, cannot vote
+    for silent in (copies, proxies, predictions):
+        assert measured(silent, 20).loc["patient_level_accuracy", ["value", "low"]].isna().all()
+
+
+@pytest.mark.parametrize(
+    ("ends", "decimals", "text"),
+    [
+        ((0.9312, 0.9021, 0.9504), 3, "0.931 (0.902 to 0.950)"),
+        ((93.12, 90.21, 95.04), 1, "93.1 (90.2 to 95.0)"),
+        ((-0.25, -0.5, 0), 2, "-0.25 (-0.50 to 0.00)"),
+        ((0.5, np.nan, np.nan), 2, "0.50"),
+        ((0.5,), 3, "0.500"),
+        ((1.0, 1.0, 1.0), 0, "1 (1 to 1)"),
+        ((np.nan, 0.1, 0.2), 3, "undefined"),
+        ((pd.NA,), 3, "undefined"),
+    ],
+)
+def test_a_number_is_written_with_its_interval(ends, decimals, text):
+    assert metrics.with_interval(*ends, decimals=decimals) == text
+    if decimals == 3:
+        assert metrics.with_interval(*ends) == text
 
 
 def test_patients_vote_with_shares_and_equal_shares_are_decided_by_the_mean():
@@ -256,40 +304,83 @@ def test_patients_vote_with_shares_and_equal_shares_are_decided_by_the_mean():
         [0.9, 0.6, 0.2, 0.7, 0.4, 0.51, 0.2, 0.3],
         ["p", "p", "p", "q", "q", "h", "h", "g"],
     )
-    votes = metrics.patient_vote(predictions).set_index("subject")
-    assert votes["cells"].to_dict() == {"p": 3, "q": 2, "h": 2, "g": 1}
-    assert votes["prob_ALL"].round(6).to_dict() == {"p": 0.666667, "q": 0.5, "h": 0.5, "g": 0.0}
-    assert votes.loc["q", "prob_ALL"] > 0.5  # mean 0.55
+    votes = metrics.patient_vote(predictions)
+    assert list(votes.columns) == [
+        *("image_id", "subject", "label", "cells", "prob_healthy", "prob_ALL")
+    ]
+    votes = votes.set_index("subject")
+    assert votes["image_id"].tolist() == list(votes.index) == ["p", "q", "h", "g"]
+    assert votes["cells"].tolist() == [3, 2, 2, 1]
+    assert votes["label"].tolist() == ["ALL", "ALL", "healthy", "healthy"]
+    assert votes["prob_ALL"].round(6).tolist() == [0.666667, 0.5, 0.5, 0.0]
+    np.testing.assert_allclose(votes["prob_ALL"], 1 - votes["prob_healthy"])
+    # by hand: the mean is mixed in with 1e-9
+    assert votes.loc["q", "prob_ALL"] - 0.5 == pytest.approx(1e-9 * (0.55 - 0.5), rel=1e-6)
     assert votes.loc["h", "prob_ALL"] < 0.5  # mean 0.355
     assert metrics.scores(votes.reset_index())["accuracy"] == 1.0
 
 
+def test_a_subject_all_of_whose_cells_are_sure_has_a_vote_of_at_most_one():
+    votes = metrics.patient_vote(binary([0, 1] * 60, [0.0, 1.0] * 60, [*"ab"] * 60))
+    assert votes[["prob_healthy", "prob_ALL"]].to_numpy().max() <= 1
+    assert metrics.scores(votes)["accuracy"] == 1
+
+
 def test_a_subject_of_two_classes_or_of_no_name_cannot_vote():
     with pytest.raises(ValueError, match="subject 'p' has cells of 2 classes"):
-        metrics.patient_vote(binary([1, 0, 1], [0.9, 0.1, 0.8], ["p", "p", "q"]))
+        metrics.patient_vote(binary([0, 1, 0, 1], [0.1, 0.9, 0.1, 0.8], "oppq"))
     with pytest.raises(ValueError, match="1 of 2 predictions have no subject"):
         metrics.patient_vote(binary([1, 0], [0.9, 0.1], ["p", None]))
 
 
-def test_predictions_that_cannot_be_scored_are_refused():
-    good = binary([1, 0, 1], [0.9, 0.1, 0.4])
-    assert metrics.check_predictions(good) == ("healthy", "ALL")
-    cases = {
-        "need the columns .* found: image_id, label": good.drop(columns="subject"),
-        "at least two classes": good.drop(columns="prob_ALL"),
-        "no rows": good[:0],
-        r"'image-0' has a label that is none of healthy, ALL \(1 of 3 rows\)": good.assign(
-            label=["all", "ALL", "healthy"]
+def test_the_interval_of_the_patient_level_accuracy_is_clopper_and_pearsons():
+    # 26 of 28: Prellberg & Kramer's subjects. Limits from the beta distribution.
+    predictions = binary([1] * 28, [0.9] * 26 + [0.1] * 2)
+    expected = (26 / 28, beta.ppf(0.025, 26, 3), beta.ppf(0.975, 27, 2))
+    assert metrics.patient_level_accuracy(predictions) == pytest.approx(expected)
+    found = measured(predictions, 10).loc["patient_level_accuracy", ["value", "low", "high"]]
+    assert found.tolist() == pytest.approx(expected)
+
+
+GOOD = binary([1, 0, 1], [0.9, 0.1, 0.4])
+
+
+@pytest.mark.parametrize(
+    ("message", "predictions"),
+    [
+        ("need the columns .* found: image_id, label", GOOD.drop(columns="subject")),
+        ("at least two classes", GOOD.drop(columns="prob_ALL")),
+        ("no rows", GOOD[:0]),
+        (
+            r"'image-0' has a label that is none of healthy, ALL \(1 of 3 rows\)",
+            GOOD.assign(label=["all", "ALL", "healthy"]),
         ),
-        "'image-1' has a label": good.assign(label=["ALL", None, "healthy"]),
-        r"'image-2' has a probability outside 0\.\.1": good.assign(prob_ALL=[0.9, 0.1, 1.5]),
-        "'image-1' has a probability outside": good.assign(prob_ALL=[0.9, np.nan, 0.4]),
-        "'image-1' has probabilities that do not sum": good.assign(prob_ALL=[0.9, 0.2, 0.4]),
-        "'x' occurs twice .* column 'fold'": good.assign(image_id=["x", "y", "x"]),
-    }
-    for message, predictions in cases.items():
-        with pytest.raises(ValueError, match=message):
-            metrics.scores(predictions)
+        ("'image-1' has a label", GOOD.assign(label=["ALL", None, "healthy"])),
+        (r"'image-2' has a probability outside 0\.\.1", GOOD.assign(prob_ALL=[0.9, 0.1, 1.5])),
+        ("'image-1' has a probability outside", GOOD.assign(prob_ALL=[0.9, np.nan, 0.4])),
+        ("'image-0' has a probability outside", GOOD.assign(prob_ALL=[-0.1, 0.1, 0.4])),
+        ("'image-1' has probabilities that do not sum", GOOD.assign(prob_ALL=[0.9, 0.2, 0.4])),
+        ("'x' occurs twice .* column 'fold'", GOOD.assign(image_id=["x", "y", "x"])),
+        ("'x' occurs twice", GOOD.assign(image_id=["x", "y", "x"], fold=1)),
+    ],
+)
+def test_predictions_that_cannot_be_scored_are_refused(message, predictions):
+    with pytest.raises(ValueError, match=message):
+        metrics.scores(predictions)
+
+
+def test_predictions_that_can_be_scored_are_not():
+    assert metrics.check_predictions(GOOD) == TWO
+    metrics.check_predictions(GOOD.assign(image_id=["x", "y", "x"], fold=[0, 0, 1]))
+    metrics.check_predictions(GOOD.assign(prob_ALL=GOOD["prob_ALL"] + 9e-7))  # float32
     with pytest.raises(ValueError, match="positive='all' is none of the classes healthy, ALL"):
-        metrics.scores(good, positive="all")
-    metrics.check_predictions(good.assign(image_id=["x", "y", "x"], fold=[0, 0, 1]))
+        metrics.scores(GOOD, positive="all")
+
+
+def test_a_frame_of_predictions_is_made_from_cells_and_probabilities():
+    cells = GOOD[["image_id", "subject", "label"]].assign(path="x").set_index(pd.Index([7, 8, 9]))
+    chances = GOOD[["prob_healthy", "prob_ALL"]].to_numpy()
+    pd.testing.assert_frame_equal(metrics.prediction_frame(cells, chances, TWO), GOOD)
+    answers = metrics.arrays(GOOD)
+    assert answers.is_right.tolist() == [True, True, False]
+    assert answers.likelihoods.tolist() == pytest.approx([0.9, 0.9, 0.4])

@@ -3,6 +3,7 @@ import matplotlib
 matplotlib.use("Agg")
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -17,15 +18,15 @@ def close_figures():
 
 def test_implied_accuracies_draw_what_is_printed_and_what_is_implied_in_the_row_of_the_network():
     frame = pd.DataFrame(
-        {"low": [59.0, 91.0], "high": [61.0, 91.0], "test": [87.5, None], "text": ["99", "92"]},
+        {"low": [59.0, 91.0], "high": [61.0, 91.0], "test": [87.5, np.nan], "text": [99, 92]},
         index=["resnet50", "vgg19"],
     )
     ax = plots.implied_accuracies(frame)
     drawn = {line.get_label(): line for line in ax.lines}
     assert [text.get_text() for text in ax.get_yticklabels()] == ["resnet50", "vgg19"]
     assert drawn["recomputed"].get_xydata().tolist() == [[60, 0], [91, 1]]
-    assert drawn["test"].get_xdata()[0] == 87.5
-    assert drawn["text"].get_xydata().tolist() == [[99, 0], [92, 1]]
+    assert drawn["printed, test"].get_xdata()[0] == 87.5
+    assert drawn["printed, text"].get_xydata().tolist() == [[99, 0], [92, 1]]
     (ranges,) = ax.collections
     assert ranges.get_segments()[0].tolist() == [[59, 0], [61, 0]]
     assert ax.get_xlabel() == "accuracy (percent)"

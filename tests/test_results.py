@@ -1,112 +1,195 @@
+"""What lies on disk: whole or not at all, of one run, and of this version."""
+
 import json
 
+import numpy as np
 import pandas as pd
 import pytest
 
-from leukkit import results
+from leukkit import papers, results, splits
+from leukkit.schemas import Recipe, SplitTable
+
+RECIPE = Recipe(network="mobilenetv2", image_size=32, classifier="rf")
+FOLD = splits.Fold(np.array([0, 1]), np.array([], int), np.array([2, 3]))
 
 
-@pytest.fixture
-def folder(tmp_path):
-    return results.fold_dir(tmp_path, "paper", "sample", "leak-free", "model", 0)
+def make_split(folds=1, **table):
+    cells = pd.DataFrame(
+        {
+            "image_id": ["001", "002", "003", "004"],
+            "label": ["healthy", "ALL", "ALL", "healthy"],
+            "patient": ["20", "7", "21", "8"],
+            "subject": ["20+21", "7", "20+21", pd.NA],
+            "source_image": pd.NA,
+            "sha256": ["a", "b", "c", "d"],
+        }
+    )
+    cells.attrs = {"dataset": "little", "classes": ("healthy", "ALL")}
+    known = {"split": "stratified", "folds": 2, "name": "leak-free"}
+    return splits.Split(cells, [FOLD] * folds, [], SplitTable(**known, **table), 0)
 
 
 PREDICTIONS = pd.DataFrame(
     {
-        "image_id": ["001", "002"],
+        "image_id": ["003", "004"],
         "subject": ["20+21", pd.NA],
         "label": ["ALL", "healthy"],
         "prob_healthy": [0.25, 0.5],
         "prob_ALL": [0.75, 0.5],
     }
 )
-CONFIGURATION = {"run": {"dataset": "a", "backbone": "b"}, "seed": 1}
 
 
-def write(folder, configuration=CONFIGURATION, predictions=PREDICTIONS, folds=1):
-    results.write_fold(
-        folder, configuration, predictions, folds=folds, seed=1, seconds=1.5, selected={"C": 10}
-    )
+def place(folder, folds=1, seed=0, recipe=RECIPE):
+    return results.place(make_split(folds), recipe, "run", seed, base=folder)
 
 
-def test_a_fold_is_done_only_after_fold_json(folder):
-    assert not results.is_done(folder, CONFIGURATION)
-    folder.mkdir(parents=True)
-    PREDICTIONS.to_csv(folder / "predictions.csv")
-    assert not results.is_done(folder, CONFIGURATION)
-    write(folder)
-    assert results.is_done(folder, CONFIGURATION)
+def write(folder, folds=1, seed=0, predictions=PREDICTIONS, numbers=None):
+    """Write some folds of a run, and return its folder."""
+    found = place(folder, folds, seed)
+    for number in range(folds) if numbers is None else numbers:
+        results.write_fold(
+            found.fold(number),
+            found.folds[number],
+            make_split(folds),
+            number,
+            {"predictions": predictions},
+            seconds=1.5,
+            selected={"C": 10},
+        )
+    return found.folder
 
 
-def test_a_finished_fold_of_another_configuration_is_kept_and_named(folder):
-    write(folder)
-    with pytest.raises(results.ConfigurationError, match=r"different: seed.*--results-dir"):
-        results.is_done(folder, {**CONFIGURATION, "seed": 2})
-    assert results.is_done(folder, CONFIGURATION)
+def change_record(fold, **fields):
+    path = fold / "fold.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | fields))
 
 
-def test_predictions_come_back_as_written_with_ids_as_text(folder):
-    for number in (10, 2, *range(2), *range(3, 10)):
-        write(folder.with_name(f"fold-{number}"), folds=11)
-    table = results.read_table(folder.parent)
+def test_a_fold_is_done_only_after_fold_json(tmp_path):
+    found = place(tmp_path)
+    assert found.missing == [0]
+    found.fold(0).mkdir(parents=True)
+    PREDICTIONS.to_csv(found.fold(0) / "predictions.csv")
+    assert place(tmp_path).missing == [0]
+    write(tmp_path)
+    assert place(tmp_path).missing == []
+
+
+def test_what_a_run_depends_on_is_in_its_name_and_where_it_comes_from_is_not(tmp_path):
+    names = {
+        place(tmp_path).folder.name,
+        place(tmp_path, seed=1).folder.name,
+        place(tmp_path, recipe=RECIPE.replace(scaled=True)).folder.name,
+        results.place(make_split(validation=0.1), RECIPE, "run", 0, base=tmp_path).folder.name,
+    }
+    assert len(names) == 4 and all(name.startswith("run~") for name in names)
+    elsewhere = results.place(make_split(profile="x/mine.toml"), RECIPE, "run", 0, base=tmp_path)
+    assert elsewhere.folder == tmp_path / "own" / "mine" / "leak-free" / place(tmp_path).folder.name
+
+
+def test_a_planned_run_has_its_plain_name_and_a_changed_one_has_not(tmp_path):
+    card = papers.load("patel2025")
+    split = make_split()
+    split.cells.attrs["dataset"] = "sample-cells"
+    table = SplitTable(**card.split("leak-free", "sample"))
+    recipe = card.recipe("vgg19", "sample")
+    for changed, is_planned in ((recipe, True), (recipe.replace(batch_size=16), False)):
+        planned = splits.Split(split.cells, split.folds, [], table, 0)
+        found = results.place(planned, changed, "vgg19", 0, base=tmp_path)
+        assert found.folder.parent == tmp_path / "patel2025" / "sample" / "leak-free"
+        assert (found.folder.name == "vgg19") == is_planned
+        keys = {"dataset": "cnmc-2019", "model": "vgg19", "variant": ""}
+        assert found.folds[0].keys == (keys if is_planned else {})
+    other = splits.Split(make_split().cells, split.folds, [], table, 0)
+    assert "~" in results.place(other, recipe, "vgg19", 0, base=tmp_path).folder.name
+
+
+def test_a_finished_fold_with_other_images_is_kept_and_named(tmp_path):
+    write(tmp_path)
+    split = make_split()
+    split.cells["sha256"] = ["a", "b", "c", "other"]
+    with pytest.raises(results.ConfigurationError, match=r"different: images\.test.*--results-dir"):
+        results.place(split, RECIPE, "run", 0, base=tmp_path)
+    assert place(tmp_path).missing == []
+
+
+def test_predictions_come_back_as_written_with_ids_as_text(tmp_path):
+    table = results.read_table(write(tmp_path, folds=11))
     assert table["fold"].tolist() == [number for number in range(11) for _ in range(2)]
-    assert table["image_id"].tolist() == ["001", "002"] * 11
+    assert table["image_id"].tolist() == ["003", "004"] * 11
     assert table["subject"].isna().tolist() == [False, True] * 11
     assert table["prob_ALL"].tolist() == [0.75, 0.5] * 11
 
 
-def test_an_interrupted_fold_is_not_read(folder):
-    write(folder)
-    started = folder.with_name("fold-1")
-    started.mkdir()
-    PREDICTIONS.to_csv(started / "predictions.csv")
-    assert set(results.read_table(folder.parent)["fold"]) == {0}
+def test_an_interrupted_fold_is_not_read(tmp_path):
+    folder = write(tmp_path)
+    (folder / "fold-1").mkdir()
+    PREDICTIONS.to_csv(folder / "fold-1" / "predictions.csv")
+    assert set(results.read_table(folder)["fold"]) == {0}
 
 
-def test_a_missing_fold_is_named_and_the_others_are_not_pooled(folder):
-    write(folder, folds=3)
-    write(folder.with_name("fold-2"), folds=3)
+def test_a_missing_fold_is_named_and_the_others_are_not_pooled(tmp_path):
+    folder = write(tmp_path, folds=3, numbers=[0, 2])
     with pytest.raises(results.ResultsError, match=r"2 of 3 folds; missing: fold-1"):
-        results.read_table(folder.parent)
+        results.read_table(folder)
+    listed = results.runs(tmp_path).iloc[0]
+    assert "missing: fold-1" in listed["problem"] and listed["folds"] == 2
 
 
-def test_folds_of_two_runs_in_one_folder_are_refused(folder):
-    write(folder, folds=2)
-    write(folder.with_name("fold-1"), {**CONFIGURATION, "seed": 2}, folds=2)
-    with pytest.raises(results.ResultsError, match=r"fold-0 and fold-1 differ in seed"):
-        results.read_table(folder.parent)
+def test_folds_of_two_runs_in_one_folder_are_refused(tmp_path):
+    folder = write(tmp_path, folds=2)
+    other = write(tmp_path / "other", folds=2, seed=1)
+    (folder / "fold-1").rename(tmp_path / "away")
+    (other / "fold-1").rename(folder / "fold-1")
+    with pytest.raises(results.ResultsError, match=r"fold-0 and fold-1 differ in .*seed"):
+        results.read_table(folder)
 
 
-def test_folds_of_one_run_may_differ_in_their_images(folder):
-    for number in range(2):
-        write(folder.with_name(f"fold-{number}"), {**CONFIGURATION, "training": number}, folds=2)
-    assert set(results.read_table(folder.parent)["fold"]) == {0, 1}
+def test_a_fold_beyond_the_last_is_refused(tmp_path):
+    folder = write(tmp_path, folds=2)
+    (folder / "fold-1").rename(folder / "fold-2")
+    with pytest.raises(results.ResultsError, match="missing: fold-1"):
+        results.read_table(folder)
+    write(tmp_path, folds=2, numbers=[1])
+    with pytest.raises(results.ResultsError, match="holds fold-2, but its run has 2 folds"):
+        results.read_table(folder)
 
 
-def test_results_of_an_older_version_are_kept_and_named(folder):
-    write(folder)
-    record = json.loads((folder / "fold.json").read_text())
-    del record["format"]  # as version 0.1 wrote it
-    (folder / "fold.json").write_text(json.dumps(record))
-    for ask in (results.read_record, lambda place: results.is_done(place, CONFIGURATION)):
-        with pytest.raises(results.ResultsError, match=r"fold\.json was written in format 1.*kept"):
-            ask(folder)
+@pytest.mark.parametrize("old", [None, 2])
+def test_results_of_an_older_version_are_kept_and_named(tmp_path, old):
+    fold = write(tmp_path) / "fold-0"
+    record = json.loads((fold / "fold.json").read_text())
+    del record["format"]
+    (fold / "fold.json").write_text(json.dumps(record | ({"format": old} if old else {})))
+    for ask in (lambda: results.read_record(fold), lambda: place(tmp_path)):
+        with pytest.raises(results.ResultsError, match=r"format \d.*called identity.*kept"):
+            ask()
 
 
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ('{"format": 2,', "is no JSON"),
-        ("[]", "holds no record of a fold"),
-        ('{"format": 2}', "lacks configuration, configuration_hash, finished, folds"),
+        ('{"format": 3,', "is no JSON"),
+        ("[]", "Input should be a valid dictionary"),
+        ('{"format": 3}', "missing field configuration_hash"),
     ],
 )
-def test_a_damaged_record_is_named_and_listed(folder, tmp_path, text, problem):
-    write(folder)
-    (folder / "fold.json").write_text(text)
-    with pytest.raises(results.ResultsError, match=rf"fold\.json {problem}.*Delete"):
-        results.read_record(folder)
+def test_a_damaged_record_is_named_and_listed(tmp_path, text, problem):
+    fold = write(tmp_path) / "fold-0"
+    (fold / "fold.json").write_text(text)
+    with pytest.raises(results.ResultsError, match=rf"fold\.json.*{problem}.*Delete"):
+        results.read_record(fold)
     assert problem in results.runs(tmp_path)["problem"][0]
+
+
+def test_an_unknown_or_wrong_field_of_a_record_is_named(tmp_path):
+    fold = write(tmp_path) / "fold-0"
+    change_record(fold, folds="one")
+    with pytest.raises(results.ResultsError, match="folds: Input should be a valid integer"):
+        results.read_record(fold)
+    change_record(fold, folds=1, surprise=1)
+    with pytest.raises(results.ResultsError, match="unknown field surprise"):
+        results.read_record(fold)
 
 
 @pytest.mark.parametrize(
@@ -116,81 +199,75 @@ def test_a_damaged_record_is_named_and_listed(folder, tmp_path, text, problem):
         ({"prob_healthy": [0.25, 0.5], "prob_ALL": [0.25, 0.5]}, "do not sum to 1"),
     ],
 )
-def test_predictions_that_are_no_probabilities_name_file_and_image(folder, probabilities, problem):
-    write(folder, predictions=PREDICTIONS.assign(**probabilities))
-    with pytest.raises(results.ResultsError, match=rf"predictions\.csv.*image '001'.*{problem}"):
-        results.read_table(folder.parent)
+def test_predictions_that_are_no_probabilities_name_file_and_image(
+    tmp_path, probabilities, problem
+):
+    folder = write(tmp_path, predictions=PREDICTIONS.assign(**probabilities))
+    with pytest.raises(results.ResultsError, match=rf"predictions\.csv.*image '003'.*{problem}"):
+        results.read_table(folder)
 
 
-def test_a_run_that_cannot_be_used_is_listed_with_the_reason(folder, tmp_path):
-    write(folder, folds=2)
-    write(folder.parent.with_name("whole") / "fold-0")
-    listed = results.runs(tmp_path).set_index("model")
-    assert "missing: fold-1" in listed.loc["model", "problem"]
-    assert pd.isna(listed.loc["whole", "problem"])
-    assert listed.loc["whole", ["paper", "profile", "protocol", "dataset"]].tolist() == [
-        "paper",
-        "sample",
+def test_runs_are_listed_with_their_place_and_only_planned_ones_are_found(tmp_path):
+    folder = write(tmp_path)
+    listed = results.runs(tmp_path).iloc[0]
+    assert listed[["paper", "profile", "split", "run", "folds"]].tolist() == [
+        "own",
+        "own",
         "leak-free",
-        "a",
+        folder.name,
+        1,
     ]
-    with pytest.raises(results.ResultsError, match="missing: fold-1"):
-        results.find(tmp_path, "paper", "sample")
+    assert pd.isna(listed["problem"]) and listed["folder"] == str(folder)
+    assert results.find(tmp_path, "own", "own").empty
+    plain = folder.with_name("run")
+    folder.rename(plain)
+    assert results.find(tmp_path, "own", "own")["folder"].tolist() == [str(plain)]
+    assert results.runs(tmp_path / "nothing").empty
 
 
-def test_a_fold_records_when_where_and_from_which_code_it_came(folder):
-    write(folder)
-    record = results.read_record(folder)
-    assert record["finished"].endswith("+00:00")
-    assert record["hardware"]["cores"] >= 1
-    assert isinstance(record["commit"], str)
-    assert record["folds"] == 1
+def test_a_fold_records_when_where_and_from_which_code_it_came(tmp_path):
+    record = results.read_record(write(tmp_path) / "fold-0")
+    assert record.finished.endswith("+00:00") and record.hardware["cores"] >= 1
+    assert (record.folds, record.seconds, record.selected) == (1, 1.5, {"C": 10})
+    assert {"python", "tensorflow", "scikit-learn"} <= record.versions.keys()
+    assert record.images == {"train": 2, "validation": 0, "test": 2}
+    assert record.leakage["test_images"] == 2
+    assert record.leakage["subject"] == 1 and record.leakage["patient"] == 0
+    assert record.leakage["source_image"] is None
 
 
-def test_no_finished_fold_says_what_to_run(folder):
+def test_no_finished_fold_says_what_to_run(tmp_path):
     with pytest.raises(FileNotFoundError, match="leukkit reproduce"):
-        results.read_table(folder.parent)
+        results.read_table(tmp_path)
 
 
-def test_a_write_that_dies_leaves_no_half_fold(folder, monkeypatch):
+def test_a_write_that_dies_leaves_no_half_fold(tmp_path, monkeypatch):
     def dies(self, *args, **keywords):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(pd.DataFrame, "to_csv", dies)
     with pytest.raises(KeyboardInterrupt):
-        write(folder)
-    assert not [path for path in folder.iterdir() if path.is_file()]
+        write(tmp_path)
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
 
 def test_an_unwritable_results_folder_says_what_to_do(tmp_path):
     blocked = tmp_path / "file"
     blocked.write_text("a file where a folder should be")
-    folder = results.fold_dir(blocked, "paper", "sample", "published", "model", 0)
     with pytest.raises(OSError, match=r"cannot write into .*--results-dir"):
-        write(folder)
+        write(blocked)
 
 
-def test_find_lists_runs_by_their_keys(tmp_path, folder):
-    write(folder)
-    found = results.find(tmp_path, "paper", "sample")
-    assert found[["protocol", "model", "folds", "dataset", "backbone"]].to_numpy().tolist() == [
-        ["leak-free", "model", 1, "a", "b"]
-    ]
-    assert len(results.find(tmp_path, "paper", "other")) == 0
+def test_two_processes_do_not_hold_one_fold(tmp_path):
+    import filelock
 
-
-def test_fold_json_says_seed_seconds_and_versions(folder):
-    write(folder)
-    record = json.loads((folder / "fold.json").read_text())
-    assert record["seed"] == 1 and record["seconds"] == 1.5 and record["selected"] == {"C": 10}
-    assert {"python", "tensorflow", "scikit-learn"} <= record["versions"].keys()
+    with results.lock(tmp_path), pytest.raises(filelock.Timeout):
+        filelock.FileLock(tmp_path / ".lock", timeout=0).acquire()
 
 
 def test_the_digest_of_cells_sees_labels_and_order():
-    cells = pd.DataFrame(
-        {"image_id": ["a", "b"], "label": ["x", "y"], "sha256": ["1", "2"], "subject": ["p", "q"]}
-    )
+    cells = make_split().cells
     base = results.cells_digest(cells, [0, 1])
     assert base == results.cells_digest(cells.copy(), [0, 1])
     assert base != results.cells_digest(cells, [1, 0])
-    assert base != results.cells_digest(cells.assign(label=["x", "x"]), [0, 1])
+    assert base != results.cells_digest(cells.assign(label="ALL"), [0, 1])

@@ -1,3 +1,5 @@
+import inspect
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -6,13 +8,17 @@ from hypothesis import strategies as st
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
 from leukkit import datasets, splits
-from leukkit.splits import Fold
+from leukkit.datasets.cells import TEXT, link_subjects
+from leukkit.schemas import SplitTable
+from leukkit.splits import Fold, Split, holdout, stratified_kfold, subject_kfold
 
-STRING = pd.StringDtype("python")
+SHARED = ["patient", "subject", "source_image", "bytes", "original"]
+COUNTS = {"healthy": 100, "ALL": 100}
+AFTER = {"augment": "after", "copies": {"counts": COUNTS}}
 
 
 def frame(rows, **columns):
-    """Return a cells frame of (subject, label) rows; other columns as given."""
+    """Return cells of (subject, label) rows; other columns as given."""
     subjects, labels = zip(*rows, strict=True)
     data = {
         "image_id": [f"image-{number:04d}" for number in range(len(rows))],
@@ -22,15 +28,14 @@ def frame(rows, **columns):
         "sha256": [f"hash-{number}" for number in range(len(rows))],
         "subject": subjects,
     }
-    data.update(columns)
-    cells = pd.DataFrame(data)
-    cells = cells.astype({name: STRING for name in cells if cells[name].dtype == object})
-    cells.attrs["dataset"] = "drawn"
+    cells = pd.DataFrame({**data, **columns})
+    cells = cells.astype({name: TEXT for name in cells if cells[name].dtype.kind != "i"})
+    cells.attrs["dataset"] = "made up"
     return cells
 
 
-def patients(counts):
-    """Return rows for {label: [images of each patient]}."""
+def patients(**counts):
+    """Return rows for label = [images of each patient]."""
     return [
         (f"{label}{patient}", label)
         for label, sizes in counts.items()
@@ -39,68 +44,79 @@ def patients(counts):
     ]
 
 
+def phases(training=8, preliminary=4, images=3, shared=()):
+    """Return cells of both phases; patients paired in ``shared`` have the first image in common."""
+    people = [f"t{n}" for n in range(training)] + [f"p{n}" for n in range(preliminary)]
+    rows = [(name, ("healthy", "ALL")[int(name[1:]) % 2]) for name in people for _ in range(images)]
+    ids = pd.Series([f"{name}-{number}" for name in people for number in range(images)])
+    hashes = ids.copy()
+    for one, other in shared:
+        hashes[hashes.isin([f"{one}-0", f"{other}-0"])] = f"{one} {other}"
+    split = ["training" if name[0] == "t" else "preliminary" for name, _ in rows]
+    subject = link_subjects([name for name, _ in rows], hashes)
+    return frame(rows, image_id=ids, sha256=hashes, split=split, subject=subject)
+
+
+@pytest.fixture
+def cells():
+    """84 cells of 13 subjects, of whom one is two patients with a file in common."""
+    return phases(training=14, preliminary=0, images=6, shared=[("t0", "t2")])
+
+
+def names(cells, fold):
+    return [set(cells["image_id"].iloc[part]) for part in fold]
+
+
 @st.composite
-def drawn_cells(draw, least=6):
-    sizes = st.lists(st.integers(2, 12), min_size=least, max_size=14)
-    rows = patients({label: draw(sizes) for label in draw(st.sampled_from(["ab", "abc"]))})
+def synthetic_cells(draw):
+    sizes = st.lists(st.integers(2, 12), min_size=6, max_size=14)
+    rows = patients(**{label: draw(sizes) for label in draw(st.sampled_from(["ab", "abc"]))})
     order = draw(st.permutations(range(len(rows))))
     return frame([rows[position] for position in order])
 
 
+# ----------------------------------------------------------------------------- the three functions
+
 SPLITS = {
-    "holdout": lambda cells, seed: splits.holdout(cells, 0.25, 0.15, seed),
-    "holdout by subject": lambda cells, seed: splits.holdout(cells, 0.25, 0.15, seed, "subject"),
-    "stratified": lambda cells, seed: splits.stratified_kfold(cells, 4, 0.15, seed),
-    "subject": lambda cells, seed: splits.subject_kfold(cells, 3, 0.15, seed),
+    "holdout": lambda cells, seed: holdout(cells, 0.25, 0.15, seed),
+    "holdout by subject": lambda cells, seed: holdout(cells, 0.25, 0.15, seed, "subject"),
+    "stratified": lambda cells, seed: stratified_kfold(cells, 4, 0.15, seed),
+    "subject": lambda cells, seed: subject_kfold(cells, 3, 0.15, seed),
 }
 
 
 @pytest.mark.parametrize("name", SPLITS)
 @settings(max_examples=25)
-@given(cells=drawn_cells(), seed=st.integers(0, 1000))
-def test_every_image_is_in_exactly_one_part_and_no_part_lacks_a_class(name, cells, seed):
-    folds = SPLITS[name](cells, seed)
-    for fold in folds:
-        everything = np.concatenate(fold)
-        assert sorted(everything) == list(range(len(cells)))
+@given(cells=synthetic_cells(), seed=st.integers(0, 1000))
+def test_every_image_is_in_one_part_whatever_its_row_and_no_part_lacks_a_class(name, cells, seed):
+    folds, turned = SPLITS[name](cells, seed), cells[::-1]
+    for fold, same in zip(folds, SPLITS[name](turned, seed), strict=True):
+        assert names(cells, fold) == names(turned, same)
+        assert sorted(np.concatenate(fold)) == list(range(len(cells)))
         for part in fold:
             assert part.dtype == np.int64
             assert (np.diff(part) > 0).all()
             assert set(cells["label"].iloc[part]) == set(cells["label"])
+        if "subject" in name:
+            sides = [set(cells["subject"].iloc[part]) for part in fold]
+            assert sum(map(len, sides)) == cells["subject"].nunique()
     if len(folds) > 1:
         tested = np.concatenate([fold.test for fold in folds])
         assert sorted(tested) == list(range(len(cells)))
 
 
-@pytest.mark.parametrize("name", ["holdout by subject", "subject"])
-@settings(max_examples=25)
-@given(cells=drawn_cells(), seed=st.integers(0, 1000))
-def test_an_subject_is_never_on_two_sides(name, cells, seed):
-    for fold in SPLITS[name](cells, seed):
-        sides = [set(cells["subject"].iloc[part]) for part in fold]
-        assert sum(map(len, sides)) == cells["subject"].nunique()
-
-
-@pytest.mark.parametrize("name", SPLITS)
-@settings(max_examples=10)
-@given(cells=drawn_cells(), seed=st.integers(0, 1000), shuffle=st.randoms(use_true_random=False))
-def test_same_seed_same_split_in_any_order_of_the_rows(name, cells, seed, shuffle):
-    def named(cells):
-        return [
-            [set(cells["image_id"].iloc[part]) for part in fold]
-            for fold in SPLITS[name](cells, seed)
-        ]
-
-    order = list(range(len(cells)))
-    shuffle.shuffle(order)
-    assert named(cells) == named(cells.iloc[order])
-
-
-@pytest.mark.parametrize("name", SPLITS)
-def test_another_seed_gives_another_split(name):
-    cells = frame(patients({"ALL": [9] * 8 + [5] * 6, "healthy": [4] * 10}))
-    first, second = SPLITS[name](cells, 0), SPLITS[name](cells, 1)
-    assert any(not np.array_equal(a.test, b.test) for a, b in zip(first, second, strict=True))
+@pytest.mark.parametrize(
+    ("function", "defaults"),
+    [
+        (holdout, [0.2, 0.0, 0, None, "error"]),
+        (stratified_kfold, [7, 0.0, 0]),
+        (subject_kfold, [5, 0.0, 0, "subject", "error", 0]),
+        (splits.divide, [inspect.Parameter.empty, 0]),
+    ],
+)
+def test_what_is_not_said_is_fixed(function, defaults):
+    parameters = inspect.signature(function).parameters.values()
+    assert [parameter.default for parameter in parameters][1:] == defaults
 
 
 @settings(max_examples=25)
@@ -110,82 +126,355 @@ def test_another_seed_gives_another_split(name):
     validation=st.floats(0.1, 0.3),
 )
 def test_image_holdout_hits_the_shares_of_each_class_to_one_image(sizes, test, validation):
-    cells = frame(patients({"ALL": [sizes[0]], "healthy": [sizes[1]]}))
-    (fold,) = splits.holdout(cells, test, validation)
+    cells = frame(patients(ALL=[sizes[0]], healthy=[sizes[1]]))
+    (fold,) = holdout(cells, test, validation)
     for label, size in zip(["ALL", "healthy"], sizes, strict=True):
         for part, share in [(fold.test, test), (fold.validation, validation)]:
-            found = (cells["label"].iloc[part] == label).sum()
-            assert abs(found - share * size) <= 1
+            assert abs((cells["label"].iloc[part] == label).sum() - share * size) <= 1
 
 
 def test_group_holdout_comes_near_the_shares():
-    sizes = {"ALL": list(range(10, 60)), "healthy": list(range(30, 130, 5))}
-    cells = frame(patients(sizes))
+    cells = frame(patients(ALL=range(10, 60), healthy=range(30, 130, 5)))
+    images = cells["label"].value_counts()
     for seed in range(20):
-        (fold,) = splits.holdout(cells, 0.15, 0.15, seed, by="subject")
-        for part in (fold.test, fold.validation):
-            for label in sizes:
-                share = (cells["label"].iloc[part] == label).sum() / sum(sizes[label])
-                assert 0.12 < share < 0.18
+        for part in holdout(cells, 0.15, 0.15, seed, by="subject")[0][1:]:
+            assert (cells["label"].iloc[part].value_counts() / images).between(0.12, 0.18).all()
 
 
 def test_holdout_keeps_the_test_part_when_a_validation_part_is_asked_for():
-    cells = frame(patients({"ALL": [9] * 8, "healthy": [4] * 10}))
-    (without,) = splits.holdout(cells, 0.2, by="subject")
-    (with_validation,) = splits.holdout(cells, 0.2, 0.2, by="subject")
+    cells = frame(patients(ALL=[9] * 8, healthy=[4] * 10))
+    (without,) = holdout(cells, 0.2, by="subject")
+    (with_validation,) = holdout(cells, 0.2, 0.2, by="subject")
     np.testing.assert_array_equal(without.test, with_validation.test)
 
 
-def spread(cells, tests):
-    shares = [cells["label"].iloc[test].value_counts(normalize=True) for test in tests]
-    return pd.DataFrame(shares).std().max()
+@pytest.mark.parametrize(
+    ("images", "test", "validation", "sizes"),
+    [
+        ([50, 30, 20], 0.45, 0.0, (100, 0, 100)),  # 30 + 20 of each class: nearer than 30
+        ([50, 30, 20], 0.1, 0.0, (160, 0, 40)),  # nothing fits, and a class needs one: the smallest
+        ([40, 40, 20], 0.1, 0.85, (80, 80, 40)),  # both of the others fit, but one must be left
+    ],
+)
+def test_groups_are_taken_until_the_share_is_nearest(images, test, validation, sizes):
+    cells = frame(patients(ALL=images, healthy=images))
+    for seed in range(4):
+        (fold,) = holdout(cells, test, validation, seed, by="subject")
+        assert tuple(map(len, fold)) == sizes
+
+
+def test_very_unequal_subjects_are_split_or_refused_but_never_silently_lost():
+    cells = frame(patients(ALL=[500, 1, 1], healthy=[20] * 9))
+    (fold,) = holdout(cells, 0.2, by="subject")
+    assert set(cells["label"].iloc[fold.test]) == {"ALL", "healthy"}
+    assert len(fold.train) + len(fold.test) == len(cells)
 
 
 def test_stratification_is_as_good_as_scikit_learns():
-    rows = patients({"ALL": [*range(3, 40), 200], "healthy": [*range(5, 90, 4)]})
-    cells = frame(rows)
-    labels = cells["label"].to_numpy(object)
-    ours = spread(cells, [fold.test for fold in splits.stratified_kfold(cells, 7, seed=3)])
-    theirs = spread(cells, [test for _, test in StratifiedKFold(7).split(labels, labels)])
-    assert ours <= theirs + 1e-3
-    theirs = spread(
-        cells,
-        [test for _, test in StratifiedGroupKFold(5).split(labels, labels, cells["subject"])],
-    )
+    cells = frame(patients(ALL=[*range(3, 40), 200], healthy=range(5, 90, 4)))
+    labels, subjects = cells["label"].to_numpy(object), cells["subject"]
+
+    def spread(tests):
+        shares = [cells["label"].iloc[test].value_counts(normalize=True) for test in tests]
+        return pd.DataFrame(shares).std().max()
+
+    theirs = spread(test for _, test in StratifiedKFold(7).split(labels, labels))
+    assert spread(fold.test for fold in stratified_kfold(cells, 7, seed=3)) <= theirs + 1e-3
+    theirs = spread(test for _, test in StratifiedGroupKFold(5).split(labels, labels, subjects))
     for seed in range(5):
-        ours = spread(cells, [fold.test for fold in splits.subject_kfold(cells, 5, seed=seed)])
-        assert ours <= theirs + 0.02
+        assert spread(f.test for f in subject_kfold(cells, 5, seed=seed)) <= theirs + 0.02
 
 
-def test_embargo_removes_neighbors_of_test_images_in_their_sequence_only():
-    numbers = [*range(1, 41), *range(1, 41)]
-    rows = [(f"{label}-{(n - 1) // 10}", label) for label in ("early", "pre") for n in range(1, 41)]
-    cells = frame(rows, sequence=["early"] * 40 + ["pre"] * 40, number=numbers)
-    cells["number"] = cells["number"].astype("Int64")
-    plain = splits.subject_kfold(cells, 4, seed=1)
-    for fold, before in zip(splits.subject_kfold(cells, 4, seed=1, embargo=3), plain, strict=True):
-        np.testing.assert_array_equal(fold.test, before.test)
-        removed = np.setdiff1d(before.train, fold.train)
-        expected = [
-            position
-            for position in before.train
-            if any(
-                rows[position][1] == rows[test][1] and abs(numbers[position] - numbers[test]) <= 3
-                for test in fold.test
-            )
-        ]
-        assert removed.tolist() == expected
-        assert len(expected) >= 6
-
-
-def test_embargo_also_holds_for_validation():
+@pytest.mark.parametrize("validation", [0.0, 0.2])
+def test_embargo_removes_neighbors_of_test_images_in_their_sequence_only(validation):
     rows = [(f"{label}-{n // 5}", label) for label in ("early", "pre") for n in range(60)]
     cells = frame(rows, sequence=[label for _, label in rows], number=[*range(60), *range(60)])
-    for fold in splits.subject_kfold(cells, 3, validation=0.2, embargo=2):
-        for position in fold.validation:
-            same = cells["sequence"].iloc[fold.test] == cells["sequence"].iloc[position]
-            tested = cells["number"].iloc[fold.test][same.to_numpy()]
-            assert (tested - cells["number"].iloc[position]).abs().min() > 2
+    cells["number"] = cells["number"].astype("Int64")
+    plain = subject_kfold(cells, 4, seed=1)
+    spaced = subject_kfold(cells, 4, validation, seed=1, embargo=3)
+    for fold, before in zip(spaced, plain, strict=True):
+        np.testing.assert_array_equal(fold.test, before.test)
+        removed = np.setdiff1d(before.train, np.concatenate(fold[:2]))
+        tested = [(rows[position][1], position % 60) for position in fold.test]
+        assert removed.tolist() == [
+            position
+            for position in before.train
+            if any(rows[position][1] == s and abs(position % 60 - n) <= 3 for s, n in tested)
+        ]
+        assert len(removed) >= 6
+
+
+def test_images_without_subject_are_refused_unless_kept_on_their_own():
+    subjects = ["p", "p", None, None, None, "q", None, None]
+    hashes = ["h0", "h1", "h2", "h2", "h4", "h5", "h6", "h7"]
+    cells = frame(list(zip(subjects, ["ALL"] * 4 + ["healthy"] * 4, strict=True)), sha256=hashes)
+    with pytest.raises(ValueError, match=r"made up: 5 of 8 images have no subject.*='image'"):
+        subject_kfold(cells, 2)
+    for seed in range(5):
+        for fold in subject_kfold(cells, 2, seed=seed, missing="image"):
+            sides = np.isin(np.arange(8), fold.test)
+            assert sides[0] == sides[1]
+            assert sides[2] == sides[3]  # the same file twice
+
+
+CELLS = frame(patients(ALL=[10] * 6, healthy=[10] * 3))
+UNLABELED = CELLS.assign(label=CELLS["label"].where(CELLS.index > 3))
+ORDERED = CELLS.assign(sequence="a", number=range(90))
+UNORDERED = CELLS.assign(sequence=CELLS["label"].where(CELLS.index > 0), number=range(90))
+
+
+@pytest.mark.parametrize(
+    ("split", "cells", "options", "message"),
+    [
+        (subject_kfold, CELLS, {}, "'healthy': 5 folds need .* 5 .*'subject', found 3.*fewer"),
+        (stratified_kfold, CELLS, {"folds": 31}, r"'healthy'.*images, found 30"),
+        (holdout, CELLS[:70], {"by": "patient"}, r"'healthy': taking a part needs .*2 .*found 1"),
+        (holdout, CELLS[:60], {}, "made up: all 60 images are of the class 'ALL'"),
+        (stratified_kfold, UNLABELED, {}, r"made up: 4 of 90 images have no label.*notna"),
+        (holdout, CELLS[:0], {}, "made up: no images"),
+        (holdout, CELLS, {"by": "person"}, r"by='person' is no column of made up; .*subject"),
+        (holdout, CELLS, {"test": 0.7, "validation": 0.3}, "validation=0.3.*a share for training"),
+        (holdout, CELLS, {"test": 0.0}, "test=0.0 .*between 0 and 1"),
+        (holdout, CELLS, {"validation": -0.1}, "validation must not be negative"),
+        (subject_kfold, CELLS, {"folds": 1}, "folds=1: at least 2"),
+        (subject_kfold, CELLS, {"folds": 3, "validation": 0.7}, r"=0.7.*less than 0\.667"),
+        (subject_kfold, CELLS, {"folds": 3, "validation": -0.1}, r"=-0.1: .* at least 0"),
+        (subject_kfold, CELLS, {"folds": 2, "missing": "drop"}, "='drop': expected 'error' or"),
+        (subject_kfold, CELLS, {"folds": 3, "embargo": 2}, "'sequence' and 'number', which made"),
+        (subject_kfold, UNORDERED, {"folds": 3, "embargo": 2}, "some images have no 'sequence'"),
+        (subject_kfold, ORDERED, {"folds": 3, "embargo": 90}, "train part has no .*ALL, healthy: "),
+    ],
+)
+def test_what_cannot_be_split_is_refused_with_what_to_do(split, cells, options, message):
+    with pytest.raises(ValueError, match=message):
+        split(cells, **options)
+
+
+# ----------------------------------------------------------------------------- tables
+
+TABLES = {
+    "holdout": {"split": "holdout", "test": 0.25, "validation": 0.2},
+    "holdout by subject": {"split": "holdout", "test": 0.25, "by": "subject"},
+    "stratified": {"split": "stratified", "folds": 3, "validation": 0.1},
+    "subject": {"split": "subject", "folds": 3, "validation": 0.15},
+    "patient": {"split": "subject", "folds": 3, "by": "patient"},
+    "counts": {"split": "counts", "test_counts": {"healthy": 10, "ALL": 20}},
+    "official": {"split": "official", "validation": 0.2},
+}
+# What is whole on one side; single images else.
+GROUPS = dict.fromkeys(["subject", "official", "holdout by subject"], "subject")
+GROUPS["patient"] = "patient"
+
+
+@pytest.fixture(params=TABLES)
+def both(request):
+    """The group of a table, and its split of images of both phases, with copies in training."""
+    cells = phases(14, 4, 6, shared=[("t0", "t2"), ("t1", "p1")])
+    split = splits.divide(cells, {**TABLES[request.param], **AFTER, "tuning": 2}, seed=3)
+    return cells, GROUPS.get(request.param, "image_id"), split
+
+
+def test_the_cells_of_a_split_are_the_originals_of_its_phases_and_then_the_copies(both):
+    cells, _, split = both
+    used = cells if split.table.split == "official" else cells[cells["split"] == "training"]
+    pd.testing.assert_frame_equal(split.cells[cells.columns.tolist()][: len(used)], used)
+    assert (split.cells["copy"].gt(0) == (split.cells.index >= len(used))).all()
+    assert split.cells["image_id"].is_unique  # a copy is the same image in every fold
+    assert (split.cells.attrs, split.seed) == (cells.attrs, 3)
+
+
+def test_groups_are_whole_and_copies_are_in_training_in_the_part_s_share_of_the_counts(both):
+    _, group, split = both
+    shares = splits.leakage(split)
+    assert (shares[SHARED if group == "subject" else ["original"]] == 0).all(axis=None)
+    for fold in split.folds:
+        train, validation, test = (split.cells.iloc[part] for part in fold)
+        assert not set(train[group]) & (set(validation[group]) | set(test[group]))
+        assert (validation["copy"] == 0).all() and (test["copy"] == 0).all()
+        target = round(100 * (train["copy"] == 0).sum() / 84)  # of what is not preliminary
+        assert train["label"].value_counts().to_dict() == dict.fromkeys(COUNTS, target)
+
+
+def test_tuning_folds_follow_the_rule_of_the_split_and_score_each_original_once(both):
+    _, group, split = both
+    assert len(split.tuning) == len(split.folds)
+    for fold, tuning in zip(split.folds, split.tuning, strict=True):
+        train = split.cells.iloc[fold.train].reset_index(drop=True)
+        originals = train.index[train["copy"] == 0]
+        assert sorted(np.concatenate([score for _, score in tuning])) == originals.tolist()
+        for fit, score in tuning:
+            assert not set(train[group][fit]) & set(train[group][score])
+            # With an original go its copies, and none is lost.
+            scored = train["original"].isin(train["image_id"][score])
+            assert fit.tolist() == train.index[~scored].tolist()
+
+
+def test_without_copies_a_table_divides_the_same_images_and_cells_stay_as_they_are(both):
+    cells, _, split = both
+    table = split.table.record() | {"augment": None, "copies": None}
+    plain = splits.divide(cells, table, 3)
+    pd.testing.assert_frame_equal(plain.cells, cells[: len(plain.cells)])
+    for fold, other, pairs in zip(plain.folds, split.folds, plain.tuning, strict=True):
+        assert np.array_equal(fold.train, other.train[other.train < len(plain.cells)])
+        assert all(map(np.array_equal, fold[1:], other[1:]))
+        for fit, score in pairs:
+            assert sorted([*fit, *score]) == list(range(len(fold.train)))
+
+
+def test_the_same_seed_gives_the_same_split_in_any_order_of_the_rows(both):
+    cells, _, split = both
+    table = split.table.record()
+    again, turned = splits.divide(cells, table, 3), splits.divide(cells[::-1], table, 3)
+    pd.testing.assert_frame_equal(split.cells, again.cells)
+    for one, two, three in zip(split.folds, again.folds, turned.folds, strict=True):
+        assert all(map(np.array_equal, one, two))
+        assert names(split.cells, one) == names(turned.cells, three)
+    another = splits.divide(cells, table, 4)
+    assert names(split.cells, split.folds[0]) != names(another.cells, another.folds[0])
+
+
+@pytest.mark.parametrize(
+    ("kind", "function", "options"),
+    [
+        ("holdout", holdout, {"test": 0.3, "validation": 0.1, "by": "patient"}),
+        ("holdout", holdout, {"test": 0.3, "by": "subject", "missing": "image"}),
+        ("stratified", stratified_kfold, {"folds": 6, "validation": 0.1286}),
+        ("subject", subject_kfold, {"folds": 3, "validation": 0.1, "by": "source_image"}),
+        ("subject", subject_kfold, {"folds": 3, "missing": "image", "embargo": 2}),
+    ],
+)
+def test_a_table_passes_its_numbers_on(cells, kind, function, options):
+    cells = cells.assign(sequence=cells["label"], number=range(len(cells)))
+    if "missing" in options:
+        cells["subject"] = pd.array([pd.NA] * len(cells), TEXT)
+        with pytest.raises(ValueError, match="missing='image'"):
+            splits.divide(cells, {"split": kind, **options, "missing": "error"})
+        tuned = splits.divide(cells, {"split": kind, **options, "tuning": 2}).tuning
+        assert {len(pairs) for pairs in tuned} == {2}
+    split = splits.divide(cells, {"split": kind, **options}, 4)
+    assert split.tuning == []
+    for one, other in zip(split.folds, function(cells, seed=4, **options), strict=True):
+        assert all(map(np.array_equal, one, other))
+
+
+@pytest.mark.parametrize(
+    ("table", "tested", "tuning"),
+    [
+        ({"split": "holdout", "test": 0.2, "tuning": 3, "tuned_by_image": True}, (20, 20), [3]),
+        ({"split": "counts", "test_counts": {"healthy": 10, "ALL": 20}}, (10, 20), []),
+    ],
+)
+def test_copies_before_the_split_reach_the_counts_and_leak(cells, table, tested, tuning):
+    table = {**table, "validation": "test", "augment": "before", "copies": {"counts": COUNTS}}
+    split = splits.divide(cells, table, seed=3)
+    assert split.cells["label"].value_counts().to_dict() == COUNTS
+    assert split.tuning == tuning
+    (fold,) = split.folds
+    found = split.cells["label"].iloc[fold.test].value_counts()
+    assert (found["healthy"], found["ALL"]) == tested
+    np.testing.assert_array_equal(fold.validation, fold.test)
+    assert sorted(np.concatenate([fold.train, fold.test])) == list(range(200))
+    originals = split.cells["original"]
+    expected = originals.iloc[fold.test].isin(originals.iloc[fold.train]).mean()
+    assert splits.leakage(split)["original"].tolist() == [pytest.approx(expected)]
+    assert expected > 0.5  # 200 images of 84 originals: most have a copy on the other side
+
+
+@pytest.mark.parametrize("augment", ["before", "after"])
+@pytest.mark.parametrize(
+    ("copies", "expected"),
+    [
+        ({"each": 3}, {"healthy": 4, "ALL": 4}),
+        ({"counts": {"healthy": 420, "ALL": 210}}, {"healthy": 10, "ALL": 5}),
+        ({"counts": {"healthy": 20, "ALL": 42}}, {"healthy": 1, "ALL": 1}),  # never fewer
+    ],
+)
+def test_copies_multiply_the_images(cells, augment, copies, expected):
+    table = {"split": "stratified", "folds": 3, "augment": augment, "copies": copies}
+    split = splits.divide(cells, table)
+    images = split.cells if augment == "before" else split.cells.iloc[split.folds[0].train]
+    originals = images["label"][images["copy"] == 0].value_counts()
+    assert (images["label"].value_counts() / originals).to_dict() == expected
+
+
+def test_balancing_copies_the_smaller_class_up_to_the_larger(cells):
+    table = {"split": "holdout", "test": 0.2, "augment": "after", "copies": {"balance": True}}
+    split = splits.divide(cells[20:], table)
+    labels, copy = split.cells[["label", "copy"]].iloc[split.folds[0].train].to_numpy().T
+    originals = pd.Series(labels[copy == 0]).value_counts()
+    assert originals.nunique() == 2
+    assert pd.Series(labels).value_counts().tolist() == [originals.max()] * 2
+
+
+ONE = {"healthy": 1, "ALL": 1}
+THIRDS = {"split": "stratified", "folds": 3, "augment": "after"}
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ({"split": "counts", "test_counts": ONE, "validation": 0.1}, "=0.1: .*has no such part"),
+        (
+            {"split": "counts", "test_counts": {"healthy": 1}},
+            r"names the classes \['healthy'\], the images have \['ALL', 'healthy'\]",
+        ),
+        ({"split": "counts", "test_counts": ONE | {"ALL": 42}}, "42 images of class ALL.* has 42"),
+        ({"split": "counts", "test_counts": ONE | {"ALL": 0}}, "asks for 0 images"),
+        ({**THIRDS, "copies": {"counts": {"ALL": 90}}}, r"given for the classes \['ALL'\]"),
+        ({**THIRDS, "copies": {"data_set": True}}, r"own copies .*card.split\(name, profile, run"),
+        ({"split": "random"}, "split table: split: .*'holdout', 'stratified', 'subject'.*'random'"),
+    ],
+)
+def test_a_table_that_the_images_do_not_allow_is_refused(cells, table, message):
+    with pytest.raises(ValueError, match=message):
+        splits.divide(cells, table)
+
+
+# ----------------------------------------------------------------------------- official phases
+
+OFFICIAL = {"split": "official", "validation": 0.2}
+
+
+@settings(max_examples=40)
+@given(
+    training=st.integers(10, 16),
+    images=st.integers(1, 5),
+    shared=st.lists(st.tuples(st.integers(0, 3), st.integers(0, 1)), max_size=3),
+    seed=st.integers(0, 5),
+)
+def test_who_is_in_both_phases_is_tested_and_not_trained_on(training, images, shared, seed):
+    pairs = [(f"t{one}", f"p{other}") for one, other in shared]
+    cells = phases(training, 4, images, pairs)
+    split = splits.divide(cells, OFFICIAL, seed)
+    (fold,) = split.folds
+    assert (splits.leakage(split)[SHARED[:-1]] == 0).all(axis=None)
+    assert fold.test.tolist() == np.flatnonzero(cells["split"] == "preliminary").tolist()
+    left_out = set(range(len(cells))) - set(np.concatenate(fold))
+    assert set(cells["subject"].iloc[sorted(left_out)]) <= set(cells["subject"].iloc[fold.test])
+
+
+def test_validation_is_whole_subjects_of_the_training_phase():
+    (fold,) = splits.divide(phases(), OFFICIAL).folds
+    assert [len(part) for part in fold] == [18, 6, 12]  # of 4 subjects of each class one
+    (fold,) = splits.divide(phases(), {"split": "official"}).folds
+    assert [len(part) for part in fold] == [24, 0, 12]
+
+
+def test_an_identical_file_of_an_unknown_subject_is_not_trained_on():
+    cells = phases(shared=[("t2", "p0")]).assign(patient=pd.NA, subject=pd.NA)
+    (fold,) = splits.divide(cells, {"split": "official"}).folds
+    assert set(cells["image_id"]) - set.union(*names(cells, fold)) == {"t2-0"}
+
+
+@pytest.mark.parametrize("phase", ["training", None])
+def test_images_without_a_preliminary_phase_are_refused(phase):
+    cells = phases(preliminary=0).assign(split=pd.array([phase] * 24, dtype=TEXT))
+    with pytest.raises(splits.NoPhaseError, match=r"made up: none of the 24 .* preliminary phase"):
+        splits.divide(cells, OFFICIAL)
+    assert len(splits.divide(cells, {"split": "stratified", "folds": 2}).cells) == 24
+
+
+# ----------------------------------------------------------------------------- leakage
 
 
 def test_leakage_worked_by_hand():
@@ -198,109 +487,50 @@ def test_leakage_worked_by_hand():
         original=[f"image-{number:04d}" for number in (0, 1, 2, 3, 4, 5, 1)],
         copy=[0, 0, 0, 0, 0, 0, 1],
     )
-    folds = [Fold(np.array([0, 2, 6]), np.array([5]), np.array([1, 3, 4]))]
-    row = splits.leakage(cells, folds).iloc[0]
-    assert row["fold"] == 0
-    assert row["test_images"] == 3
-    assert row["patient"] == pytest.approx(2 / 3)  # 1 (a) and 3 (b); c was not trained on
-    assert row["subject"] == 1.0
-    assert row["source_image"] == 1.0  # a/2 and b/1; image 4 has none and does not count
-    assert row["bytes"] == pytest.approx(1 / 3)  # 4 is file h0; 6 is a changed copy of h1
-    assert row["original"] == pytest.approx(1 / 3)  # 1, whose copy 6 was trained on
+    folds = [
+        Fold(np.array([0, 2, 6]), np.array([5]), np.array([1, 3, 4])),
+        Fold(np.array([1, 2, 3, 4]), np.array([6]), np.array([5])),
+    ]
+    split = Split(cells, folds, [], SplitTable(split="official"), 0)
+    shares = splits.leakage(split)
+    assert shares.columns.tolist() == ["fold", "test_images", *SHARED]
+    assert shares.iloc[0].tolist() == [
+        0,
+        3,
+        pytest.approx(2 / 3),  # 1 (a) and 3 (b); c was not trained on
+        1,
+        1,  # a/2 and b/1; image 4 has none and does not count
+        pytest.approx(1 / 3),  # 4 is file h0; 6 is a changed copy of h1
+        pytest.approx(1 / 3),  # 1, whose copy 6 was trained on
+    ]
+    assert shares.iloc[1].tolist() == [1, 1, 0, 0, 0, 0, 0]
+    summed = splits.leakage_shares({"both": split})
+    assert summed.index.name == "split"
+    assert summed.columns.tolist() == ["test images", *SHARED]
+    # 3 test images in one fold and 1 in the other
+    np.testing.assert_allclose(summed.loc["both"].to_numpy(float), [4, 0.5, 0.75, 0.75, 0.25, 0.25])
 
 
 def test_leakage_is_missing_where_the_column_is():
-    cells = frame(patients({"x": [4], "y": [4]}), patient=[None] * 8)
-    table = splits.leakage(cells, splits.holdout(cells, 0.25))
-    assert table["patient"].isna().all()
-    assert table["original"].isna().all()
-    assert table["subject"].tolist() == [1.0]
+    cells = frame(patients(x=[4], y=[4]), patient=[None] * 8)
+    split = splits.divide(cells, {"split": "holdout", "test": 0.25})
+    for table in (splits.leakage(split), splits.leakage_shares({"one": split})):
+        assert table[["patient", "original"]].isna().all(axis=None)
+        assert table["subject"].tolist() == [1.0]
 
 
-def test_an_subject_split_does_not_leak_and_a_patient_split_of_linked_patients_does():
-    rows = patients({"ALL": [10] * 8, "healthy": [10] * 6})
-    hashes = [f"hash-{number}" for number in range(len(rows))]
-    hashes[10:20] = hashes[0:10]  # patients ALL0 and ALL1 are one subject
-    subjects = [{"ALL0": "ALL0+ALL1", "ALL1": "ALL0+ALL1"}.get(name, name) for name, _ in rows]
-    cells = frame(rows, sha256=hashes, subject=subjects)
-    shares = splits.leakage(cells, splits.subject_kfold(cells, 4))
-    assert (shares[["patient", "subject", "source_image", "bytes"]] == 0).all(axis=None)
-    shares = splits.leakage(cells, splits.subject_kfold(cells, 4, by="patient"))
+def test_patients_that_are_one_subject_leak_under_the_patient_split(cells):
+    table = {"split": "subject", "folds": 7, "by": "patient"}
+    shares = pd.concat([splits.leakage(splits.divide(cells, table, seed)) for seed in range(5)])
     assert (shares["patient"] == 0).all()
-    assert shares["bytes"].max() > 0
-    shares = splits.leakage(cells, splits.stratified_kfold(cells, 5))
-    assert (shares[["patient", "subject"]] == 1).all(axis=None)
-
-
-def test_augmenting_before_an_image_level_split_leaks_originals():
-    cells = frame(patients({"ALL": [40], "healthy": [40]}))
-    cells["original"], cells["copy"] = cells["image_id"], 0
-    copies = cells.assign(image_id=cells["image_id"] + "#1", copy=1)
-    (fold,) = splits.holdout(pd.concat([cells, copies], ignore_index=True), 0.2)
-    share = splits.leakage(pd.concat([cells, copies], ignore_index=True), [fold])["original"][0]
-    both = pd.concat([cells, copies], ignore_index=True)["original"]
-    expected = np.mean([both[i] in set(both[fold.train]) for i in fold.test])
-    assert share == pytest.approx(expected)
-    assert share > 0.5
-
-
-def test_images_without_subject_are_refused_unless_kept_on_their_own():
-    subjects = ["p", "p", None, None, None, "q", None, None]
-    labels = ["ALL"] * 4 + ["healthy"] * 4
-    hashes = ["h0", "h1", "h2", "h2", "h4", "h5", "h6", "h7"]
-    cells = frame(list(zip(subjects, labels, strict=True)), sha256=hashes)
-    with pytest.raises(ValueError, match=r"drawn: 5 of 8 images have no subject.*missing='image'"):
-        splits.subject_kfold(cells, 2)
-    for seed in range(5):
-        for fold in splits.subject_kfold(cells, 2, seed=seed, missing="image"):
-            sides = np.isin(np.arange(8), fold.test)
-            assert sides[0] == sides[1]
-            assert sides[2] == sides[3]  # the same file twice
-    with pytest.raises(ValueError, match="missing='drop'"):
-        splits.subject_kfold(cells, 2, missing="drop")
-
-
-def test_bad_input_is_refused_with_what_to_do():
-    cells = frame(patients({"ALL": [10] * 6, "healthy": [10] * 3}))
-    with pytest.raises(ValueError, match=r"'healthy'.*5 folds need at least 5 .*found 3.*fewer"):
-        splits.subject_kfold(cells, 5)
-    with pytest.raises(ValueError, match=r"'healthy'.*images, found 30"):
-        splits.stratified_kfold(cells, 31)
-    with pytest.raises(ValueError, match=r"'healthy'.*found 1"):
-        splits.holdout(frame(patients({"ALL": [5, 5], "healthy": [5]})), by="patient")
-    with pytest.raises(ValueError, match="all 60 images are of the class 'ALL'"):
-        splits.holdout(cells[cells["label"] == "ALL"])
-    unlabeled = cells.copy()
-    unlabeled.loc[:3, "label"] = pd.NA
-    with pytest.raises(ValueError, match=r"4 of 90 images have no label.*notna"):
-        splits.stratified_kfold(unlabeled)
-    with pytest.raises(ValueError, match="no images"):
-        splits.holdout(cells[:0])
-    with pytest.raises(ValueError, match=r"by='person' is no column.*subject"):
-        splits.holdout(cells, by="person")
-    with pytest.raises(ValueError, match="share for training"):
-        splits.holdout(cells, 0.7, 0.3)
-    with pytest.raises(ValueError, match="at least 2"):
-        splits.subject_kfold(cells, 1)
-    with pytest.raises(ValueError, match=r"less than 0\.667"):
-        splits.subject_kfold(cells, 3, validation=0.7)
-    with pytest.raises(ValueError, match="'sequence' and 'number'"):
-        splits.subject_kfold(cells, 3, embargo=2)
-
-
-def test_very_unequal_subjects_are_split_or_refused_but_never_silently_lost():
-    cells = frame(patients({"ALL": [500, 1, 1], "healthy": [20] * 9}))
-    (fold,) = splits.holdout(cells, 0.2, by="subject")
-    assert set(cells["label"].iloc[fold.test]) == {"ALL", "healthy"}
-    assert len(fold.train) + len(fold.test) == len(cells)
+    assert shares["subject"].max() > 0 and shares["bytes"].max() > 0
 
 
 def test_real_patients_leak_by_linked_ids_and_subjects_do_not(test_data):
     cells = datasets.load("cnmc-2019", root=test_data / "cnmc-2019-subset")
-    by_subject = splits.leakage(cells, splits.subject_kfold(cells, 5))
-    assert (by_subject[["patient", "subject", "source_image", "bytes"]] == 0).all(axis=None)
-    by_patient = splits.leakage(cells, splits.subject_kfold(cells, 5, by="patient"))
-    assert (by_patient["patient"] == 0).all()
-    assert by_patient["bytes"].max() > 0
-    by_image = splits.leakage(cells, splits.stratified_kfold(cells, 7))
-    assert (by_image["subject"] > 0.99).all()  # all but subjects with a single cell
+    tables = {by: {"split": "subject", "folds": 5, "by": by} for by in ("subject", "patient")}
+    tables["image"] = {"split": "stratified", "folds": 7}
+    shares = splits.leakage_shares({by: splits.divide(cells, t) for by, t in tables.items()})
+    assert (shares.loc["subject", SHARED[:-1]] == 0).all()
+    assert shares.loc["patient", "patient"] == 0 < shares.loc["patient", "bytes"]
+    assert shares.loc["image", "subject"] > 0.99  # all but subjects with a single cell

@@ -93,7 +93,7 @@ def test_one_setting_is_fitted_without_cross_validation(monkeypatch, scale):
     features, labels = made_up()
     searched = SvmGridSearch([1, 10], [0.01], ["rbf"], scale=scale).fit(features, labels)
     chosen = searched.best_params_
-    monkeypatch.setattr(svm, "ScalarProducts", None)
+    monkeypatch.setattr(svm, "scalar_products", None)
     found = SvmGridSearch([chosen["C"]], [0.01], ["rbf"], scale=scale).fit(features, labels)
     assert found.best_params_ == chosen
     assert (found.cv_results_, found.best_index_) == ({}, 0) and np.isnan(found.best_score_)
@@ -119,32 +119,26 @@ def test_prediction_is_always_the_largest_decision_value():
 
 def test_kernels_by_hand():
     train, test = np.array([[1.0, 2.0], [0.0, 1.0]]), np.array([[3.0, 1.0]])
-    products = svm.ScalarProducts(train, test, scale=False)
-    fit_kernel, test_kernel = products.kernel("rbf", 0.5)
+    products = svm.scalar_products(train, test, scale=False)
+    fit_kernel, test_kernel = svm.kernels("rbf", 0.5, products)
     np.testing.assert_allclose(fit_kernel, np.exp([[0, -1], [-1, 0]]))  # |x - y|² = 1 + 1
     np.testing.assert_allclose(test_kernel, np.exp([[-2.5, -4.5]]))  # 4 + 1, 9 + 0
-    fit_kernel, test_kernel = products.kernel("poly", 0.5)
+    fit_kernel, test_kernel = svm.kernels("poly", 0.5, products)
     np.testing.assert_allclose(fit_kernel, [[15.625, 1], [1, 0.125]])  # (5/2)³, (2/2)³, (1/2)³
     np.testing.assert_allclose(test_kernel, [[15.625, 0.125]])
 
 
-def test_matrices_larger_than_a_block(monkeypatch):
+def test_neither_blocks_of_a_matrix_nor_threads_change_anything(monkeypatch):
     features, labels = made_up()
     whole = ours(features, labels)
     monkeypatch.setattr(svm, "ROWS_AT_A_TIME", 47)
-    blocks = ours(features, labels)
+    blocks = ours(features, labels, threads=1)
     for name in ("mean_test_score", "std_test_score"):
         np.testing.assert_allclose(blocks.cv_results_[name], whole.cv_results_[name], atol=1e-6)
     new = made_up(seed=1)[0]
     np.testing.assert_allclose(
         blocks.decision_function(new), whole.decision_function(new), atol=1e-9
     )
-
-
-def test_the_number_of_threads_changes_nothing():
-    features, labels = made_up()
-    one, two = ours(features, labels, threads=1), ours(features, labels, threads=2)
-    assert (one.cv_results_["mean_test_score"] == two.cv_results_["mean_test_score"]).all()
 
 
 def test_an_unknown_kernel_is_named():

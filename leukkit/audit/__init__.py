@@ -24,6 +24,7 @@ from leukkit.audit import (
     repeated,
 )
 from leukkit.audit.attainable import implied_accuracies, possible_matrices
+from leukkit.audit.chance import shuffled_accuracies
 from leukkit.audit.confusion import matrices
 from leukkit.audit.counts import leak_by_counts
 from leukkit.audit.denominators import explaining_totals
@@ -46,6 +47,7 @@ __all__ = [
     "run",
     "select",
     "show",
+    "shuffled_accuracies",
 ]
 
 CHECKS = {
@@ -91,7 +93,7 @@ def run(key: str | None = None, checks: Iterable[str] | None = None) -> pd.DataF
     return pd.DataFrame(rows, columns=list(COLUMNS), dtype="string")
 
 
-def findings(card, checks: Iterable[str] | None = None) -> list[Finding]:
+def findings(card: papers.Card, checks: Iterable[str] | None = None) -> list[Finding]:
     """Return what the checks find in a card.
 
     Each finding also names the printed numbers that it depends on (``uses``).
@@ -128,11 +130,11 @@ def select(
     return rows
 
 
-def show(rows: pd.DataFrame, columns: Iterable[str] = COLUMNS[1:]) -> None:
-    """Show rows in a notebook as a table with wrapped text."""
+def show(*frames: pd.DataFrame, columns: Iterable[str] = COLUMNS[1:]) -> None:
+    """Show the rows of frames in a notebook as one table with wrapped text."""
     from IPython.display import display
 
-    rows = rows[list(columns)].reset_index(drop=True)
+    rows = pd.concat(frames, ignore_index=True)[list(columns)]
     left = "text-align: left; vertical-align: top"
     styles = [("td, th", left), ("td:first-child", "min-width: 6em")]
     table = rows.style.hide(axis="index").format(escape="html").set_uuid("audit")

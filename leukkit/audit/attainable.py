@@ -10,6 +10,7 @@ import pandas as pd
 from leukkit.audit import denominators, search
 from leukkit.audit.printed import Finding, grouped, listed, percent, without
 from leukkit.audit.sources import Paper, Row, name
+from leukkit.papers import Card
 
 SHOWN = 6  # matrices that are listed one by one
 MOST = 100_000  # matrices that are tried one by one
@@ -34,7 +35,7 @@ def row_matrices(row: Row) -> np.ndarray:
     return search.matrices(row.numbers, row.positive, *row.sides)
 
 
-def possible_matrices(card, table: str, is_rounded: bool = False) -> dict[str, np.ndarray]:
+def possible_matrices(card: Card, table: str, is_rounded: bool = False) -> dict[str, np.ndarray]:
     """List the confusion matrices that agree with all that is printed of the rows of a table.
 
     An accuracy that another table prints for the same network and part counts, too.
@@ -58,7 +59,7 @@ def possible_matrices(card, table: str, is_rounded: bool = False) -> dict[str, n
     }
 
 
-def implied_accuracies(card, table: str | None = None) -> pd.DataFrame:
+def implied_accuracies(card: Card, table: str | None = None) -> pd.DataFrame:
     """Put the accuracies that a paper's other numbers imply beside the printed ones.
 
     Args:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import numpy as np
+import pandas as pd
 from scipy import stats
 from sklearn import metrics
 
@@ -12,6 +13,7 @@ from leukkit.audit.confusion import best_reading
 from leukkit.audit.printed import Finding, grouped, listed, percent
 from leukkit.audit.search import ratios
 from leukkit.audit.sources import Paper, name
+from leukkit.papers import Card
 
 LEVEL = 0.05
 
@@ -19,7 +21,7 @@ LEVEL = 0.05
 def check(paper: Paper) -> Iterator[Finding]:
     """Yield a finding per printed matrix and per two-class row that has matrices."""
     for matrix in paper.matrices:
-        yield _matrix(paper, matrix)
+        yield _matrix(matrix)
     for row in paper.rows:
         if len(found := row_matrices(row)):
             yield _row(row, found)
@@ -34,6 +36,42 @@ def check_leads(paper: Paper) -> Iterator[Finding]:
             if second and best.exact > second.exact:
                 yield _lead(best, second, sizes)
     yield from _ranks(paper)
+
+
+def shuffled_accuracies(card: Card, table: str | None = None) -> pd.DataFrame:
+    """Put the accuracies that a paper's scores of two classes imply beside those of chance.
+
+    Whoever scores predictions with the labels in another order compares each image with the label
+    of another. Both sums of each class stay; over all orders, the images of the positive class that
+    are predicted so follow the hypergeometric distribution.
+
+    Args:
+        card: A `papers.Card`.
+        table: A table of scores per class; None: the printed confusion matrices.
+
+    Returns:
+        Frame in percent, one row per network: ``low`` and ``high``, the implied accuracy;
+        ``shuffled low`` and ``shuffled high``, between which it lies for 95% of the orders;
+        ``best``, the best with these sums. Where several matrices are possible, all of them are
+        within these ends.
+    """
+    paper, rows = Paper(card), {}
+    found = [(one.keys, best_reading(one)[1][None]) for one in paper.matrices if not table]
+    found += [(row.keys, row_matrices(row)) for row in paper.rows if row.table == table]
+    for keys, counts in found:
+        if not len(counts) or counts.shape[1] != 2:
+            continue
+        total, actual, predicted = counts.sum((1, 2)), counts[:, 0].sum(1), counts[:, :, 0].sum(1)
+        orders = stats.hypergeom(total, actual, predicted)
+        none, each = 100 * (total - actual - predicted) / total, 200 / total  # of no hits, of each
+        rows[name(keys, "dataset", "part")] = {
+            "low": (none + each * counts[:, 0, 0]).min(),
+            "high": (none + each * counts[:, 0, 0]).max(),
+            "shuffled low": (none + each * orders.ppf(0.025)).min(),
+            "shuffled high": (none + each * orders.ppf(0.975)).max(),
+            "best": (none + each * np.minimum(actual, predicted)).max(),
+        }
+    return pd.DataFrame.from_dict(rows, orient="index")
 
 
 def independence(counts: np.ndarray) -> tuple[float, float, int]:
@@ -65,8 +103,8 @@ def shuffled_accuracy(counts: np.ndarray) -> tuple[float, float]:
     return float(mean), float(np.sqrt(variance))
 
 
-def _matrix(paper, matrix):
-    reading, counts, _ = best_reading(paper, matrix)
+def _matrix(matrix):
+    reading, counts, _ = best_reading(matrix)
     statistic, p, freedom = independence(counts)
     mean, deviation = shuffled_accuracy(counts)
     # The actual and the predicted class of every image.

@@ -7,8 +7,9 @@ import numpy as np
 import pandas as pd
 
 from leukkit.audit import search
-from leukkit.audit.printed import Finding, Printed, grouped, listed, percent, places, without
-from leukkit.audit.sources import SCORES, Matrix, Paper, name
+from leukkit.audit.printed import Finding, Printed, grouped, listed, percent, places
+from leukkit.audit.sources import Matrix, Paper, name
+from leukkit.papers import Card
 
 SIDES = {
     "true positives": (True, True),
@@ -22,14 +23,14 @@ def check(paper: Paper) -> Iterator[Finding]:
     """Yield the findings on every printed matrix, then those on all of them together."""
     for matrix in paper.matrices:
         yield _accuracy(paper, matrix)
-        yield from _per_class(paper, matrix)
+        yield from _per_class(matrix)
         yield from _total(paper, matrix)
         yield from _named_counts(paper, matrix)
     yield from _copies(paper.matrices)
     yield from _one_test_set(paper)
 
 
-def matrices(card) -> pd.DataFrame:
+def matrices(card: Card) -> pd.DataFrame:
     """Add up the printed confusion matrices, whose sides a paper may not name.
 
     "Support" is the number of images of an actual class. Where the column sums of a matrix are the
@@ -46,11 +47,8 @@ def matrices(card) -> pd.DataFrame:
     """
     paper, rows = Paper(card), {}
     for matrix in paper.matrices:
-        supports = {
-            number.keys["label"]: number.count
-            for number in _class_numbers(paper, matrix)
-            if number.quantity == "support"
-        }
+        printed = [number for number in matrix.scores if number.quantity == "support"]
+        supports: dict = {number.get("label"): number.count for number in printed}
         row = {("images", ""): matrix.total}
         for side, sums in (("row", matrix.counts.sum(1)), ("column", matrix.counts.sum(0))):
             row |= {(side, c): n for c, n in zip(matrix.classes, sums.tolist(), strict=True)}
@@ -61,7 +59,7 @@ def matrices(card) -> pd.DataFrame:
     return frame
 
 
-def best_reading(paper: Paper, matrix: Matrix) -> tuple[str, np.ndarray, list[Printed]]:
+def best_reading(matrix: Matrix) -> tuple[str, np.ndarray, list[Printed]]:
     """Return the reading of a matrix that meets most printed values of the same network.
 
     Returns:
@@ -70,39 +68,14 @@ def best_reading(paper: Paper, matrix: Matrix) -> tuple[str, np.ndarray, list[Pr
     readings = []
     for reading, counts in matrix.readings.items():
         of = {label: search.ratios(counts, place) for place, label in enumerate(matrix.classes)}
-        numbers = _class_numbers(paper, matrix)
-        met = [n for n in numbers if n.is_met(*of[n.get("label")][n.quantity])]
+        met = [n for n in matrix.scores if n.is_met(*of[n.get("label")][n.quantity])]
         readings.append((reading, counts, met))
     return max(readings, key=lambda one: len(one[2]))
 
 
-def _of_network(paper, matrix):
-    """The scores that tables print of the network, without those of single epochs."""
-    own = without(matrix.keys, "part")
-    return [
-        number
-        for number in paper.cells
-        if number.quantity in (*SCORES, "support")
-        and number.is_number
-        and "epoch" not in number.keys
-        and own.items() <= number.keys.items()
-    ]
-
-
-def _class_numbers(paper, matrix):
-    """The scores of single classes, of the same part of the data as the matrix."""
-    return [
-        number
-        for number in _of_network(paper, matrix)
-        if number.get("label") in matrix.classes
-        and paper.part(number.keys) == paper.part(matrix.keys)
-    ]
-
-
 def _accuracy(paper, matrix):
     """The printed accuracies of the network, whichever part they are said to be of."""
-    numbers = [n for n in _of_network(paper, matrix) if n.quantity == "accuracy"]
-    numbers = [number for number in numbers if "label" not in number.keys]
+    numbers = matrix.accuracies
     recomputed = f"{matrix.right}/{matrix.total} = {percent(matrix.accuracy)}%"
     claim = f"accuracy of {name(matrix.keys, 'part')}"
     if not numbers:
@@ -116,17 +89,16 @@ def _accuracy(paper, matrix):
     return Finding.on(matrix.numbers, claim, recomputed, is_met, evidence, held_out)
 
 
-def _per_class(paper, matrix):
+def _per_class(matrix):
     """One finding per quantity, all in the reading that meets most values together."""
-    reading, counts, met = best_reading(paper, matrix)
+    reading, counts, met = best_reading(matrix)
     scores = [search.ratios(counts, place) for place in range(len(counts))]
-    numbers = _class_numbers(paper, matrix)
-    for quantity, same in grouped(numbers, lambda number: number.quantity).items():
+    for quantity, same in grouped(matrix.scores, lambda number: number.quantity).items():
         missed = [number for number in same if number not in met]
         values = [_text(quantity, *map(int, of[quantity])) for of in scores]
         evidence = (
             f"{reading}, classes {', '.join(matrix.classes)}; in this orientation {len(met)} of "
-            f"all {len(numbers)} printed values are met"
+            f"all {len(matrix.scores)} printed values are met"
         )
         evidence += f"; not met here: {listed(missed)}" if missed else ""
         claim = f"{places(same)}, {name(matrix.keys, 'part')}: {listed(same)}"
@@ -156,7 +128,7 @@ def _total(paper, matrix):
             evidence += f"; class sums fit: {fitting[0] if fitting else 'in neither orientation'}"
         claim = f"{name(matrix.keys)}: {' or '.join(map(str, sizes.totals))} images"
         yield Finding.on(matrix.numbers, claim, matrix.total, is_met, evidence, sizes.uses)
-    supports = [n for n in _class_numbers(paper, matrix) if n.quantity == "support"]
+    supports = [n for n in matrix.scores if n.quantity == "support"]
     if supports:
         printed = sum(number.count for number in supports)
         claim = f"{name(matrix.keys)}: supports {' + '.join(n.text for n in supports)} = {printed}"
@@ -170,15 +142,14 @@ def _named_counts(paper, matrix):
     positive = paper.choice("positive_class")
     if positive not in matrix.classes or len(matrix.classes) != 2:
         return
-    reading, counts, met = best_reading(paper, matrix)
+    reading, counts, met = best_reading(matrix)
     place = matrix.classes.index(positive)
     for quantity, sides in SIDES.items():
         row, column = (place if side else 1 - place for side in sides)
         if said := paper.find(quantity, model=matrix.keys["model"]):
             evidence = (
-                f"{matrix.where} with {reading}, which meets {len(met)} of "
-                f"{len(_class_numbers(paper, matrix))} printed values per class; positive class "
-                f"{positive}"
+                f"{matrix.where} with {reading}, which meets {len(met)} of {len(matrix.scores)} "
+                f"printed values per class; positive class {positive}"
             )
             claim = f"{quantity} {', '.join(dict.fromkeys(number.text for number in said))}"
             value = int(counts[row, column])
@@ -207,7 +178,7 @@ def _copies(matrices):
 def _one_test_set(paper):
     """Whether the rows of a table count the same images of each class."""
     with_supports = [row for row in paper.rows if "support" in {n.quantity for n in row.numbers}]
-    for rows in grouped(with_supports, lambda row: row.numbers[0].where).values():
+    for rows in grouped(with_supports, lambda row: row.table).values():
         supports = {
             name(row.keys, "part", "dataset"): [n for n in row.numbers if n.quantity == "support"]
             for row in rows

@@ -1,15 +1,17 @@
 """Numbers of images and patients: parts against wholes, what publishers count, signs of leaks."""
 
-import math
 from collections.abc import Iterator
 from fractions import Fraction
 
+import numpy as np
 import pandas as pd
+from scipy import stats
 
 from leukkit.audit import denominators
 from leukkit.audit.printed import Finding, grouped, percent, places
 from leukkit.audit.sources import Paper, first_by_label, name
 from leukkit.datasets.official import FACTS
+from leukkit.papers import Card
 
 DIMENSIONS = {"phase", "part", "label"}
 WHOLES = ({"benign", "malignant"},)  # labels that together are everyone, beside the data set's
@@ -55,7 +57,7 @@ def originals(dataset: str) -> dict[str, int]:
     }
 
 
-def leak_by_counts(card, part: str) -> pd.DataFrame:
+def leak_by_counts(card: Card, part: str) -> pd.DataFrame:
     """Compute from printed counts how many images of a part have a relative in training.
 
     Augmentation spreads the copies evenly over the originals, then images are drawn for the part.
@@ -106,13 +108,9 @@ def expected_leak(originals: int, total: int, scored: int) -> float:
         The share, 0..1. A scored image has none if all others of its original are drawn, too.
     """
     each, more = divmod(total, originals)
-    families = {each: originals - more, each + 1: more}  # images of one original -> how many such
-    alone = sum(
-        size * count * math.comb(total - size, scored - size) / math.comb(total - 1, scored - 1)
-        for size, count in families.items()
-        if size <= scored
-    )
-    return 1 - alone / total
+    sizes, families = np.array([each, each + 1]), np.array([originals - more, more])
+    all_drawn = stats.hypergeom.pmf(sizes - 1, total - 1, scored - 1, sizes - 1)
+    return float(1 - (sizes * families * all_drawn).sum() / total)
 
 
 # ---------------------------------------------------------------- parts against wholes

@@ -1,12 +1,14 @@
 """Accuracies as whole numbers of images: k of n with the stated n, and the n that explains most."""
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from leukkit.audit.printed import Finding, Printed, grouped, percent
 from leukkit.audit.sources import Paper, Sizes, name
+from leukkit.papers import Card
 
 EVIDENT = 4  # values that another n must explain beyond the stated one
 
@@ -25,7 +27,7 @@ def groups(paper: Paper) -> list[tuple[list[Printed], Sizes]]:
     return _together(in_tables, lambda one: (one[1].how, one[1].totals))
 
 
-def explaining_totals(card, stated: int) -> pd.DataFrame:
+def explaining_totals(card: Card, stated: int) -> pd.DataFrame:
     """Count for every number of images n how many accuracies of tables are a k/n.
 
     Args:
@@ -65,15 +67,15 @@ def explaining_total(numbers: Sequence[Printed], stated: int) -> tuple[int, int]
     return int(total), int(table.loc[total, "explained"])
 
 
-def is_share_of(number: Printed, totals):
-    """Return whether some whole number of ``totals`` images (int or array) gives the share."""
+def is_share_of(number: Printed, totals: int | Sequence[int] | np.ndarray) -> Any:
+    """Return whether some whole number of ``totals`` images gives the share."""
     totals = np.asarray(totals, dtype=np.int64)
     low, _ = number.window()
     smallest = -((-low.numerator * totals) // low.denominator)
     return number.is_met(smallest, totals) & (smallest <= totals)
 
 
-def by_chance(number: Printed, totals):
+def by_chance(number: Printed, totals: int | np.ndarray) -> Any:
     """Return the share of all values with these digits that are a k/n; 1: cannot fail."""
     low, high = number.window()
     width = float(high - low) if number.exact <= 1 else 0.0  # above 1 it is no share of anything

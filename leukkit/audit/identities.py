@@ -2,11 +2,13 @@
 
 import re
 from collections.abc import Iterator
+from fractions import Fraction
 
 import pandas as pd
 
 from leukkit.audit.printed import Finding, in_unit, listed
 from leukkit.audit.sources import Paper, name
+from leukkit.papers import Card
 
 
 def check(paper: Paper) -> Iterator[Finding]:
@@ -33,12 +35,14 @@ def check_formulas(paper: Paper) -> Iterator[Finding]:
         yield Finding.on([formula], f"loss {formula.text}", recomputed, is_met, evidence, losses)
 
 
-def f1(precision, recall):
+def f1(precision: Fraction, recall: Fraction) -> Fraction:
     """Return the harmonic mean of precision and recall (patel2025 Eq. 13, farag2025 Eq. 6)."""
     return 2 * precision * recall / (precision + recall) if precision + recall else precision
 
 
-def precision(sensitivity, specificity, positives: int, negatives: int):
+def precision(
+    sensitivity: Fraction, specificity: Fraction, positives: int, negatives: int
+) -> Fraction:
     """Return the precision that two rates give on these numbers of images."""
     hits, false_alarms = sensitivity * positives, (1 - specificity) * negatives
     return hits / (hits + false_alarms) if hits + false_alarms else hits
@@ -59,7 +63,7 @@ def implied_share(accuracy: tuple, sensitivity: tuple, specificity: tuple) -> tu
     return min(corners), max(corners)
 
 
-def rates(card, table: str) -> pd.DataFrame:
+def rates(card: Card, table: str) -> pd.DataFrame:
     """Compute what sensitivity and specificity in a table's rows imply, beside what is printed.
 
     Accuracy is a weighted mean of both rates, so it holds for a mean over folds of equal class

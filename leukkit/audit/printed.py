@@ -4,8 +4,12 @@ import dataclasses
 import decimal
 from collections.abc import Callable, Iterable
 from fractions import Fraction
+from typing import Any
+
+import numpy as np
 
 SCALES = {"percent": Fraction(100), "millions": Fraction(1, 1_000_000)}  # others: 1
+Count = int | np.ndarray  # one whole number, or int64 of any shape
 VERDICTS = ("consistent", "inconsistent", "not checkable")
 
 
@@ -34,7 +38,7 @@ class Printed:
     quote: str = ""
     is_rounded: bool = False
 
-    def get(self, key: str):
+    def get(self, key: str) -> Any:
         """Return what it belongs to by one key, or None."""
         return self.keys.get(key)
 
@@ -74,14 +78,14 @@ class Printed:
         above = unit / 2 if self.is_rounded else unit
         return max(Fraction(0), self.exact - unit / 2), self.exact + above
 
-    def is_met(self, numerator, denominator=1):
+    def is_met(self, numerator: Count, denominator: Count = 1) -> Any:
         """Return whether ``numerator / denominator`` rounds or truncates to the printed value.
 
         The comparison is exact: it multiplies whole numbers and never divides.
 
         Args:
-            numerator: A whole number or an int64 array of them.
-            denominator: Likewise, above 0 (where it is 0 nothing is met).
+            numerator: 0 or more.
+            denominator: Above 0 (where it is 0 nothing is met).
         """
         low, high = self.window()
         above = low.numerator * denominator <= numerator * low.denominator
@@ -115,7 +119,15 @@ class Finding:
     uses: tuple
 
     @classmethod
-    def on(cls, numbers, claim, recomputed, is_met, evidence, uses=()) -> "Finding":
+    def on(
+        cls,
+        numbers: Iterable[Printed],
+        claim: str,
+        recomputed: object,
+        is_met: bool | None,
+        evidence: str,
+        uses: Iterable[Printed] = (),
+    ) -> "Finding":
         """Return what was found on the printed ``numbers``, at the places where they stand.
 
         ``is_met`` is the verdict (None: not checkable), ``uses`` are other numbers it depends on.
@@ -154,11 +166,11 @@ def listed(numbers: Iterable[Printed]) -> str:
     return ", ".join(map("".join, zip(words, classes, strict=True)))
 
 
-def percent(value, digits: int = 2) -> str:
+def percent(value: Any, digits: int = 2) -> str:
     """Return a share as text in percent, without the sign."""
     return f"{float(100 * value):.{digits}f}"
 
 
-def in_unit(value, number: Printed) -> str:
+def in_unit(value: Any, number: Printed) -> str:
     """Return a share as text in the unit of ``number``: 99.32 in percent, 0.9932 as a fraction."""
     return percent(value) if number.unit == "percent" else f"{float(value):.4f}"

@@ -7,7 +7,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from leukkit.audit.printed import Printed
+from leukkit.audit.printed import Count, Printed
 
 
 def ratios(counts: np.ndarray, place: int = 0) -> dict[str, tuple]:
@@ -48,7 +48,9 @@ def give(counts: np.ndarray, numbers: Iterable[Printed], classes: Sequence) -> n
     return counts[met]
 
 
-def matrices(numbers: Sequence[Printed], positive, positives, negatives) -> np.ndarray:
+def matrices(
+    numbers: Sequence[Printed], positive: str | None, positives: Count, negatives: Count
+) -> np.ndarray:
     """Return all matrices of two classes that give every printed score.
 
     Args:

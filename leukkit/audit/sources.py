@@ -4,11 +4,13 @@ import dataclasses
 import functools
 import math
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from leukkit.audit.printed import Printed, grouped, listed, places, without
+from leukkit.papers import Card
 
 SCORES = ("accuracy", "sensitivity", "specificity", "precision", "recall", "f1")
 _PLACE = ("paper", "table", "row", "column", "where", "quote", "note")
@@ -44,7 +46,7 @@ class Paper:
         matrices: The printed confusion matrices as ``Matrix``.
     """
 
-    def __init__(self, card, is_rounded: bool = False) -> None:
+    def __init__(self, card: Card, is_rounded: bool = False) -> None:
         cells = card.cells().to_dict("records") if card.tables else []
         claims = card.claims.to_dict("records")
         numbers = [
@@ -52,18 +54,23 @@ class Paper:
             *(_printed(claim, claim["where"], ("claim", n)) for n, claim in enumerate(claims)),
         ]
         self.numbers = [dataclasses.replace(n, is_rounded=is_rounded) for n in numbers]
+        self._choices = {name: choice.value for name, choice in card.choices.items()}
         self.matrices = [
-            Matrix(one.name, one.where, one.classes, one.orientation, one.printed)
+            Matrix(self, one.name, one.where, one.classes, one.orientation, one.printed)
             for one in card.matrices
         ]
-        self._choices = {name: choice.value for name, choice in card.choices.items()}
 
     @property
     def cells(self) -> list[Printed]:
         """Return the printed numbers that stand in tables."""
         return [number for number in self.numbers if number.is_cell]
 
-    def find(self, quantity: str, **keys) -> list[Printed]:
+    @property
+    def scores(self) -> list[Printed]:
+        """Return the printed scores and supports that stand in tables."""
+        return [n for n in self.cells if n.is_number and n.quantity in (*SCORES, "support")]
+
+    def find(self, quantity: str, **keys: Any) -> list[Printed]:
         """Return the numbers of ``quantity`` whose keys have these values (None: key absent)."""
         return [
             number
@@ -72,7 +79,7 @@ class Paper:
             and all(number.get(name) == value for name, value in keys.items())
         ]
 
-    def choice(self, name: str):
+    def choice(self, name: str) -> Any:
         """Return the value of one of the card's choices, or None."""
         return self._choices.get(name)
 
@@ -83,8 +90,9 @@ class Paper:
     @functools.cached_property
     def rows(self) -> list["Row"]:
         """Return the rows of scores with at least one beside accuracy, and at least two in all."""
-        scores = [n for n in self.cells if n.is_number and n.quantity in (*SCORES, "support")]
-        rows = grouped(scores, lambda n: (n.where, tuple(sorted(without(n.keys, "label").items()))))
+        rows = grouped(
+            self.scores, lambda n: (n.where, tuple(sorted(without(n.keys, "label").items())))
+        )
         return [
             Row(self, dict(keys), numbers)
             for (_, keys), numbers in rows.items()
@@ -194,9 +202,13 @@ class Matrix:
         accuracy: The share of those on its diagonal.
         readings: What its sides can be, as printed or both -> the counts with the actual classes in
             the rows.
+        accuracies: What tables print of the same network, of whichever part, but not of an epoch.
+        scores: The scores and supports of single classes that tables print of network and part.
     """
 
-    def __init__(self, where: str, keys: dict, classes: list, orientation: str, printed) -> None:
+    def __init__(
+        self, paper: Paper, where: str, keys: dict, classes: list, orientation: str, printed: Any
+    ) -> None:
         self.where, self.keys, self.classes = where, keys, classes
         self.counts = np.array(printed, dtype=np.int64)
         self.right, self.total = int(np.trace(self.counts)), int(self.counts.sum())
@@ -204,6 +216,14 @@ class Matrix:
         readings = {"rows are actual": self.counts, "rows are predicted": self.counts.T}
         stated = readings.keys() if orientation == "not stated" else [orientation]
         self.readings = {reading: readings[reading] for reading in stated}
+        own, part = without(keys, "part").items(), paper.part(keys)
+        of_network = [n for n in paper.scores if own <= n.keys.items() and "epoch" not in n.keys]
+        self.accuracies = [
+            n for n in of_network if n.quantity == "accuracy" and "label" not in n.keys
+        ]
+        self.scores = [
+            n for n in of_network if n.get("label") in classes and paper.part(n.keys) == part
+        ]
 
     @property
     def numbers(self) -> list[Printed]:

@@ -109,15 +109,16 @@ def measure(
         made = found[found["split"] == step.split].sort_values("run")
         if made.empty:
             raise results.ResultsError(
-                f"{place} has no run of {step.split}: the same command as before makes what is missing"
+                f"{place} has no run of {step.split}: the same command as before makes what is "
+                "missing"
             )
         here = _Scored.of(made["folder"], step, draws, seed)
         if first is None or rows[-1]["ladder"] != step.ladder:
             before, first = None, here
         elif here.subjects != first.subjects:
             raise results.ResultsError(
-                f"the steps of {place} tested other subjects; their runs are of two data sets. Move "
-                "one of them away"
+                f"the steps of {place} tested other subjects; their runs are of two data sets. "
+                "Move one of them away"
             )
         for name in QUANTITIES:
             points = here.points[name]

@@ -1,246 +1,412 @@
-"""The scores of the honest benchmark, computed from the results folder alone: no image is read."""
+"""The honest benchmark: one leak-free split for the methods of all five papers, on C-NMC 2019.
+
+Each paper split by image. Here all methods are trained and tested on the same images, under two
+splits without that leak: ``subject``, folds of whole subjects of the training phase; and
+``official``, trained on the training phase and tested on the preliminary phase, as in the challenge
+that the images come from. A method keeps its paper's recipe (``honest.toml``); nothing is chosen on
+the images that are scored. All scores are computed from ``results/honest/``.
+"""
 
 import pathlib
+import time
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from leukkit import calibration, files, intervals, metrics, profiles, results
-from leukkit.honest import catalog
-from leukkit.predictions import check_predictions, class_codes, class_probabilities, cluster_codes
+from leukkit import benchmark, metrics, papers, results, runs, splits
+from leukkit.files import replace_when_done, results_dir
+from leukkit.schemas import Profile, Recipe, Run
+from leukkit.splits import NoPhaseError, Split
 
+KEY = "honest"
+SPLITS = ("subject", "official")
 # quantity -> its name in a table. Scores are 0..1; the calibration error is better when small.
 QUANTITIES = {
     "weighted_f1": "weighted F1",
     "auc": "AUC",
     "balanced_accuracy": "balanced accuracy",
     "accuracy": "accuracy",
-    "patient_vote": "subjects right",
+    "patient_level_accuracy": "patient-level accuracy",
     "calibration_error": "calibration error",
     "seconds_per_image": "per image",
 }
-COLUMNS = (
-    "paper",
-    "method",
-    "protocol",
-    "quantity",
-    "value",
-    "low",
-    "high",
-    "images",
-    "subjects",
-    "folds",
-    "weights",
-)
+COLUMNS = [
+    *("paper", "method", "split", "quantity", "value", "low", "high"),
+    *("images", "groups", "folds", "weights"),
+]
 NOT_HERE, NOT_RUN = "not in this profile", "not run"
-BINS = 15  # of the calibration error
+TIMED = 32  # images, in one batch
+REPEATS = 3  # the median counts
 
 
-def measure(profile, results_dir=None, draws=2000):
+def load(profile: str) -> Profile:
+    """Return the numbers of a profile of the benchmark: see `benchmark.load`."""
+    return benchmark.load(KEY, profile)
+
+
+def divide(profile: str, split: str) -> Split:
+    """Divide the images as one split does for all methods, before a paper's own copies.
+
+    Raises:
+        splits.NoPhaseError: ``official``, and the images have no preliminary phase.
+    """
+    numbers = load(profile)
+    cells = runs.load_cells(numbers.datasets["cnmc-2019"], numbers.same_subject)
+    return splits.divide(cells, numbers.splits[split].model_dump(exclude_unset=True), numbers.seed)
+
+
+def possible(profile: str) -> dict[str, Split]:
+    """Return the splits that the images of a profile allow, divided."""
+    return {name: divide(profile, name) for name in SPLITS if not problem(profile, name)}
+
+
+def problem(profile: str, split: str) -> str:
+    """Say why a split cannot be run on the images of a profile; ``""`` if it can."""
+    try:
+        divide(profile, split)
+    except NoPhaseError as error:
+        return str(error)
+    return ""
+
+
+def parts(divided: dict[str, Split]) -> pd.DataFrame:
+    """Count what each split trains, validates and tests on.
+
+    Returns:
+        Frame indexed by split, fold and part: ``images``, ``subjects``, and images per class.
+    """
+    rows = []
+    for name, split in divided.items():
+        for number, fold in enumerate(split.folds):
+            for part, positions in fold._asdict().items():
+                cells = split.cells.iloc[positions]
+                row = {"split": name, "fold": number, "part": part, "images": len(cells)}
+                row["subjects"] = cells["subject"].nunique()
+                rows.append(row | cells["label"].value_counts().sort_index().to_dict())
+    return pd.DataFrame(rows).set_index(["split", "fold", "part"])
+
+
+def run(profile: str, split: str, base: pathlib.Path | str | None = None) -> list[pathlib.Path]:
+    """Train and test every method of a profile under one split, where that is not done yet.
+
+    Returns:
+        The runs' folders, ``results/honest/<profile>/<split>/<run>``.
+
+    Raises:
+        splits.NoPhaseError: ``official``, and the images have no preliminary phase.
+        results.ConfigurationError: A finished fold was made with other settings.
+        training.TrainingError: A fold could not be trained or written.
+    """
+    numbers = load(profile)
+    return runs.make(runs.plan(numbers, split=split), jobs=numbers.jobs, results_dir=base)
+
+
+def methods(profile: str) -> pd.DataFrame:
+    """List the methods of a profile, and those of the paper profile that it leaves out.
+
+    Returns:
+        Frame, one row per method: ``paper, method, image (px), what is trained, begins with`` and
+        ``in this profile``. Members of an ensemble are no methods of their own.
+    """
+    here, everything = _rows(load(profile)), _rows(load("paper"))
+    known = {(row["paper"], row["method"]) for row in here}
+    rows = [row | {"in this profile": True} for row in here]
+    rows += [
+        row | {"in this profile": False}
+        for row in everything
+        if (row["paper"], row["method"]) not in known
+    ]
+    frame = pd.DataFrame(rows)
+    order = frame["paper"].map(papers.KEYS.index)
+    return frame.iloc[order.argsort(kind="stable")].reset_index(drop=True)
+
+
+def measure(
+    profile: str, base: pathlib.Path | str | None = None, draws: int = 2000
+) -> pd.DataFrame:
     """Score the finished runs of a profile.
 
     Args:
-        profile: Its name, or the path or name of its TOML file, under which its results are.
-        results_dir: Folder of the results; None for `files.results_dir`.
+        profile: Its name, or the path or label of its TOML file.
+        base: Folder of the results; None for ``results`` of the project.
         draws: Bootstrap draws of the intervals.
 
     Returns:
-        Frame, one row per number: ``paper, method, protocol``; ``quantity`` (of `QUANTITIES`) and
-        its ``value`` with a 95% interval over subjects (``low``, ``high``); ``images`` and
-        ``subjects`` tested, all ``folds`` together; ``weights`` that the network began with.
-        ``patient_vote`` is the share of subjects whose cells vote for the right class, its interval
-        that of Clopper and Pearson; the other intervals are bootstraps. That of the
-        ``calibration_error`` leans upward: drawing subjects again makes the bins more unequal, so
-        it can even leave out a very small value. ``seconds_per_image`` has neither protocol nor
-        interval, and is there once `honest.time_methods` has measured it.
+        Frame, one row per number: ``paper, method, split``; ``quantity`` (of `QUANTITIES`) and its
+        ``value, low, high`` as in `metrics.measure`; ``images`` and ``groups`` (subjects) tested,
+        all ``folds`` together; ``weights`` that the network began with. ``seconds_per_image`` has
+        neither split nor interval, and is there once `time_methods` has measured it.
 
     Raises:
         results.ResultsError: A run cannot be used: incomplete, mixed or damaged.
     """
-    rows = []
-    for (paper, method), protocol, folder in _runs(profile, results_dir):
+    rows: list[dict[str, Any]] = []
+    for paper, method, split, folder in _finished(profile, base):
         records = results.read_records(folder)
-        facts = {
-            "paper": paper,
-            "method": method,
-            "protocol": protocol,
-            "folds": len(records),
-            "weights": weights_of(records[0]),
-        }
-        scored = score(results.read_table(folder), draws)
-        rows += [facts | row for row in scored.to_dict("records")]
-    times = seconds_file(profile, results_dir)
+        scored = metrics.measure(results.read_table(folder), draws)
+        scored = scored[scored["label"].isna() & scored["quantity"].isin(list(QUANTITIES))]
+        about = {"paper": paper, "method": method, "split": split, "folds": len(records)}
+        about["weights"] = records[0].weights_used
+        rows += [{**about, **row} for row in scored.to_dict("records")]
+    times = _seconds_file(profile, base)
     if rows and times.exists():
         seconds = pd.read_csv(times).rename(columns={"seconds": "value"}).drop(columns="images")
         rows += [row | {"quantity": "seconds_per_image"} for row in seconds.to_dict("records")]
-    frame = pd.DataFrame(rows, columns=COLUMNS)
-    return frame.astype(dict.fromkeys(("images", "subjects", "folds"), "Int64"))
+    frame = pd.DataFrame(rows).reindex(columns=COLUMNS)
+    return frame.astype(dict.fromkeys(("images", "groups", "folds"), "Int64"))
 
 
-def read(profile, protocol, results_dir=None):
-    """Return the predictions of each method under one protocol, its folds pooled.
-
-    Returns:
-        Dict of ``(paper, method)`` to a frame of predictions (see `leukkit.predictions`).
-    """
-    found = _runs(profile, results_dir)
-    return {key: results.read_table(folder) for key, made, folder in found if made == protocol}
-
-
-def score(predictions, draws=2000, seed=0):
-    """Score one run.
-
-    Args:
-        predictions: See `leukkit.predictions`; folds are pooled.
-        draws: Bootstrap draws.
-        seed: What the draws depend on.
-
-    Returns:
-        Frame with ``quantity, value, low, high, images, subjects``, in the order of `QUANTITIES`.
-
-    Raises:
-        ValueError: As `metrics.bootstrap` and `metrics.patient_vote`.
-    """
-    drawn = metrics.bootstrap(predictions, draws=draws, seed=seed)
-    rows = {
-        quantity: tuple(drawn.loc[quantity, ["point", "low", "high"]])
-        for quantity in QUANTITIES
-        if quantity in drawn.index
+def predictions(
+    profile: str, split: str, base: pathlib.Path | str | None = None
+) -> dict[tuple[str, str], pd.DataFrame]:
+    """Return the predictions of each method under one split, its folds pooled."""
+    return {
+        (paper, method): results.read_table(folder)
+        for paper, method, made, folder in _finished(profile, base)
+        if made == split
     }
-    rows["patient_vote"] = patients_right(predictions)
-    rows["calibration_error"] = (
-        calibration.expected_calibration_error(predictions, BINS),
-        *_calibration_interval(predictions, draws, seed),
-    )
-    frame = pd.DataFrame.from_dict(rows, orient="index", columns=["value", "low", "high"])
-    frame = frame.rename_axis("quantity").reset_index()
-    return frame.assign(images=len(predictions), subjects=predictions["subject"].nunique())
 
 
-def patients_right(predictions):
-    """Return the share of subjects whose cells vote for the right class, and its 95% interval.
-
-    Subjects are independent, so the interval is the exact one for a share (Clopper and Pearson): a
-    bootstrap would give none at all where everybody is right.
-    """
-    from scipy.stats import binomtest
-
-    votes = metrics.patient_vote(predictions)
-    actual, voted = class_codes(votes, check_predictions(votes))
-    test = binomtest(int((actual == voted).sum()), len(votes))
-    low, high = test.proportion_ci(0.95, "exact")
-    return test.statistic, float(low), float(high)
-
-
-def leaderboard(measured, protocol, methods=None):
-    """Rank the methods under one protocol.
+def leaderboard(
+    measured: pd.DataFrame, split: str, listed: pd.DataFrame | None = None
+) -> pd.DataFrame:
+    """Rank the methods under one split.
 
     Args:
         measured: The frame of `measure`.
-        protocol: ``"subject"`` or ``"official"``.
-        methods: The frame of `catalog.methods`: those that are not in the profile or were
-            not run follow below, and say so. None for none.
+        split: One of `SPLITS`.
+        listed: The frame of `methods`: those that are not in the profile or were not run follow
+            below, and say so. None for none.
 
     Returns:
         Frame of text indexed by ``rank``, best weighted F1 first (equal to three digits: the same
         rank): ``method``, ``paper``, a column per quantity with its interval (subjects right are
         counted: 26 of 28), and ``tested on``: images of how many subjects.
     """
-    here = measured[measured["protocol"] == protocol]
+    here = measured[measured["split"] == split]
     seconds = measured[measured["quantity"] == "seconds_per_image"]
     seconds = seconds.set_index(["paper", "method"])["value"]
     rows = []
-    for key, run in here.groupby(["paper", "method"], sort=False):
-        values = run.set_index("quantity")
-        texts = {"method": key[1], "paper": key[0], "score": values.loc["weighted_f1", "value"]}
+    for key, of_method in here.groupby(["paper", "method"], sort=False):
+        values = of_method.set_index("quantity")
+        row = {"method": key[1], "paper": key[0], "score": values.loc["weighted_f1", "value"]}
         for quantity, name in QUANTITIES.items():
             if quantity in values.index:
-                texts[name] = _text(quantity, values.loc[quantity])
+                row[name] = _text(quantity, values.loc[quantity])
             elif key in seconds.index:
-                texts[name] = f"{seconds[key]:.3f} s"
+                row[name] = f"{seconds[key]:.3f} s"
         first = values.iloc[0]
-        rows.append(texts | {"tested on": f"{first['images']} of {first['subjects']}"})
+        rows.append(row | {"tested on": f"{first['images']} of {first['groups']}"})
     table = pd.DataFrame(rows, columns=None if rows else ["method", "paper", "score"])
     table["rank"] = table["score"].astype(float).round(3).rank(ascending=False, method="min")
     table = table.sort_values(["rank", "paper", "method"]).drop(columns="score")
     table["rank"] = [f"{rank:.0f}" for rank in table["rank"]]
-    if methods is not None:
-        table = pd.concat([table, _others(methods, table)], ignore_index=True)
+    if listed is not None:
+        table = pd.concat([table, _unranked(listed, table)], ignore_index=True)
     return table.fillna("").set_index("rank")
 
 
-def references():
+def references() -> pd.DataFrame:
     """Return other people's honest results on C-NMC 2019, none of which was made here.
 
     Returns:
         Frame with ``who``, ``quantity`` (of `QUANTITIES`), ``value`` (0..1), ``split``, ``phase``
         (on which they tested), ``source``, and ``printed`` where the print has another form.
     """
-    return pd.DataFrame(catalog.read_file()["references"])
+    return pd.DataFrame(benchmark.read_file(KEY)["references"])
 
 
-def weights_of(record):
-    """Return what the network of a run began with, from its ``fold.json``."""
-    return record.get("weights_used", record["configuration"].get("weights", pd.NA))
+def time_methods(profile: str, base: pathlib.Path | str | None = None) -> pd.DataFrame:
+    """Measure the seconds per image of each method of a profile, and keep them with its results.
+
+    The whole method counts from the decoded pixels to the class: segmentation where the method has
+    it, resizing, the network, the classifier. Reading the file does not. The time does not depend
+    on the values of the weights, so networks are built with random ones; how long a classifier
+    takes depends on what it was fitted to, so that of the first fold is fitted again, with the
+    settings that its grid search chose; it is left out where that fold is not finished.
+
+    Up to 32 images go through as one batch, three times after a warm-up; the median counts. An
+    ensemble takes as long as its members together.
+
+    Returns:
+        Frame with ``paper, method, seconds, images``.
+    """
+    from leukkit.datasets import decode
+
+    numbers = load(profile)
+    cells = runs.load_cells(numbers.datasets["cnmc-2019"]).head(TIMED)
+    decoded = [decode.read(path) for path in cells["path"]]
+    seconds: dict[str, float] = {}
+    rows = []
+    for planned in {run.name: run for run in reversed(runs.plan(numbers))}.values():
+        if planned.recipe is None:
+            continue
+        classify = _classifier(planned, decoded, base)
+        if classify is not None:
+            seconds[planned.name] = _median_seconds(classify) / len(decoded)
+    for planned in {run.name: run for run in runs.plan(numbers)}.values():
+        name = _name(planned.keys, planned.recipe)
+        parts_of = [seconds.get(one) for one in planned.members or [planned.name]]
+        if name is not None and None not in parts_of:
+            paper, method = name
+            total = sum(filter(None, parts_of))
+            rows.append(
+                {"paper": paper, "method": method, "seconds": total, "images": len(decoded)}
+            )
+    frame = pd.DataFrame(rows, columns=["paper", "method", "seconds", "images"])
+    with replace_when_done(_seconds_file(profile, base)) as path:
+        frame.to_csv(path, index=False)
+    return frame
 
 
-def seconds_file(profile, results_dir=None):
-    """Return the path of the measured seconds per image of a profile."""
-    base, name = results_dir or files.results_dir(), profiles.label(profile)
-    return results.fold_dir(base, catalog.KEY, name, "", "", 0).parent / "seconds.csv"
+def _name(keys: dict[str, Any], recipe: Recipe | dict[str, Any] | None) -> tuple[str, str] | None:
+    """Return paper and method of a run: the network that was used, its classifier or variant.
+
+    None for the member of an ensemble, which is no method of its own.
+    """
+    if recipe is None:
+        return keys["paper"], keys["model"]
+    used = recipe.record() if isinstance(recipe, Recipe) else recipe
+    if used["classifier"]:
+        return keys[
+            "paper"
+        ], f"{used['network']} + {used['classifier']}{'-scaled' * used['scaled']}"
+    if keys["variant"] == "member":
+        return None
+    head = "" if used["head"] == "pooled" else f" + {used['head']}"
+    variant = f" ({keys['variant']})" if keys["variant"] else ""
+    return keys["paper"], f"{used['network']}{head}{variant}"
 
 
-def _runs(profile, results_dir):
-    """Yield ``((paper, method), protocol, folder)`` of each finished run that is a method."""
-    base, name = results_dir or files.results_dir(), profiles.label(profile)
-    for run in results.find(base, catalog.KEY, name).itertuples():
-        record = results.read_record(pathlib.Path(run.folder) / "fold-0")
-        if (method := catalog.name_of(record["configuration"])) is not None:
-            yield method, run.protocol, run.folder
+def _rows(numbers: Profile) -> list[dict[str, Any]]:
+    """Return what each method of a profile is, in words."""
+    rows = []
+    for planned in {run.name: run for run in runs.plan(numbers)}.values():
+        name = _name(planned.keys, planned.recipe)
+        if name is None:
+            continue
+        row = {"paper": name[0], "method": name[1]}
+        recipe = planned.recipe
+        if recipe is None:
+            first = next(run for run in runs.plan(numbers) if run.name == planned.members[0])
+            recipe, trained = first.recipe, f"mean of {', '.join(planned.members)}"
+        elif recipe.classifier:
+            words = {"svm": "SVM, by a grid search", "rf": "random forest", "xgboost": "XGBoost"}
+            trained = words[recipe.classifier] + " on standardized features" * recipe.scaled
+        else:
+            shown = recipe.table()["value"]
+            trained = shown["phases"] + f", {recipe.steps} steps each" * bool(recipe.steps)
+        assert recipe is not None
+        known = {"none": "random weights", "imagenet": "ImageNet"}
+        begins = known.get(recipe.weights, pathlib.Path(recipe.weights).name)
+        row |= {"image (px)": recipe.image_size, "what is trained": trained, "begins with": begins}
+        rows.append(row)
+    return rows
 
 
-def _others(methods, table):
+def _finished(profile: str, base: pathlib.Path | str | None) -> list[tuple[str, str, str, str]]:
+    """Return paper, method, split and folder of each finished run that is a method."""
+    found = []
+    for row in results.find(base, KEY, profile).itertuples():
+        configuration = results.read_record(pathlib.Path(str(row.folder)) / "fold-0").configuration
+        name = _name(configuration.keys, configuration.recipe)
+        if name is not None:
+            found.append((*name, str(row.split), str(row.folder)))
+    return found
+
+
+def _unranked(listed: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
     """Return the rows of the methods that have no scores, and why."""
     ranked = set(zip(table["paper"], table["method"], strict=True))
+    first = QUANTITIES["weighted_f1"]
     rows = [
         {
             "rank": "",
             "method": row["method"],
             "paper": row["paper"],
-            QUANTITIES["weighted_f1"]: NOT_RUN if row["in this profile"] else NOT_HERE,
+            first: NOT_RUN if row["in this profile"] else NOT_HERE,
         }
-        for row in methods.to_dict("records")
+        for row in listed.to_dict("records")
         if (row["paper"], row["method"]) not in ranked
     ]
-    return pd.DataFrame(rows, columns=["rank", "method", "paper", QUANTITIES["weighted_f1"]])
+    return pd.DataFrame(rows, columns=["rank", "method", "paper", first])
 
 
-def _text(quantity, row):
-    value, low, high = row["value"], row["low"], row["high"]
-    if quantity == "patient_vote":
-        count = row["subjects"]
-        return f"{round(value * count)} of {count} ({low:.2f} to {high:.2f})"
-    if pd.isna(value):
-        return "undefined"
-    return f"{value:.3f} ({low:.2f} to {high:.2f})"
+def _text(quantity: str, row: pd.Series) -> str:
+    if quantity == "patient_level_accuracy":
+        right = f"{round(row['value'] * row['groups'])} of {row['groups']}"
+        return f"{right} ({row['low']:.2f} to {row['high']:.2f})"
+    return metrics.with_interval(row["value"], row["low"], row["high"])
 
 
-def _calibration_interval(predictions, draws, seed, level=0.95):
-    """Return the percentiles of the expected calibration error over drawn subjects.
+def _seconds_file(profile: str, base: pathlib.Path | str | None) -> pathlib.Path:
+    return pathlib.Path(base or results_dir()) / KEY / pathlib.Path(profile).stem / "seconds.csv"
 
-    A draw counts each subject some number of times; within a bin the distance of confidence and
-    accuracy, weighted by its images, is then the sum of (right - confidence) over the drawn images.
-    """
-    classes = check_predictions(predictions)
-    actual, predicted = class_codes(predictions, classes)
-    confidence = class_probabilities(predictions, classes).max(axis=1)
-    clusters, number = cluster_codes(predictions, "subject")
-    bins = np.digitize(confidence, np.arange(BINS + 1) / BINS, right=True) - 1
-    surplus = np.zeros((number, BINS))
-    np.add.at(surplus, (clusters, bins), (actual == predicted) - confidence)
-    images = np.bincount(clusters, minlength=number)
-    errors = [
-        np.abs(times @ surplus).sum(axis=1) / (times @ images)
-        for times in intervals.cluster_draws(number, draws, seed, draws)
-    ]
-    return intervals.percentile_interval(np.concatenate(errors), level)[:2]
+
+def _classifier(
+    planned: Run, decoded: list[np.ndarray], base: pathlib.Path | str | None
+) -> Callable[[], np.ndarray] | None:
+    """Return a function that classifies the decoded images, or None where nothing is fitted yet."""
+    import keras
+
+    recipe = planned.recipe
+    assert recipe is not None
+    if recipe.classifier is None:
+        keras.utils.clear_session()
+        network = recipe.replace(weights="none").build(2, seed=planned.seed)
+        return lambda: network.predict_on_batch(_pixels(decoded, recipe).astype(np.float32))
+    folder = runs.folder(planned, base) / "fold-0"
+    if not (folder / "fold.json").exists():
+        return None
+    from leukkit import features, models
+
+    fitted = _fit_again(planned, recipe, results.read_record(folder).selected)
+    extractor = models.build_backbone(
+        recipe.network, recipe.image_size, recipe.weights_source, planned.seed
+    )
+
+    def classify() -> np.ndarray:
+        pixels = _pixels(decoded, recipe)
+        inputs = features.network_input(pixels, recipe.network, recipe.normalization)
+        return fitted.predict(extractor.predict_on_batch(inputs))
+
+    return classify
+
+
+def _fit_again(planned: Run, recipe: Recipe, chosen: dict[str, Any]) -> Any:
+    """Fit the classifier of the first fold as it was, without its grid search."""
+    from leukkit.classifiers import folds
+
+    split = runs.split_of(planned)
+    part = split.cells.iloc[split.folds[0].train]
+    if chosen:
+        one = {"c": [chosen["C"]], "gamma": [chosen["gamma"]], "kernels": [chosen["kernel"]]}
+        recipe = recipe.replace(**one)
+    vectors = folds.extract(part, recipe, planned.seed)
+    labels = part["label"].to_numpy(dtype=object)
+    return folds.fit(recipe, vectors, labels, split.tuning[0] if split.tuning else 0, planned.seed)
+
+
+def _pixels(decoded: list[np.ndarray], recipe: Recipe) -> np.ndarray:
+    """Return what a network sees of decoded images: segmented if it is asked for, resized."""
+    from leukkit import segmentation
+    from leukkit.datasets import decode
+
+    if recipe.segmentation is not None:
+        masks = [segmentation.segment_nucleus(rgb, **recipe.segmentation) for rgb in decoded]
+        decoded = [
+            segmentation.apply_mask(rgb, mask) for rgb, mask in zip(decoded, masks, strict=True)
+        ]
+    return np.stack([decode.resize(rgb, recipe.image_size) for rgb in decoded])
+
+
+def _median_seconds(work: Callable[[], Any]) -> float:
+    work()
+    taken = []
+    for _ in range(REPEATS):
+        started = time.perf_counter()
+        work()
+        taken.append(time.perf_counter() - started)
+    return float(np.median(taken))

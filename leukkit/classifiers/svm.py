@@ -54,7 +54,7 @@ class KernelMachine(ClassifierMixin, BaseEstimator):
         features = np.asarray(features, np.float64)
         matrix = _products_with_itself(features)
         squares = matrix.diagonal().copy()
-        _apply_kernel(self.kernel, self.gamma, matrix, squares, squares, out=matrix)
+        _apply_kernel(self.kernel, self.gamma, matrix, squares, squares)
         self.machine_ = SVC(
             C=self.C, kernel="precomputed", class_weight=self.class_weight, break_ties=True
         )
@@ -86,7 +86,7 @@ class KernelMachine(ClassifierMixin, BaseEstimator):
             products, squares = rows @ support.T, np.einsum("ij,ij->i", rows, rows)
             values = np.zeros((len(rows), self.machine_.shape_fit_[0]))
             values[:, self.machine_.support_] = _apply_kernel(
-                self.kernel, self.gamma, products, squares, support_squares, out=products
+                self.kernel, self.gamma, products, squares, support_squares
             )
             yield values
 
@@ -172,8 +172,8 @@ class SvmGridSearch(ClassifierMixin, BaseEstimator):
                 train, test = splits[fold]
                 if fold != current:
                     current, products = fold, None  # frees the last fold's before making the next
-                    products = ScalarProducts(features[train], features[test], self.scale)
-                matrices = products.kernel(self.kernels[kernel], self.gamma[gamma])
+                    products = scalar_products(features[train], features[test], self.scale)
+                matrices = kernels(self.kernels[kernel], self.gamma[gamma], products)
                 names = labels[train], labels[test]
                 scores[:, gamma, kernel, fold] = parallel(
                     joblib.delayed(_accuracy)(c, self.class_weight, matrices, *names)
@@ -183,27 +183,29 @@ class SvmGridSearch(ClassifierMixin, BaseEstimator):
         return scores.reshape(-1, len(splits))
 
 
-class ScalarProducts:
-    """The scalar products of one fold: training with training, and test with training images."""
+def scalar_products(train: np.ndarray, test: np.ndarray, scale: bool) -> tuple[np.ndarray, ...]:
+    """Return the scalar products of one fold, float64, for :func:`kernels`.
 
-    def __init__(self, train: np.ndarray, test: np.ndarray, scale: bool):
-        if scale:
-            scaler = StandardScaler().fit(train)
-            train, test = scaler.transform(train), scaler.transform(test)
-        train, test = train.astype(np.float64), test.astype(np.float64)
-        self._train = _products_with_itself(train)
-        self._test = test @ train.T
-        # From the diagonal itself, so that an image is at distance exactly 0 from itself.
-        self._train_squares = self._train.diagonal().copy()
-        self._test_squares = np.einsum("ij,ij->i", test, test)
+    Returns:
+        Of training with training images, of test with training images, and of each with itself.
+    """
+    if scale:
+        scaler = StandardScaler().fit(train)
+        train, test = scaler.transform(train), scaler.transform(test)
+    train, test = train.astype(np.float64), test.astype(np.float64)
+    products = _products_with_itself(train)
+    # From the diagonal itself, so that an image is at distance exactly 0 from itself.
+    squares = products.diagonal().copy()
+    return products, test @ train.T, squares, np.einsum("ij,ij->i", test, test)
 
-    def kernel(self, name: str, gamma: float) -> tuple[np.ndarray, np.ndarray]:
-        """Return the kernel matrices (train, train) and (test, train), float64."""
-        train, test = np.empty_like(self._train), np.empty_like(self._test)
-        squares = self._train_squares
-        _apply_kernel(name, gamma, self._train, squares, squares, out=train)
-        _apply_kernel(name, gamma, self._test, self._test_squares, squares, out=test)
-        return train, test
+
+def kernels(name: str, gamma: float, products: tuple[np.ndarray, ...]) -> list[np.ndarray]:
+    """Return the kernel matrices (train, train) and (test, train) from :func:`scalar_products`."""
+    train, test, train_squares, test_squares = products
+    return [
+        _apply_kernel(name, gamma, train.copy(), train_squares, train_squares),
+        _apply_kernel(name, gamma, test.copy(), test_squares, train_squares),
+    ]
 
 
 def _accuracy(c, class_weight, matrices, train_labels, test_labels):
@@ -244,19 +246,16 @@ def _products_with_itself(features):
     return products
 
 
-def _apply_kernel(name, gamma, products, row_squares, column_squares, out):
-    """Apply a kernel to scalar products; the order of operations is libsvm's (svm.cpp).
-
-    ``out`` may be ``products`` itself.
-    """
+def _apply_kernel(name, gamma, products, row_squares, column_squares):
+    """Make scalar products to kernel values; the order of operations is libsvm's (svm.cpp)."""
     for start in range(0, len(products), ROWS_AT_A_TIME):
         rows = slice(start, start + ROWS_AT_A_TIME)
         if name == "rbf":
             distances = np.add.outer(row_squares[rows], column_squares)
             distances -= 2 * products[rows]
             distances *= -gamma
-            np.exp(distances, out=out[rows])
+            np.exp(distances, out=products[rows])
         else:
             scaled = gamma * products[rows]
-            np.multiply(scaled, scaled * scaled, out=out[rows])
-    return out
+            np.multiply(scaled, scaled * scaled, out=products[rows])
+    return products

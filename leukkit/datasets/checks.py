@@ -13,6 +13,8 @@ from leukkit.datasets.decode import verify_all
 from leukkit.datasets.official import FACTS
 from leukkit.datasets.published import PUBLISHED, files_below
 
+LITTER = ("Thumbs.db", "desktop.ini", "__MACOSX")
+
 Problem = tuple  # kind, image_id, detail
 
 
@@ -127,14 +129,17 @@ def _unexpected_files(cells: pd.DataFrame) -> Iterator[Problem]:
     files = files_below(cells.attrs["root"])
     images = set(PUBLISHED[name].find(files))
     folders = {folder for path in images for folder in path.parents}
+    patterns = [pattern.lower() for pattern in FACTS[name]["known_files"]]
     strangers: collections.Counter[pathlib.Path] = collections.Counter()
     for path in files:
-        if path not in images and not _is_known(path.name, FACTS[name]["known_files"]):
+        known = any(fnmatch.fnmatch(path.name.lower(), pattern) for pattern in patterns)
+        if path not in images and not known:
             foreign = [folder for folder in path.parents if folder not in folders]
             strangers[foreign[-1] if foreign else path] += 1
     for path, count in strangers.items():
         where = f"{path}: {count} files that do not" if path.is_dir() else f"{path}: does not"
-        harmless = " (written by the operating system)" if _is_litter(path) else ""
+        litter = path.name.startswith(".") or path.name in LITTER
+        harmless = " (written by the operating system)" if litter else ""
         yield "unexpected-file", pd.NA, f"{where} belong to {name}{harmless}"
 
 
@@ -160,11 +165,3 @@ def _differences(pair: Mapping, *columns: str) -> str:
         for column in columns
         if _differ(pair, column)
     )
-
-
-def _is_known(name: str, patterns: list[str]) -> bool:
-    return any(fnmatch.fnmatchcase(name.lower(), pattern.lower()) for pattern in patterns)
-
-
-def _is_litter(path: pathlib.Path) -> bool:
-    return path.name.startswith(".") or path.name in ("Thumbs.db", "desktop.ini", "__MACOSX")

@@ -10,12 +10,11 @@ BMP or re-encoded as PNG; a file is known by the folders right above it and by i
 A patient number with H in front is a healthy subject, and another subject than the bare number.
 """
 
+import csv
 import itertools
 import pathlib
 import re
 from typing import NamedTuple
-
-import pandas as pd
 
 from leukkit.datasets.cells import DatasetError, natural_order
 from leukkit.datasets.decode import SUFFIXES
@@ -127,20 +126,18 @@ def _read_labels(
             f"{preliminary[0].parent}: the labels file C-NMC_test_prelim_phase_data_labels.csv is "
             "missing. It comes with the preliminary images: put it beside their folder"
         )
-    labels = pd.concat([_read_csv(path) for path in candidates]).drop_duplicates()
-    names = {}
-    for name, number, label in labels.itertuples(index=False):
-        stem = name.rsplit(".", 1)[0]
-        if not CELL_NAME.fullmatch(stem) or label not in KIND_OF_NUMBER:
-            raise DatasetError(
-                f"{candidates[0]}: row {name},{number},{label} cannot be read; expected is e.g. "
-                "UID_57_29_1_all.bmp,1.bmp,1 with label 1 (ALL) or 0 (healthy)"
-            )
-        names[number.rsplit(".", 1)[0]] = (stem, KIND_OF_NUMBER[label])
-    if len(names) != len(labels):
-        raise DatasetError(
-            f"{', '.join(map(str, candidates))}: the same image has two different rows"
-        )
+    names: dict[str, tuple[str, str]] = {}
+    for path in candidates:
+        for name, number, label in _read_csv(path):
+            stem = name.rsplit(".", 1)[0]
+            if not CELL_NAME.fullmatch(stem) or label not in KIND_OF_NUMBER:
+                raise DatasetError(
+                    f"{path}: row {name},{number},{label} cannot be read; expected is e.g. "
+                    "UID_57_29_1_all.bmp,1.bmp,1 with label 1 (ALL) or 0 (healthy)"
+                )
+            found = stem, KIND_OF_NUMBER[label]
+            if names.setdefault(number.rsplit(".", 1)[0], found) != found:
+                raise DatasetError(f"{path}: the image {number} has two different rows")
     unnamed = [path.name for path in preliminary if path.stem not in names]
     if unnamed:
         raise DatasetError(
@@ -150,17 +147,14 @@ def _read_labels(
     return names
 
 
-def _read_csv(path: pathlib.Path) -> pd.DataFrame:
-    try:
-        table = pd.read_csv(
-            path, dtype=str, keep_default_na=False, skipinitialspace=True, encoding="utf-8-sig"
-        )
-    except pd.errors.EmptyDataError:
-        table = pd.DataFrame()
-    missing = [column for column in CSV_COLUMNS if column not in table]
-    if missing:
-        raise DatasetError(
-            f"{path}: column {', '.join(missing)} is missing. Expected are "
-            f"{', '.join(CSV_COLUMNS)}; found were {', '.join(table.columns) or 'none'}"
-        )
-    return table[CSV_COLUMNS]
+def _read_csv(path: pathlib.Path) -> list[tuple[str, ...]]:
+    """Return the columns of `CSV_COLUMNS`, row by row."""
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        table = csv.DictReader(file, restval="", skipinitialspace=True)
+        columns = table.fieldnames or []
+        if missing := [column for column in CSV_COLUMNS if column not in columns]:
+            raise DatasetError(
+                f"{path}: column {', '.join(missing)} is missing. Expected are "
+                f"{', '.join(CSV_COLUMNS)}; found were {', '.join(columns) or 'none'}"
+            )
+        return [tuple(row[column] for column in CSV_COLUMNS) for row in table]

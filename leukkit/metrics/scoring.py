@@ -203,7 +203,7 @@ def patient_vote(predictions: pd.DataFrame) -> pd.DataFrame:
     voted = predictions[["subject", "label"]].drop_duplicates("subject").reset_index(drop=True)
     voted.insert(0, "image_id", voted["subject"])
     voted["cells"] = np.bincount(clusters)
-    return with_probabilities(voted, mixed.clip(upper=1), answers.classes)  # rounding passes 1
+    return with_probabilities(voted, mixed, answers.classes)
 
 
 def _count_scores(counts, positive):

@@ -13,8 +13,8 @@ How a printed number is written down:
   Anything that is not a number needs ``unit = "text"``.
 * ``[[claims]]`` holds the numbers of the running text, and ``[[matrices]]`` the confusion matrices.
 
-``[profiles.paper]`` holds what the paper says about its runs, once; every other profile overrides it
-(see `leukkit.papers.profiles`).
+``[profiles.paper]`` holds what the paper says about its runs, once; every other profile overrides
+it (see `leukkit.papers.profiles`).
 """
 
 import functools
@@ -153,7 +153,7 @@ class Card:
         return pd.DataFrame(rows, columns=["where", "step", "says"])
 
     def _runs_of_the_tables(self) -> dict[str, dict[str, Any]]:
-        """Return a run for each combination of keys in the tables, of a paper that names all of them.
+        """Return a run for each combination of keys in the tables, if they name all of the keys.
 
         The other papers' tables leave something out (a variant, say): their profiles list the runs.
         """
@@ -161,7 +161,8 @@ class Card:
             return {}
         cells = self._cells
         named = cells.loc[cells[self.run_keys].notna().all(axis=1), self.run_keys]
-        rows = named.drop_duplicates().astype(object).to_dict("records")
+        values = named.drop_duplicates().astype(object).itertuples(index=False, name=None)
+        rows = [dict(zip(self.run_keys, row, strict=True)) for row in values]
         return {profiles.run_name(row): row for row in rows}
 
 
@@ -189,7 +190,7 @@ def read(path: pathlib.Path | str) -> Card:
         if content.key != path.stem:
             raise CardError(f"key is {content.key!r}, but the file is named after {path.stem!r}")
         card = Card(content)
-        for name in content.profiles:
+        for name in sorted(content.profiles, key=lambda name: name != "paper"):
             card.profile(name)
         return card
     except (tomllib.TOMLDecodeError, CardError) as error:

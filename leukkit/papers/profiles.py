@@ -1,9 +1,9 @@
 """Profiles: the numbers and names of a set of runs, and the runs that follow from them.
 
 ``paper`` is complete. Every other profile says only what differs: tables merge key by key, runs by
-their names; lists, split tables, grids, ranges and counts are replaced whole. A profile of one's own
-is a TOML file; it overrides ``paper`` too, unless its first line says ``extends = "sample"``, or
-``extends = "none"``, which demands every key.
+their names; lists, split tables, grids, ranges and counts are replaced whole. A profile of one's
+own is a TOML file; it overrides ``paper`` too, unless its first line says ``extends = "sample"``,
+or ``extends = "none"``, which demands every key.
 
 A profile changes numbers and the names of data and networks, never code paths.
 """
@@ -19,6 +19,7 @@ from leukkit.schemas import Profile, Recipe, Run, RunEntry, SchemaError, SplitTa
 # Tables that are merged key by key, and those whose entries are.
 _MERGED = ("datasets", "recipe", "splits", "copies", "networks")
 _MERGED_BY_ENTRY = ("runs",)
+_TABLES_OF_TABLES = ("splits", "copies", "networks", "runs")
 
 
 def resolve(
@@ -44,7 +45,10 @@ def resolve(
         path, place = pathlib.Path(name).expanduser(), str(name)
         if not path.exists():
             raise SchemaError(f"the profile {path} does not exist; built in are {', '.join(known)}")
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
+        try:
+            content = tomllib.loads(path.read_text(encoding="utf-8"))
+        except tomllib.TOMLDecodeError as error:
+            raise SchemaError(f"{path}: {error}") from None
     elif name in known:
         place, content = f"[profiles.{name}]", dict(known[name])
     else:
@@ -52,24 +56,29 @@ def resolve(
             f"{key} has no profile {name!r}; it has {', '.join(known)}. Any other is the path of a "
             "TOML file"
         )
+    _check_sections(content, place)
     base = content.pop("extends", "none" if name == "paper" else "paper")
-    if base not in (*known, "none"):
-        raise SchemaError(f"{place}: extends is {base!r}; expected none or {', '.join(known)}")
+    others = [other for other in known if other != name]
     while base != "none":
+        if base not in others:
+            expected = ", ".join(["none", *others])
+            raise SchemaError(f"{place}: extends is {base!r}; expected {expected}")
+        others.remove(base)
         below = dict(known[base])
+        _check_sections(below, f"[profiles.{base}]")
         base = below.pop("extends", "none" if base == "paper" else "paper")
         content = merge(below, content)
-    content = merge({"runs": dict(runs or {})}, content)
-    splits = {
-        kind: {**table, "paper": key, "profile": str(name), "name": kind}
-        for kind, table in content.get("splits", {}).items()
-    }
-    profile = check(
-        Profile,
-        {**content, "key": key, "name": str(name), "splits": _checked(splits, place)},
-        place,
-    )
+    if runs:
+        content = merge({"runs": dict(runs)}, content)
+    if "splits" in content:
+        tables = {
+            kind: {**table, "paper": key, "profile": str(name), "name": kind}
+            for kind, table in content["splits"].items()
+        }
+        content = {**content, "splits": _checked(tables, place)}
+    profile = check(Profile, {**content, "key": key, "name": str(name)}, place)
     try:
+        _check_names(profile)
         plan(profile)
     except SchemaError as error:
         raise SchemaError(f"{place}: {error}") from None
@@ -83,8 +92,9 @@ def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
         if isinstance(below.get(section), dict) and isinstance(above.get(section), dict):
             merged[section] = {**below[section], **above[section]}
     for section in _MERGED_BY_ENTRY:
-        one, two = below.get(section, {}), above.get(section, {})
-        merged[section] = {**one, **{name: {**one.get(name, {}), **two[name]} for name in two}}
+        if section in below and section in above:
+            one, two = below[section], above[section]
+            merged[section] = {**one, **{name: {**one.get(name, {}), **two[name]} for name in two}}
     return merged
 
 
@@ -134,18 +144,18 @@ def split(profile: Profile, name: str, run: str | None = None) -> dict[str, Any]
             f"{profile.key} has no split {name!r}; it has {', '.join(profile.splits)}"
         )
     table = profile.splits[name].model_dump(exclude_unset=True)
-    return table if run is None else _table(profile, _entry(profile, run)[0], table)
+    return table if run is None else _table(profile, run, _entry(profile, run)[0], table)
 
 
 def keys(profile: Profile, name: str) -> dict[str, Any]:
-    """Return what the printed tables call a run: data set, model, variant …"""
+    """Return what the printed tables call a run: data set, model, variant and so on."""
     return _keys(_entry(profile, name)[0])
 
 
 def run_name(keys: Mapping[str, Any]) -> str:
     """Return the name of a run from its keys, e.g. ``all-idb2_densenet201_svm_segmented``."""
     words = {"segmentation": "segmented", "augmentation": "augmented"}
-    parts = [words[key] if key in words else value for key, value in keys.items() if value]
+    parts = [words.get(key, value) for key, value in keys.items() if value]
     return "_".join(str(part) for part in parts)
 
 
@@ -153,6 +163,28 @@ def _checked(splits: dict[str, dict[str, Any]], place: str) -> dict[str, SplitTa
     return {
         name: check(SplitTable, table, f"{place}: splits.{name}") for name, table in splits.items()
     }
+
+
+def _check_sections(content: Mapping[str, Any], place: str) -> None:
+    for section in _TABLES_OF_TABLES:
+        entries = content.get(section, {})
+        if not isinstance(entries, dict) or not all(isinstance(e, dict) for e in entries.values()):
+            raise SchemaError(f"{place}: {section} must be a table of tables, found {entries!r}")
+
+
+def _check_names(profile: Profile) -> None:
+    """Refuse what is said of a network, data set or run that the profile does not have."""
+    entries = {name: _entry(profile, name)[0] for name in profile.runs}
+    networks = {str(entry.model or entry.backbone) for entry in entries.values()}
+    for section, given, known in (
+        ("copies", profile.copies, set(profile.datasets)),
+        ("networks", profile.networks, networks),
+        ("leave_out", profile.leave_out, {n for item in entries.items() for n in _names(*item)}),
+    ):
+        if unknown := [name for name in given if not fnmatch.filter(known, name)]:
+            raise SchemaError(
+                f"{section}: no run has {', '.join(unknown)}; known are {', '.join(sorted(known))}"
+            )
 
 
 def _entry(profile: Profile, name: str) -> tuple[RunEntry, dict[str, Any]]:
@@ -185,12 +217,21 @@ def _is_left_out(profile: Profile, name: str, entry: RunEntry) -> bool:
             f"runs.{name}: unknown data set {entry.dataset!r}; known are "
             f"{', '.join(profile.datasets)}"
         )
+    names = _names(name, entry)
+    return any(fnmatch.filter(names, pattern) for pattern in profile.leave_out) or any(
+        _is_left_out(profile, member, _entry(profile, member)[0]) for member in entry.members
+    )
+
+
+def _names(name: str, entry: RunEntry) -> list[str]:
+    """Return what a run can be left out by."""
     names = (name, entry.dataset, entry.model, entry.backbone, entry.paper)
-    known = [one for one in names if one]
-    return any(fnmatch.filter(known, pattern) for pattern in profile.leave_out)
+    return [one for one in names if one]
 
 
 def _run(profile: Profile, name: str, entry: RunEntry, settings: dict[str, Any], kind: str) -> Run:
+    if entry.members and settings:
+        raise SchemaError(f"runs.{name}: an ensemble has no recipe to take {', '.join(settings)}")
     table = profile.splits[kind].model_dump(exclude_unset=True)
     kept = profile.models_kept if entry.models_kept is None else entry.models_kept
     return Run(
@@ -199,7 +240,7 @@ def _run(profile: Profile, name: str, entry: RunEntry, settings: dict[str, Any],
         name=name,
         keys=_keys(entry),
         data=profile.datasets[str(entry.dataset)],
-        table=_table(profile, entry, table),
+        table=_table(profile, name, entry, table),
         recipe=None if entry.members else _recipe(profile, name, entry, settings),
         members=entry.members,
         seed=profile.seed,
@@ -218,18 +259,23 @@ def _keys(entry: RunEntry) -> dict[str, Any]:
     return {**keys, "paper": entry.paper} if entry.paper else keys
 
 
-def _table(profile: Profile, entry: RunEntry, table: dict[str, Any]) -> dict[str, Any]:
+def _table(profile: Profile, name: str, entry: RunEntry, table: dict[str, Any]) -> dict[str, Any]:
     """Return a split's table with the copies of a run, and with what it changes besides."""
-    table, copies = {**table, **entry.table}, table.get("copies", {})
+    table, place = {**table, **entry.table}, f"runs.{name}, splits.{table['name']}"
+    copies = table.get("copies") or {}
     if entry.augmentation is False:
         copies = {}
     elif entry.copies is not None:
         copies = entry.copies
     elif entry.augmentation or "data_set" in copies:
+        if entry.dataset not in profile.copies:
+            raise SchemaError(f"{place}: [copies] does not say how many of {entry.dataset}")
         copies = profile.copies[str(entry.dataset)]
     when = table.get("augment", "after")
     table = {key: value for key, value in table.items() if key not in ("augment", "copies")}
-    return {**table, "augment": when, "copies": copies} if copies else table
+    table = {**table, "augment": when, "copies": copies} if copies else table
+    check(SplitTable, table, place)
+    return table
 
 
 def _recipe(profile: Profile, name: str, entry: RunEntry, settings: dict[str, Any]) -> Recipe:

@@ -1,23 +1,28 @@
 """Figures of the audit: what is printed beside what the same paper's other numbers allow."""
 
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
 import pandas as pd
 
 from leukkit.plots import colors
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
 MARKERS = ("D", "s", "x", "^", "v")  # of the printed values, one column after the other
 
 
-def implied_accuracies(frame, ax=None):
+def implied_accuracies(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
     """Show printed accuracies beside those that a paper's matrices or scores per class imply.
 
     Args:
-        frame: One row per network; the index names it. ``low`` and ``high``: the implied accuracy,
-            in percent (equal where it is exact). Every other column holds printed accuracies in
-            percent; its name stands in the legend. Missing values are not drawn.
+        frame: As `audit.implied_accuracies` gives it: in percent, one row per network, ``low`` and
+            ``high`` the implied accuracy (equal where it is exact), every other column printed
+            ones. Missing values are not shown.
         ax: Axes to draw on.
-
-    Returns:
-        The Axes.
 
     Raises:
         ValueError: ``low`` or ``high`` is not there, or there are more printed columns than
@@ -31,14 +36,13 @@ def implied_accuracies(frame, ax=None):
         )
     ax = colors.one_axes(ax, 8, 1.3 + 0.32 * len(frame))
     rows = range(len(frame))
-    low, high = (pd.to_numeric(frame[name]).to_numpy(float) for name in ("low", "high"))
     color = colors.class_color("reproduced")
-    ax.hlines(rows, low, high, color=color, linewidth=3)
-    ax.plot((low + high) / 2, rows, "o", color=color, markersize=8, label="recomputed")
+    ax.hlines(rows, frame["low"], frame["high"], color=color, linewidth=3)
+    middle = (frame["low"] + frame["high"]) / 2
+    ax.plot(middle, rows, "o", color=color, markersize=8, label="recomputed")
+    style = {"fillstyle": "none", "markersize": 7, "color": colors.class_color("published")}
     for name, marker in zip(printed, MARKERS, strict=False):
-        values = pd.to_numeric(frame[name]).to_numpy(float)
-        style = {"fillstyle": "none", "markersize": 7, "color": colors.class_color("published")}
-        ax.plot(values, rows, marker, label=name, **style)
+        ax.plot(frame[name], rows, marker, label=f"printed, {name}", **style)
     ax.set(yticks=rows, yticklabels=frame.index, ylim=(len(frame) - 0.4, -0.6))
     ax.set_xlabel("accuracy (percent)")
     ax.grid(alpha=0.3)
@@ -47,36 +51,33 @@ def implied_accuracies(frame, ax=None):
     return ax
 
 
-def explaining_totals(frame, of, marked=(), ax=None):
+def explaining_totals(
+    frame: pd.DataFrame, of: int, marked: Iterable[int] = (), ax: Axes | None = None
+) -> Axes:
     """Show how many printed accuracies are whole numbers of images, for every number of images.
 
     Args:
-        frame: Indexed by the number of images n. ``explained``: how many accuracies are a k/n;
-            ``by chance``: how many would be if they had nothing to do with n.
+        frame: As `audit.explaining_totals` gives it.
         of: How many accuracies there are.
-        marked: Numbers of images to name in the figure.
+        marked: Numbers of images to name in the figure, ascending.
         ax: Axes to draw on.
-
-    Returns:
-        The Axes.
     """
     ax = colors.one_axes(ax, 8, 3)
-    totals = frame.index.to_numpy()
     color = colors.class_color("reproduced")
-    ax.vlines(totals, 0, frame["explained"], color=color, linewidth=0.8)
-    ax.plot(totals, frame["by chance"], color=colors.class_color("published"), label="by chance")
-    for total in marked:
-        height = int(frame.loc[total, "explained"])
+    ax.vlines(frame.index, 0, frame["explained"], color=color, linewidth=0.8)
+    ax.plot(frame["by chance"], color=colors.class_color("published"), label="by chance")
+    for place, total in enumerate(marked):
+        height = frame["explained"].loc[total]
         ax.plot([total], [height], "o", color=color)
         ax.annotate(
             f"n = {total}: {height}",
             (total, height),
-            xytext=(-6 if total == min(marked) else 6, 4),
+            xytext=(6 if place else -6, 4),
             textcoords="offset points",
-            ha="right" if total == min(marked) else "left",
+            ha="left" if place else "right",
             bbox={"color": "white", "alpha": 0.8, "pad": 1},
         )
-    ax.set(ylim=(0, of), xlim=(totals.min(), totals.max()), xlabel="number of test images n")
-    ax.set_ylabel(f"accuracies that are a k/n\n(of {of})")
+    ax.set(ylim=(0, of), xlim=(frame.index.min(), frame.index.max()))
+    ax.set(xlabel="number of test images n", ylabel=f"accuracies that are a k/n\n(of {of})")
     ax.legend(loc="upper left", frameon=False)
     return ax

@@ -170,7 +170,7 @@ def training_curves(histories: Mapping[str, pd.DataFrame], ax: NDArray | None = 
         Line2D([], [], color="0.3", label="validation", **dots),
         Line2D([], [], color="0.3", label="training", **dots, **TRAINING),
     ]
-    left.legend(handles=styles, fontsize=8, loc="lower right")
+    left.legend(handles=styles, fontsize=8, loc="best")
     right.legend(fontsize=8, loc="upper right", ncols=1 + (len(histories) > 4))
     colors.grid(*axes)
     return axes

@@ -82,7 +82,7 @@ def augmentation_examples(
         original: uint8 RGB (height, width, 3).
         copies: Such images.
         titles: What was done to each copy; None numbers them.
-        ax: Array of as many Axes as images, rows of at most six filled up.
+        ax: Array of Axes, rows of at most six images, as equal as can be.
 
     Returns:
         The Axes, an array (rows, columns); those without an image are empty.
@@ -94,8 +94,8 @@ def augmentation_examples(
         titles = [f"copy {number}" for number in range(1, len(copies) + 1)]
     if len(titles) != len(copies):
         raise ValueError(f"{len(copies)} copies, but {len(titles)} titles")
-    columns = min(6, len(copies) + 1)
-    rows = -(-(len(copies) + 1) // columns)
+    rows = -(-(len(copies) + 1) // 6)
+    columns = -(-(len(copies) + 1) // rows)
     axes = colors.panels(ax, rows, columns, 7, (7 / columns + 0.35) * rows)
     _show_all(axes.flat, [original, *copies], ["original", *titles])
     return axes

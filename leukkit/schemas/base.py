@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from typing import Any, TypeVar
 
 import pydantic
@@ -39,11 +40,17 @@ def check(schema: type[Checked], content: Any, place: str) -> Checked:
         raise SchemaError(f"{place}: {explain(error, schema)}") from None
 
 
+_ALTERNATIVE = re.compile(r"int|float|str|callable|literal\[.*\]")  # of a field with several types
+
+
 def explain(error: pydantic.ValidationError, schema: type[Model]) -> str:
     """Return the first problem that pydantic found, in one sentence."""
-    first = error.errors(include_url=False)[0]
-    where = ".".join(str(part) for part in first["loc"])
-    kind, message = first["type"], first["msg"].removeprefix("Value error, ")
+    first, *others = error.errors(include_url=False)
+    place, kind, message = first["loc"], first["type"], first["msg"].removeprefix("Value error, ")
+    if len(place) > 1 and _ALTERNATIVE.fullmatch(str(place[-1])):
+        place = place[:-1]
+        message += "".join(f" or {other['msg']}" for other in others if other["loc"][:-1] == place)
+    where = ".".join(str(part) for part in place)
     if kind == "missing":
         return f"missing field {where}"
     if kind == "extra_forbidden":

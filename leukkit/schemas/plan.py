@@ -19,6 +19,7 @@ SPLIT_KEYS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 }
 _ALWAYS = ("split", "validation", "augment", "copies", "tuning", "tuned_by_image")
 _ORIGIN = ("paper", "profile", "name")
+_COPIES = {"counts": dict, "balance": bool, "each": int, "data_set": bool}
 
 
 class SplitTable(Model):
@@ -60,10 +61,13 @@ class SplitTable(Model):
                 "augment says when, copies how many: give both of them, or neither; found "
                 f"augment={self.augment!r} and copies={self.copies}"
             )
-        if self.copies is not None and len(self.copies) != 1:
+        copies = {"balance": True} if self.copies is None else self.copies
+        fits = [type(value) is _COPIES[kind] and bool(value) for kind, value in copies.items()]
+        if fits != [True]:
             raise ValueError(
-                f"copies is {self.copies}; expected one of counts, balance, each, or data_set, which "
-                "takes the profile's counts for the data set of a run"
+                f"copies is {self.copies}; expected one of counts = images of each class, each = "
+                "copies of an image, balance = true, or data_set = true, which takes the profile's "
+                "copies for the data set of a run"
             )
         if self.augment == "before" and self.tuning and not self.tuned_by_image:
             raise ValueError(

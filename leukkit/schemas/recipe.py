@@ -3,6 +3,7 @@
 import hashlib
 import inspect
 import os
+import types
 from collections.abc import Callable
 from typing import Any, Literal, Self
 
@@ -19,8 +20,8 @@ class Phase(Model):
     Attributes:
         epochs: Number of epochs.
         learning_rate: Above 0.
-        trainable: ``"all"``; ``"head"``, the new layers alone, the backbone frozen; or a number: the
-            head and as many last layers of the backbone (samhitha, IV.F.2), whose batch
+        trainable: ``"all"``; ``"head"``, the new layers alone, the backbone frozen; or a number:
+            the head and as many last layers of the backbone (samhitha, IV.F.2), whose batch
             normalization stays frozen.
     """
 
@@ -37,16 +38,16 @@ class Phase(Model):
 
 
 class Recipe(Model):
-    """All of a method but the data: a network and its training, or a frozen network and a classifier.
+    """All of a method but the data: a network and its training, or its features and a classifier.
 
-    A recipe with ``phases`` trains a network; one with a ``classifier`` fits it to the features of a
-    frozen one. ``recipe.replace(image_size=96)`` gives a changed copy; a cell that ends in a recipe
-    shows it as a table.
+    A recipe with ``phases`` trains a network; one with a ``classifier`` fits it to the features of
+    a frozen one. ``recipe.replace(image_size=96)`` gives a changed copy; a cell that ends in a
+    recipe shows it as a table.
 
     Attributes:
         network: A backbone of `leukkit.models`.
-        head: What stands on it: the name of a function of `leukkit.models.heads`, or a function from
-            the feature map to what enters the last layer.
+        head: What stands on it: the name of a function of `leukkit.models.heads`, or a function
+            from the feature map to what enters the last layer.
         image_size: Side of the network's input in pixels.
         weights: ``"none"`` (random, from the seed), ``"imagenet"``, or the path of a file, in which
             environment variables are filled in.
@@ -54,7 +55,7 @@ class Recipe(Model):
         segmentation: None, or keywords of `leukkit.segmentation.segment_nucleus`.
         distortion: How the copies that a split appends differ from their originals: ranges of
             `leukkit.augmentation.draw`.
-        classifier: ``"svm"``, ``"rf"`` or ``"xgboost"`` on features; None where a network is trained.
+        classifier: ``"svm"``, ``"rf"`` or ``"xgboost"`` on features; None to train a network.
         scaled: Whether the classifier is given standardized features.
         c, gamma, kernels: The grid of the support vector machine (farag2025, Table II).
         class_weight: Of the support vector machine.
@@ -177,10 +178,11 @@ class Recipe(Model):
 
     def phase_of(self, epoch: int) -> int:
         """Return the number of the phase that an epoch (from 0) belongs to."""
+        begun = 0
         for number, phase in enumerate(self.phases):
-            if epoch < phase.epochs:
+            begun += phase.epochs
+            if epoch < begun:
                 return number
-            epoch -= phase.epochs
         raise IndexError(f"epoch {epoch} lies beyond the {self.epochs} epochs of the recipe")
 
     def record(self) -> dict[str, Any]:
@@ -199,7 +201,7 @@ class Recipe(Model):
         if self.optimizer == "adam":
             left_out = (*left_out, "momentum", "weight_decay", "new_layer_factor")
         rows = {
-            name: _in_words(getattr(self, name))
+            name: in_words(getattr(self, name))
             for name in type(self).model_fields
             if name not in left_out and not (self.classifier and name == "head")
         }
@@ -214,7 +216,7 @@ class Recipe(Model):
         return self.table().to_html()
 
 
-def _in_words(value: Any) -> str:
+def in_words(value: Any) -> str:
     """Return a setting as a reader would write it."""
     if callable(value):
         return f"{value.__name__} (your own)"
@@ -227,9 +229,9 @@ def _in_words(value: Any) -> str:
             for phase in value
         )
     if isinstance(value, dict):
-        return ", ".join(f"{key} {_in_words(part)}" for key, part in value.items()) or "none"
+        return ", ".join(f"{key} {in_words(part)}" for key, part in value.items()) or "none"
     if isinstance(value, list):
-        return ", ".join(map(_in_words, value))
+        return ", ".join(map(in_words, value))
     if isinstance(value, bool):
         return "yes" if value else "no"
     return f"{value:g}" if isinstance(value, float) else "none" if value is None else str(value)
@@ -239,19 +241,21 @@ def _function_record(function: Callable) -> dict[str, str]:
     """Return what a head of one's own is known by: module, name, source and defaults.
 
     Raises:
-        ValueError: A lambda, a closure, or a function whose source cannot be read: two different
-            ones could not be told apart.
+        ValueError: Not a function, or a lambda, a closure, or one whose source cannot be read: two
+            different ones could not be told apart.
     """
-    name = getattr(function, "__qualname__", repr(function))
-    if name == "<lambda>" or name.endswith(".<lambda>") or getattr(function, "__closure__", None):
+    if not isinstance(function, types.FunctionType):
+        raise ValueError(f"head {function!r} is no function: write one with def, and its name here")
+    name = function.__qualname__
+    if function.__name__ == "<lambda>" or function.__closure__:
         raise ValueError(
-            f"head {name} is a lambda or uses variables of a function around it, so its source does "
-            "not say what it does. Write it with def, in a cell or module of its own, and give "
-            "numbers as defaults of its arguments"
+            f"head {name} is a lambda or uses variables of a function around it, so its source "
+            "does not say what it does. Write it with def, in a cell or module of its own, and "
+            "give numbers as defaults of its arguments"
         )
     try:
         source = inspect.getsource(function)
-    except (OSError, TypeError):
+    except OSError:
         raise ValueError(
             f"the source of head {name} cannot be read: define it with def in a cell or a file"
         ) from None

@@ -1,6 +1,6 @@
 """What is written beside results: ``fold.json`` and ``predictor.json``."""
 
-from typing import Any, Literal, Self
+from typing import Any, Final, Literal, Self
 
 import pydantic
 from pydantic import Field
@@ -45,7 +45,7 @@ class Configuration(Model):
         return digest(self.model_dump())
 
 
-FOLD_FORMAT = 3  # up to 2 the column `subject` was called `identity`
+FOLD_FORMAT: Final = 3  # up to 2 the column `subject` was called `identity`
 
 
 class FoldRecord(Model):
@@ -79,7 +79,7 @@ class FoldRecord(Model):
     not_saved: str = ""
 
 
-SAVED_FORMAT = 2  # 1 kept a copy of the fold's facts beside fold.json
+SAVED_FORMAT: Final = 2  # 1 kept a copy of the fold's facts beside fold.json
 
 
 class Sizes(Model):

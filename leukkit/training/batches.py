@@ -101,7 +101,7 @@ def padded_batches(
 def _ahead(make, items, threads):
     """Yield ``make(item)`` in order, a few of them made ahead in threads."""
     pool = ThreadPoolExecutor(threads)
-    waiting: collections.deque = collections.deque()
+    waiting = collections.deque()
     try:
         for item in items:
             waiting.append(pool.submit(make, item))

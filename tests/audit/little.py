@@ -1,8 +1,8 @@
-"""Little cards for the tests of the audit, and printed numbers."""
+"""Little cards for the tests of the audit, printed numbers, and rows of the real papers."""
 
 import pandas as pd
 
-from leukkit import papers
+from leukkit import audit, papers
 from leukkit.audit.printed import Printed
 
 POSITIVE = {"positive_class": {"value": "ALL", "reason": "test"}}
@@ -16,18 +16,9 @@ def card(tables=(), matrices=(), claims=(), choices=POSITIVE):
     ]
     columns = ["paper", "where", "quote", "quantity", "unit", "printed"]
     claims = pd.DataFrame(rows) if rows else pd.DataFrame(columns=columns)
-    return papers.Card(
-        key="little",
-        paper={},
-        summary="",
-        datasets={},
-        protocol=[],
-        choices=choices,
-        profiles={},
-        tables=list(tables),
-        matrices=list(matrices),
-        claims=claims,
-    )
+    empty = {"paper": {}, "summary": "", "datasets": {}, "protocol": [], "profiles": {}}
+    found = {"tables": list(tables), "matrices": list(matrices), "claims": claims}
+    return papers.Card(key="little", choices=choices, **empty, **found)
 
 
 def table(columns, rows, name="Table 1", unit="percent", **where):
@@ -38,12 +29,25 @@ def table(columns, rows, name="Table 1", unit="percent", **where):
     }  # fmt: skip
 
 
+def matrix(counts, name="Figure 1", orientation="not stated", classes="abcdef", **where):
+    """Return a printed confusion matrix of the network "net" on the test part."""
+    printed = [[int(count) for count in row] for row in counts]
+    keys = {"part": "test", "model": "net"} | where
+    classes = list(classes[: len(printed)])
+    return {
+        "name": name, "where": keys, "classes": classes, "orientation": orientation,
+        "printed": printed,
+    }  # fmt: skip
+
+
+def images(count, where="II", **keys):
+    """Return a claim that prints a number of images."""
+    return where, {"quantity": "images", **keys}, "images", str(count)
+
+
 def images_for_test(**counts):
     """Return claims that print the test images of each class."""
-    return [
-        ("II", {"quantity": "images", "part": "test", "label": label}, "images", str(count))
-        for label, count in counts.items()
-    ]
+    return [images(count, part="test", label=label) for label, count in counts.items()]
 
 
 def number(text, quantity="accuracy", unit="percent", **keys):
@@ -61,3 +65,8 @@ def shown(numerator, denominator, digits, is_rounded, scale=100):
 def verdicts(found):
     """Return the verdicts of findings."""
     return [finding.verdict for finding in found]
+
+
+def find(key, check, text):
+    """Return the findings of one check on a paper whose place or claim holds the text."""
+    return [f for f in audit.findings(papers.load(key), [check]) if text in f"{f.where} {f.claim}"]

@@ -1,39 +1,17 @@
-"""F1, the implied share of positives and the implied precision, by hand."""
+"""F1, the implied share of positives, the implied precision and the sign of a loss, by hand."""
 
 import fractions
 
 import pytest
 
-from leukkit import papers
+from leukkit import audit, papers
 from leukkit.audit import identities
-from leukkit.audit.sources import Paper
-
-
-def findings(key, start):
-    return [
-        finding
-        for finding in identities.check(Paper(papers.load(key)))
-        if finding.claim.startswith(start)
-    ]
-
-
-def test_the_three_relations_that_patels_row_breaks():
-    f1, share, precision = findings("patel2025", "vgg19")
-    assert {f1.verdict, share.verdict, precision.verdict} == {"inconsistent"}
-    assert f1.recomputed == "99.32"  # 2 x 99.68 x 98.97 / (99.68 + 98.97)
-    assert "0.333" in share.recomputed and "0.682" in share.recomputed
-    assert precision.recomputed == "precision 99.45"  # 6 false positives of 508
+from tests.audit.little import card, find, images_for_test, table, verdicts
 
 
 @pytest.mark.parametrize("model", ["resnet18", "shufflenet", "googlenet"])
 def test_the_compared_rows_break_none(model):
-    assert {finding.verdict for finding in findings("patel2025", model)} == {"consistent"}
-
-
-def test_an_f1_of_50_cannot_come_from_100_and_28():
-    (finding,) = findings("sultana", "vgg19, frozen-features")
-    assert finding.verdict == "inconsistent"
-    assert "2 x 100 x 28 / (100 + 28) = 43.75" in finding.evidence
+    assert set(verdicts(find("patel2025", "identities", model))) == {"consistent"}
 
 
 def test_the_implied_share_is_that_of_the_images():
@@ -47,3 +25,44 @@ def test_the_implied_share_is_that_of_the_images():
 def test_equal_rates_imply_no_share():
     window = fractions.Fraction(98, 100), fractions.Fraction(99, 100)
     assert identities.implied_share(window, window, window) is None
+
+
+def test_scores_that_nothing_is_divided_for():
+    assert identities.precision(1, 1, 10, 10) == 1
+    assert identities.precision(0, 1, 10, 10) == identities.f1(0, 0) == 0
+
+
+def test_what_the_rates_of_patels_table_imply():
+    rates = audit.rates(papers.load("patel2025"), "Table 2")
+    difference = rates.xs("difference", axis=1, level=1)
+    assert list(rates.index) == ["resnet18", "shufflenet", "googlenet", "vgg19"]
+    assert (difference.drop(index="vgg19").abs() <= 0.01).all(axis=None)
+    assert difference.loc["vgg19", "accuracy"] == pytest.approx(-0.05, abs=0.01)
+    assert difference.loc["vgg19", "precision"] == pytest.approx(0.23, abs=0.01)
+    assert rates.loc["vgg19", ("f1", "printed")] == pytest.approx(99.23)
+
+
+def test_rates_by_hand():
+    columns = [{"quantity": "sensitivity"}, {"quantity": "specificity"}, {"quantity": "f1"}]
+    tables = [table(columns, [({"model": "net"}, ["90", "60", "80"])], part="test")]
+    little = card(tables, claims=images_for_test(ALL=30, healthy=10))
+    row = audit.rates(little, "Table 1").loc["net"]
+    assert row["accuracy", "implied"] == pytest.approx(82.5)  # 27 + 6 of 40
+    assert row["precision", "implied"] == pytest.approx(100 * 27 / 31)
+    assert row["f1", "difference"] == pytest.approx(80 - 100 * 54 / 61)
+    assert row[[("accuracy", "printed"), ("precision", "difference")]].isna().all()
+    assert audit.rates(little, "Table 2").empty
+
+
+@pytest.mark.parametrize(
+    ("formula", "verdict"),
+    [
+        ("L = Σ_{i=1..n} y_i log(ŷ_i)", "inconsistent"),
+        ("L = -Σ_{i=1..n} y_i log(ŷ_i)", "consistent"),
+        ("L = − 1/n Σ y log(p)", "consistent"),
+    ],
+)
+def test_a_loss_needs_its_sign(formula, verdict):
+    claims = [("Eq. 8", {"quantity": "loss formula"}, "text", formula)]
+    claims.append(("V", {"quantity": "loss"}, "value", "0.0163"))
+    assert verdicts(audit.findings(card(claims=claims), ["formulas"])) == [verdict]

@@ -1,5 +1,6 @@
 """Which values a printed number stands for: those that round or truncate to it."""
 
+import dataclasses
 import fractions
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from leukkit.audit.printed import Finding, listed
 from tests.audit.little import number, shown
 
 
@@ -28,13 +30,18 @@ from tests.audit.little import number, shown
         ("67", "millions", 66_658_687, 1, True),
         ("65", "millions", 66_658_687, 1, False),
         ("7,272", "images", 7272, 1, True),
+        ("0", "percent", 0, 0, False),  # where nothing is divided by
     ],
 )
 def test_a_value_is_met_if_it_rounds_or_truncates_to_the_printed_one(
     text, unit, right, total, is_met
 ):
     assert bool(number(text, unit=unit).is_met(right, total)) is is_met
-    assert number(text, unit=unit).is_met_by(fractions.Fraction(right, total)) is is_met
+
+
+def test_a_number_that_must_be_rounded_is_not_met_by_what_truncates_to_it():
+    rounded = dataclasses.replace(number("12"), is_rounded=True)  # 11.5 up to 12.5, not included
+    assert [bool(rounded.is_met(right, 1000)) for right in (114, 115, 124, 125)] == [0, 1, 1, 0]
 
 
 @given(
@@ -51,9 +58,8 @@ def test_what_was_printed_is_met_and_two_units_beside_it_is_not(total, share, di
     for step in (-2, 2):
         moved = fractions.Fraction(text) + step * unit
         if moved >= 0:
-            assert not number(shown(moved.numerator, moved.denominator, digits, True, 1)).is_met(
-                right, total
-            )
+            beside = number(shown(moved.numerator, moved.denominator, digits, True, 1))
+            assert not beside.is_met(right, total)
 
 
 def test_arrays_are_compared_element_by_element():
@@ -61,10 +67,25 @@ def test_arrays_are_compared_element_by_element():
     assert met.tolist() == [True, True, False]
 
 
-def test_nothing_is_met_where_nothing_is_divided_by():
-    assert not number("0").is_met(0, 0)
+def test_the_value_and_its_digits():
+    assert (number("98.70").digits, number("1e-4").digits, number("7,272").digits) == (2, 4, 0)
+    assert number("7,272", unit="images").count == 7272
+    assert number("1e-4", unit="value").exact == fractions.Fraction(1, 10_000)
+    assert (number("97.20").padded().text, number("100").padded().text) == ("97.2", "100")
 
 
-def test_zeros_at_the_end_can_be_taken_off():
-    assert number("97.20").padded().text == "97.2"
-    assert number("100").padded().text == "100"
+def test_numbers_are_listed_by_quantity_with_their_classes():
+    recall = [number("29", "recall", label="benign"), number("98", "recall", label="early")]
+    f1 = [number("40", "f1", label="benign"), number("97", "f1", label="early")]
+    assert listed([number("98.75"), *recall]) == "accuracy 98.75, recall 29/98 (benign/early)"
+    assert listed([*recall, *f1]) == "recall 29/98, f1 40/97 (benign/early)"
+
+
+@pytest.mark.parametrize(
+    ("is_met", "verdict"), [(True, "consistent"), (False, "inconsistent"), (None, "not checkable")]
+)
+def test_a_finding_names_its_place_once_and_all_its_numbers(is_met, verdict):
+    one, other, third = number("1"), number("2"), number("3")
+    found = Finding.on([one, other], "claim", 3, is_met, "evidence", [third])
+    assert (found.where, found.recomputed, found.verdict) == ("Table 1", "3", verdict)
+    assert found.uses == (one, other, third)

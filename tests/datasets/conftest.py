@@ -1,6 +1,3 @@
-import os
-import pathlib
-
 import pytest
 
 
@@ -14,9 +11,5 @@ def own_cache(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def real_cells_folder():
-    """The real C-NMC cells, or a skip that says how to get this test to run."""
-    folder = os.environ.get("LEUKKIT_TEST_DATA")
-    if not folder:
-        pytest.skip("real cells: set LEUKKIT_TEST_DATA to the folder that holds cnmc-2019-subset")
-    return pathlib.Path(folder).absolute() / "cnmc-2019-subset"
+def real_cells_folder(test_data):
+    return test_data.absolute() / "cnmc-2019-subset"

@@ -14,7 +14,7 @@ from leukkit.datasets.cells import (
     natural_order,
     wrong_sizes,
 )
-from tests.datasets.trees import write
+from tests.datasets.trees import write, write_all_idb2
 
 pytestmark = pytest.mark.usefixtures("own_cache")
 
@@ -84,7 +84,7 @@ def test_damaged_images_are_refused_by_name(one_of_four_empty):
 
 
 @pytest.mark.parametrize(
-    ("count", "listed", "more"), [(10, 10, ""), (12, 10, "\n  … and 2 more\n")]
+    ("count", "listed", "more"), [(10, 10, ""), (23, 10, "\n  … and 13 more\n")]
 )
 def test_a_long_list_of_damaged_images_is_cut(tmp_path, count, listed, more):
     paths = [tmp_path / f"{number}.png" for number in range(count)]
@@ -103,9 +103,16 @@ def test_damaged_images_are_dropped_with_a_warning(one_of_four_empty):
     assert cells["image_id"].tolist() == ["0.png", "1.png", "2.png"]
     assert cells["subject"].tolist() == ["0", "2", "3"]
     assert list(cells.index) == [0, 1, 2]
-    assert "damage" not in cells
+    assert cells.columns.equals(build_from(one_of_four_empty[:1]).columns)
     reason = "is empty (0 bytes), expected an image"
     assert cells.attrs["dropped"] == (("empty.png", str(one_of_four_empty[1]), reason),)
+
+
+def test_the_warning_names_the_line_that_loads(tmp_path):
+    (write_all_idb2(tmp_path) / "ALL_IDB2/img/Im001_1.tif").write_bytes(b"")
+    with pytest.warns(UserWarning, match="all-idb2: 1 damaged images left out") as caught:
+        datasets.load("all-idb2", tmp_path, damaged="drop")
+    assert caught[0].filename == __file__
 
 
 def test_damaged_images_are_kept_with_the_reason(one_of_four_empty):
@@ -146,13 +153,11 @@ def test_bad_calls_are_refused(tmp_path):
 
 
 def test_one_name_for_two_files_is_refused(tmp_path):
-    paths = [
-        write(tmp_path / folder / f"{name}.png", seed, 20)
-        for seed, (folder, name) in enumerate([("1", "a"), ("1", "b"), ("2", "b"), ("2", "c")])
-    ]
-    with pytest.raises(DatasetError, match=r"^1 images are there more than once") as error:
+    names = ["1/b", "1/a", "1/c", "2/b", "3/b", "2/a", "2/c", "1/d"]
+    paths = [write(tmp_path / f"{name}.png", seed, 20) for seed, name in enumerate(names)]
+    with pytest.raises(DatasetError, match=r"^3 images are there more than once") as error:
         build_from(paths)
-    assert f"e.g. b.png as {paths[1]} and {paths[2]}. Point root" in str(error.value)
+    assert f"e.g. b.png as {paths[0]} and {paths[3]}. Point root" in str(error.value)
 
 
 def test_linked_patients_become_one_subject_named_in_natural_order():

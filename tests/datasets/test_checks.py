@@ -2,8 +2,9 @@ import pandas as pd
 import pytest
 
 from leukkit import datasets
+from leukkit.datasets import cells
 from leukkit.datasets.official import FACTS
-from tests.datasets.trees import LABELS_CSV, write, write_all_2021, write_cnmc
+from tests.datasets.trees import write, write_all_2021, write_cnmc
 
 pytestmark = pytest.mark.usefixtures("own_cache")
 
@@ -18,46 +19,34 @@ def of_kind(problems, kind):
     return problems[problems["kind"] == kind].reset_index(drop=True)
 
 
-def test_duplicates_name_both_images_patients_and_folds(tmp_path):
-    duplicates = of_kind(problems_of(write_cnmc(tmp_path)), "duplicate")
+def test_copies_and_the_patients_whom_they_link(tmp_path):
+    write_cnmc(tmp_path)
+    training = tmp_path / "C-NMC_training_data"
+    write(training / "fold_0/all/UID_51_9_1_all.bmp", 1, 450)
+    write(training / "fold_2/hem/UID_H7_1_1_hem.bmp", 2, 450)
+    write(tmp_path / "C-NMC_test_final_phase_data/3.bmp", 9, 600)  # as 2.bmp: no label, no patient
+    problems = problems_of(tmp_path)
+    duplicates = of_kind(problems, "duplicate")
     assert duplicates.set_index("image_id")["detail"].to_dict() == {
+        "UID_51_9_1_all": "same pixels as UID_51_1_1_all",
         "UID_h3_2_1_hem": "same pixels as UID_H10_1_1_hem; patients H10 and H3; "
         "official folds 0 and 1",
         "UID_78_10_1_all": "same pixels as UID_51_1_1_all; patients 51 and 78; "
         "official folds 0 and 2",
+        "UID_H7_1_1_hem": "same pixels as UID_51_1_2_all; patients 51 and H7; "
+        "official folds 0 and 2",
+        "final-3": "same pixels as final-2",
     }
-
-
-def test_three_equal_images_are_two_duplicates(tmp_path):
-    write_cnmc(tmp_path)
-    write(tmp_path / "C-NMC_training_data/fold_0/all/UID_51_9_1_all.bmp", 1, 450)
-    duplicates = of_kind(problems_of(tmp_path), "duplicate")
-    assert duplicates["detail"].str.contains("UID_51_1_1_all").sum() == 2
-
-
-def test_linked_patients_are_named_with_their_links(tmp_path):
-    merges = of_kind(problems_of(write_cnmc(tmp_path)), "subject-merge")
-    assert set(merges["detail"]) == {
-        "patients 51, 78 count as one subject, 51+78; identical images: 51 = 78 (1)",
-        "patients H3, H10 count as one subject, H3+H10; identical images: H3 = H10 (1)",
-    }
-    assert merges["image_id"].isna().all()
-
-
-def test_same_pixels_under_two_labels(tmp_path):
-    write_cnmc(tmp_path)
-    write(tmp_path / "C-NMC_training_data/fold_2/hem/UID_H7_1_1_hem.bmp", 2, 450)
-    conflicts = of_kind(problems_of(tmp_path), "label-conflict")
+    conflicts = of_kind(problems, "label-conflict")
     assert conflicts["image_id"].tolist() == ["UID_H7_1_1_hem"]
     assert conflicts["detail"][0] == "healthy here, ALL in UID_51_1_2_all: same pixels"
-
-
-def test_images_without_label_conflict_with_nothing(tmp_path):
-    write_cnmc(tmp_path)
-    write(tmp_path / "C-NMC_test_final_phase_data/3.bmp", 9, 600)
-    problems = problems_of(tmp_path)
-    assert "final-3" in set(of_kind(problems, "duplicate")["image_id"])
-    assert of_kind(problems, "label-conflict").empty
+    merges = of_kind(problems, "subject-merge")
+    assert merges["image_id"].isna().all()
+    assert set(merges["detail"]) == {
+        "patients 51, 78, H7 count as one subject, 51+78+H7; identical images: 51 = 78 (1), "
+        "51 = H7 (1)",
+        "patients H3, H10 count as one subject, H3+H10; identical images: H3 = H10 (1)",
+    }
 
 
 @pytest.mark.parametrize("damaged", ["keep", "drop"])
@@ -113,19 +102,15 @@ def test_files_that_do_not_belong_are_listed(tmp_path):
 
 
 def test_images_left_out_of_the_frame_are_no_strangers(tmp_path):
-    cells = datasets.load("cnmc-2019", write_cnmc(tmp_path))
-    training = cells[cells["split"] == "training"]
+    loaded = datasets.load("cnmc-2019", write_cnmc(tmp_path))
+    training = loaded[loaded["split"] == "training"]
     assert of_kind(datasets.check(training), "unexpected-file").empty
-    assert (tmp_path / LABELS_CSV).exists()
 
 
 def test_a_sample_has_no_official_counts(tmp_path):
-    from leukkit.datasets import cells
-
-    paths = [write(tmp_path / f"{seed}.png", 1, 20) for seed in (1, 2)]
     records = [
-        {"image_id": str(number), "path": path, "label": "ALL", "patient": f"P{number}"}
-        for number, path in enumerate(paths)
+        {"image_id": name, "path": write(tmp_path / f"{name}.png", 1, 20), "patient": name}
+        for name in ("P1", "P2")
     ]
     built = cells.build(records, "sample-cells", tmp_path, ("healthy", "ALL"))
     assert datasets.check(built)["kind"].tolist() == ["duplicate", "subject-merge"]

@@ -15,12 +15,15 @@ def lab_a(rgb):
     return cv2.cvtColor(pixel, cv2.COLOR_RGB2LAB)[0, 0, 1]
 
 
-def plain_stain():
-    return stains.stain_at(np.zeros(len(stains.STAIN_AXES)))
+PLAIN = stains.stain_at(np.zeros(len(stains.STAIN_AXES)))
 
 
-def round_cell(nucleus_share=0.6, irregularity=0.006):
-    return drawing.Traits(40.0, nucleus_share, irregularity, 0.0, 0.1, 0.05, 0, 0)
+def paint(share=0.6, seed=1, below=0.0):
+    """Paint a round white cell of radius 40; return the field and the covers."""
+    density = np.full((129, 129, 3), below)
+    traits = drawing.Traits(40.0, share, 0.006, 0.0, 0.1, 0.05, 0, 0)
+    random = np.random.RandomState(seed)
+    return density, *drawing.paint_white_cell(density, random, (64, 64), traits, PLAIN)
 
 
 def test_in_every_stain_only_the_nucleus_is_above_the_threshold():
@@ -60,27 +63,19 @@ def test_smooth_noise_is_standard_and_as_coarse_as_asked():
     assert abs(neighbors(33)) < 0.05  # beyond four knots there is nothing in common
 
 
-def test_developing_empty_glass_gives_its_light():
-    stain = plain_stain()
-    picture = stains.develop(np.zeros((120, 120, 3)), stain, np.random.RandomState(0))
-    np.testing.assert_allclose(picture.mean((0, 1)), stain.light, rtol=0.03)
-
-
-def test_two_layers_darken_as_the_product_of_their_transmissions():
-    stain = plain_stain()._replace(light=np.full(3, 200.0))
-    density = np.full((40, 40, 3), np.log(2.0) + np.log(4.0))
-    picture = stains.develop(density, stain, np.random.RandomState(0), grain=0.0)
-    assert picture.mean() == pytest.approx(200.0 / 8, rel=0.03)
+@pytest.mark.parametrize("layers", [[], [2.0], [2.0, 4.0]])
+def test_layers_darken_the_light_as_the_product_of_their_transmissions(layers):
+    density = np.full((120, 120, 3), np.log(layers).sum())
+    picture = stains.develop(density, PLAIN, np.random.RandomState(0), grain=1.0)
+    expected = PLAIN.light / np.prod(layers)
+    np.testing.assert_allclose(picture.mean((0, 1)), expected, rtol=0.03)
 
 
 @pytest.mark.parametrize("share", [0.4, 0.6, 0.8])
 def test_a_round_cell_has_the_area_and_the_nucleus_that_its_traits_say(share):
     areas = []
     for seed in range(12):
-        density = np.zeros((129, 129, 3))
-        cell, nucleus = drawing.paint_white_cell(
-            density, np.random.RandomState(seed), (64, 64), round_cell(share), plain_stain()
-        )
+        density, cell, nucleus = paint(share, seed)
         assert np.all(nucleus <= cell + 1e-12)
         assert np.all(density[cell == 0] == 0)
         areas.append((cell.sum(), nucleus.sum()))
@@ -89,34 +84,24 @@ def test_a_round_cell_has_the_area_and_the_nucleus_that_its_traits_say(share):
     assert nuclei / cells == pytest.approx(share, abs=0.05)
 
 
-def test_a_nucleus_absorbs_more_than_the_cytoplasm_around_it():
-    density = np.zeros((129, 129, 3))
-    cell, nucleus = drawing.paint_white_cell(
-        density, np.random.RandomState(1), (64, 64), round_cell(), plain_stain()
-    )
-    green = density[..., 1]
-    assert green[nucleus > 0.99].mean() > 3 * green[(cell > 0.99) & (nucleus < 0.01)].mean()
-
-
-def test_a_white_cell_hides_what_lies_under_it():
-    density = np.full((129, 129, 3), 9.0)
-    cell, _ = drawing.paint_white_cell(
-        density, np.random.RandomState(1), (64, 64), round_cell(), plain_stain()
-    )
+def test_a_white_cell_hides_what_lies_under_it_and_is_darkest_in_its_nucleus():
+    density, cell, nucleus = paint(below=9.0)
     assert density[cell == 1].max() < 9.0
     assert np.all(density[cell == 0] == 9.0)
+    green = density[..., 1]
+    assert green[nucleus > 0.99].mean() > 3 * green[(cell > 0.99) & (nucleus < 0.01)].mean()
 
 
 def test_a_red_cell_is_pale_in_the_middle_and_may_stick_out_of_the_picture():
     ratios = []
     for seed in range(10):
         density = np.zeros((101, 101, 3))
-        drawing.paint_red_cell(density, np.random.RandomState(seed), (50, 50), 30, plain_stain())
+        drawing.paint_red_cell(density, np.random.RandomState(seed), (50, 50), 30, PLAIN)
         row = density[50, :, 1]
         ratios.append(row[45:56].mean() / row.max())
     assert np.mean(ratios) < 0.75
     density = np.zeros((101, 101, 3))
-    drawing.paint_red_cell(density, np.random.RandomState(0), (-15, 110), 30, plain_stain())
+    drawing.paint_red_cell(density, np.random.RandomState(0), (-15, 110), 30, PLAIN)
     assert density[0, 100, 1] > 0
     assert np.all(density[60:] == 0)
 
@@ -125,23 +110,15 @@ def test_traits_lean_on_immaturity_but_overlap():
     random = np.random.RandomState(0)
     mature = [drawing.draw_traits(random, 0.15, 40) for _ in range(1000)]
     blasts = [drawing.draw_traits(random, 0.85, 40) for _ in range(1000)]
-    for trait, rises in {
-        "nucleus_share": True,
-        "irregularity": True,
-        "cleft": True,
-        "fineness": True,
-        "nucleoli": True,
-        "clumping": False,
-    }.items():
-        low, high = ([getattr(cell, trait) for cell in cells] for cells in (mature, blasts))
-        if not rises:
-            low, high = high, low
+    rising = ["nucleus_share", "irregularity", "cleft", "fineness", "nucleoli"]
+    for trait, sign in [*zip(rising, [1] * 5, strict=True), ("clumping", -1)]:
+        low, high = ([sign * getattr(cell, trait) for cell in cells] for cells in (mature, blasts))
         assert np.mean(high) > np.mean(low), trait
         assert np.percentile(low, 99) > np.percentile(high, 1), trait
 
 
 def test_a_cut_out_cell_stands_on_exact_black():
-    picture = drawing.single_cell(np.random.RandomState(0), plain_stain(), 0.5, 35.0)
+    picture = drawing.single_cell(np.random.RandomState(0), PLAIN, 0.5, 35.0)
     assert picture.dtype == np.uint8
     assert picture.shape == (112, 112, 3)
     border = np.ones((112, 112), bool)
@@ -155,7 +132,7 @@ def test_a_cut_out_cell_stands_on_exact_black():
 def test_a_smear_shows_as_many_nuclei_as_white_cells():
     # Well apart and inside the picture at this radius, so components can be counted.
     for count in (2, 4, 6):
-        picture = drawing.smear(np.random.RandomState(count), plain_stain(), [0.5] * count, 14.0)
+        picture = drawing.smear(np.random.RandomState(count), PLAIN, [0.5] * count, 14.0)
         a = cv2.cvtColor(picture, cv2.COLOR_RGB2LAB)[..., 1]
         _, _, statistics, _ = cv2.connectedComponentsWithStats((a > 150).astype(np.uint8))
         assert np.sum(statistics[1:, cv2.CC_STAT_AREA] > 60) == count

@@ -47,18 +47,11 @@ def test_what_is_there_is_checked_and_not_downloaded_again(tmp_path, kaggle):
     assert len(kaggle) == 1
 
 
-def test_a_link_to_a_cleared_cache_is_renewed(tmp_path, kaggle):
-    target = tmp_path / "data" / "all-2021"
-    target.parent.mkdir()
-    target.symlink_to(tmp_path / "gone")
-    datasets.fetch("all-2021", to=tmp_path / "data")
-    assert len(datasets.load("all-2021", target)) == 16
-
-
-def test_an_empty_folder_is_filled(tmp_path, kaggle):
-    (tmp_path / "all-2021").mkdir()
+@pytest.mark.parametrize("before", [pathlib.Path.mkdir, lambda path: path.symlink_to("gone")])
+def test_an_empty_folder_and_a_link_to_a_cleared_cache_are_replaced(tmp_path, kaggle, before):
+    before(tmp_path / "all-2021")
     datasets.fetch("all-2021", to=tmp_path)
-    assert len(kaggle) == 1
+    assert len(datasets.load("all-2021", tmp_path / "all-2021")) == 16
 
 
 def test_a_download_of_something_else_is_noticed(tmp_path, monkeypatch):
@@ -69,20 +62,15 @@ def test_a_download_of_something_else_is_noticed(tmp_path, monkeypatch):
         datasets.fetch("all-2021", to=tmp_path)
 
 
-def test_an_incomplete_download_is_noticed(tmp_path, kaggle):
-    datasets.fetch("all-2021", to=tmp_path)
-    image = tmp_path / "all-2021/Original/Pro/WBC-Malignant-Pro-002.jpg"
-    image.unlink()
-    with pytest.raises(datasets.FetchError, match="label pro: 3 images, 4 were published"):
-        datasets.fetch("all-2021", to=tmp_path)
-
-
-def test_a_cut_image_is_noticed(tmp_path, kaggle):
-    datasets.fetch("all-2021", to=tmp_path)
-    image = tmp_path / "all-2021/Original/Pro/WBC-Malignant-Pro-002.jpg"
+def test_missing_and_cut_images_are_noticed(tmp_path, kaggle):
+    pro = datasets.fetch("all-2021", to=tmp_path) / "Original" / "Pro"
+    (pro / "WBC-Malignant-Pro-001.jpg").unlink()
+    image = pro / "WBC-Malignant-Pro-002.jpg"
     image.write_bytes(image.read_bytes()[:-200])
-    with pytest.raises(datasets.FetchError, match=r"damaged: .*Pro-002\.jpg: .*cut short"):
+    with pytest.raises(datasets.FetchError, match=r"not the complete.*, 2 problems") as caught:
         datasets.fetch("all-2021", to=tmp_path)
+    assert "count: label pro: 3 images, 4 were published" in str(caught.value)
+    assert f"damaged: {image}: is damaged or cut short" in str(caught.value)
 
 
 @pytest.mark.parametrize("name", ["cnmc-2019", "all-2021"])

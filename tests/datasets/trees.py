@@ -1,4 +1,4 @@
-"""Tiny data sets with drawn images, in the layouts that people have on their disks."""
+"""Tiny data sets of synthetic images, in the layouts that people have on their disks."""
 
 import numpy as np
 from PIL import Image

@@ -1,52 +1,114 @@
-"""A reader changes one cell and runs on: the notebooks need no file, and keep finished results."""
+"""A reader changes a cell and runs on: the run gets a folder of its own, finished ones stay."""
 
 import os
 import pathlib
 
 import nbformat
+import numpy as np
+import pandas as pd
+import pytest
 from nbclient import NotebookClient
 
+from leukkit import metrics, papers, results, runs
+
 NOTEBOOKS = pathlib.Path(__file__).parents[2] / "notebooks"
-QUICK = """
-extends = "sample"
-leave_out = ["all-idb2", "vgg19", "resnet50", "mobilenetv2", "densenet121", "densenet169"]
-bootstrap_draws = 100
-recipe = { image_size = 32, c = [1.0], gamma = [0.01], kernels = ["rbf"] }
-networks = { densenet201 = { network = "mobilenet-0.25" } }
+MY_HEAD = """
+def my_head(features):
+    from keras import layers
+
+    return layers.Dense(8, activation="relu")(layers.GlobalMaxPooling2D()(features))
 """
 
 
-def the_one(cells, text):
-    """Return the number of the one cell that holds a text."""
-    (found,) = (number for number, source in enumerate(cells) if text in source)
-    return found
+def finish(key, base):
+    """Write every planned run of a paper's sample as if it were finished; return the files."""
+    numbers = ("loss", "accuracy", "validation_loss", "validation_accuracy")
+    history = pd.DataFrame({"epoch": [1, 2], **dict.fromkeys(numbers, 0.5)})
+    for run in papers.load(key).plan("sample"):
+        split = runs.split_of(run)
+        classes = split.cells.attrs["classes"]
+        place = results.place(split, run.recipe, run.name, run.seed, planned=run, base=base)
+        for number, fold in enumerate(split.folds):
+            tested = split.cells.iloc[fold.test]
+            chances = np.random.default_rng(0).dirichlet(np.ones(len(classes)), len(tested))
+            predicted = metrics.prediction_frame(tested, chances, classes)
+            tables = {"predictions": predicted, "history": history}
+            configuration = place.folds[number]
+            results.write_fold(place.fold(number), configuration, split, number, tables, seconds=1)
+    return content_of(base)
 
 
-def test_03_runs_on_with_another_network_and_classifier(tmp_path):
-    (tmp_path / "quick.toml").write_text(QUICK)
-    notebook = nbformat.read(NOTEBOOKS / "03_densenet201_svm_rf_xgboost.ipynb", as_version=4)
-    cells = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
-    first, last = the_one(cells, "recipe = card.recipe("), the_one(cells, '"Table VI"')
-    changed = 'recipe = recipe.replace(network="mobilenetv2", classifier="rf")'
-    cells = [*cells[: last + 1], f"{cells[first]}\n{changed}", *cells[first + 1 : last + 1]]
-    notebook.cells = [nbformat.v4.new_code_cell(source) for source in cells]
-    environment = os.environ | {
-        "LEUKKIT_PROFILE": str(tmp_path / "quick.toml"),
-        "LEUKKIT_RESULTS_DIR": str(tmp_path / "results"),
-        "TQDM_DISABLE": "1",
-    }
-    resources = {"metadata": {"path": str(NOTEBOOKS)}}
-    NotebookClient(notebook, timeout=None, resources=resources).execute(env=environment)
+def content_of(base):
+    return {path: path.read_bytes() for path in base.rglob("*") if path.is_file()}
 
-    for split in ("published", "leak-free"):
-        folder = tmp_path / "results" / "farag2025" / "quick" / split
-        own = list(folder.glob("cnmc-2019_densenet201_svm_augmented~*/fold-0/fold.json"))
-        assert len(own) == 1
-        assert '"mobilenetv2"' in own[0].read_text()
-        planned = folder / "cnmc-2019_densenet201_svm_augmented" / "fold-0" / "fold.json"
-        assert planned.stat().st_mtime < own[0].stat().st_mtime
-    before, after = (
-        notebook.cells[number].outputs[-1]["data"]["text/plain"] for number in (last, -1)
-    )
-    assert before != after  # the reader's own run stands where the proposed one stood
-    assert before.count("not run") == after.count("not run")
+
+def execute(name, changes, last, base):
+    """Run a notebook with some texts changed up to the cell with ``last``; return its output."""
+    notebook = nbformat.read(NOTEBOOKS / name, as_version=4)
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    for old, new in changes.items():
+        (cell,) = [cell for cell in code if old in cell.source]
+        cell.source = cell.source.replace(old, new)
+    (end,) = [number for number, cell in enumerate(code) if last in cell.source]
+    notebook.cells = code[: end + 1]
+    place = {"metadata": {"path": str(NOTEBOOKS)}}
+    client = NotebookClient(notebook, timeout=None, kernel_name="python3", resources=place)
+    here = {"LEUKKIT_RESULTS_DIR": str(base), "LEUKKIT_PROFILE": "sample"}
+    client.execute(env={**os.environ, **here})
+    return code[end].outputs[0]["data"]["text/plain"]
+
+
+CHANGES = {
+    "01_vgg19_7fold.ipynb": (
+        "patel2025",
+        {
+            "for name in profile.splits}": "for name in profile.splits}\n"
+            "for name in ('published', 'leak-free'):\n    tables[name] |= {'folds': 2}",
+            'card.recipe("vgg19", PROFILE)': 'card.recipe("vgg19", PROFILE).replace(\n'
+            "    network='mobilenetv2', head='pooled',\n"
+            "    phases=[{'epochs': 1, 'learning_rate': 1e-3}], steps=1)",
+        },
+        'report.table(compared, "Table 2", model="vgg19")',
+        {"published/mobilenetv2~": 2, "leak-free/mobilenetv2~": 2},
+    ),
+    "02_vgg16_custom_cnn.ipynb": (
+        "mishra",
+        {
+            "for name in profile.splits}": "for name in profile.splits}\n"
+            "tables['leak-free'] |= {'folds': 2}",
+            'recipe = card.recipe("vgg16-cnn", PROFILE)': MY_HEAD
+            + 'recipe = card.recipe("vgg16-cnn", PROFILE).replace(\n'
+            "    head=my_head, image_size=32, phases=[\n"
+            "        {'epochs': 1, 'learning_rate': 1e-3, 'trainable': 'head'}])",
+        },
+        'report.table(compared, "Table 3")',
+        {"published/vgg16-cnn~": 1, "split-first/vgg16-cnn~": 1, "leak-free/vgg16-cnn~": 2},
+    ),
+    "03_densenet201_svm_rf_xgboost.ipynb": (
+        "farag2025",
+        {
+            '    "all-idb2": "all-idb2_densenet201_svm_segmented_augmented",\n': "",
+            'segmented_augmented", PROFILE)': 'segmented_augmented", PROFILE)\n'
+            "recipe = recipe.replace(network='mobilenetv2', classifier='rf', image_size=32)",
+            "draws = profile.bootstrap_draws": "draws = 100",
+        },
+        'report.table(compared, "Table VI")',
+        {
+            "published/cnmc-2019_densenet201_svm_augmented~": 1,
+            "leak-free/cnmc-2019_densenet201_svm_augmented~": 3,
+        },
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_a_changed_notebook_runs_on_and_touches_no_finished_run(name, tmp_path):
+    key, changes, last, expected = CHANGES[name]
+    before = finish(key, tmp_path)
+    shown = execute(name, changes, last, tmp_path)
+    after = content_of(tmp_path)
+    assert {path: after[path] for path in before} == before
+    for start, folds in expected.items():
+        assert len(list(tmp_path.glob(f"{key}/sample/{start}*/fold-*/fold.json"))) == folds
+    assert "not run" not in shown
+    assert not list(tmp_path.glob("own"))

@@ -54,19 +54,11 @@ def test_the_order_follows_from_seed_and_epoch(images, targets):
     first, _ = collect(images, targets)
     np.testing.assert_array_equal(collect(images, targets, ranges={})[0], first)
     for changed in ({"seed": 1}, {"epoch": 1}):
-        assert (numbers(collect(images, targets, **changed)[0]) != numbers(first)).any()
+        other = numbers(collect(images, targets, **changed)[0])
+        assert (other != numbers(first)).any() and set(other.ravel()) != set(numbers(first).ravel())
     augmented, _ = collect(images, targets, ranges={"flip_vertical": True}, threads=3)
     same_rows = np.sort(augmented, axis=2)  # undoes a vertical flip
     np.testing.assert_array_equal(same_rows, np.sort(first, axis=2))
-
-
-def test_every_image_is_seen_over_the_epochs(images, targets):
-    left_out = [
-        set(range(20)) - set(numbers(collect(images, targets, epoch=epoch)[0]).ravel())
-        for epoch in range(8)
-    ]
-    assert {len(names) for names in left_out} == {2}
-    assert len(set.union(*left_out)) > 6
 
 
 def test_augmentation_is_drawn_anew_for_each_image_and_epoch(images, targets):

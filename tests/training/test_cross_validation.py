@@ -8,13 +8,8 @@ import pandas as pd
 import pytest
 
 from leukkit import metrics, models, results, splits, training
-<<<<<<< HEAD
-from leukkit.images import ImageError
-from leukkit.metrics import check_predictions
-=======
 from leukkit.images import ImageError, Preparation, load
-from leukkit.predictions import check_predictions
->>>>>>> wt-pixels
+from leukkit.metrics import check_predictions
 from tests.training import tiny
 
 
@@ -46,9 +41,9 @@ def test_every_image_is_tested_once_with_probabilities_that_can_be_scored(finish
 
 def test_a_fold_says_how_it_was_made(finished):
     record = results.read_record(finished / "fold-0")
-    assert record["weights_used"] == "drawn"
-    assert record["devices"].startswith("1 x ")
-    assert record["epochs"] == 3
+    assert record.weights_used == "random"
+    assert record.devices.startswith("1 x ")
+    assert record.epochs == 3
     history = results.read_table(finished, "history")
     assert list(history["epoch"]) == [1, 2, 3] * 3
     assert history[["loss", "validation_loss", "validation_accuracy"]].notna().all(axis=None)
@@ -58,9 +53,8 @@ def test_the_best_epoch_is_chosen_on_validation(finished):
     for number in range(3):
         history = results.read_fold(finished / f"fold-{number}", "history")
         best = history.loc[history["validation_loss"].idxmin()]
-        assert (
-            results.read_record(finished / f"fold-{number}")["selected"]["epoch"] == best["epoch"]
-        )
+        record = results.read_record(finished / f"fold-{number}")
+        assert record.selected["epoch"] == best["epoch"]
         kept = results.read_fold(finished / f"fold-{number}", "validation_predictions")
         of_label = np.where(kept["label"] == "ALL", kept["prob_ALL"], kept["prob_healthy"])
         assert -np.log(of_label).mean() == pytest.approx(best["validation_loss"], abs=1e-5)
@@ -72,10 +66,12 @@ def test_a_finished_run_is_not_touched_again(finished):
     assert changed(finished) == before
 
 
-def test_another_configuration_is_refused_and_nothing_is_lost(finished):
+def test_another_recipe_lies_beside_and_other_images_are_refused(finished):
     before = changed(finished)
-    with pytest.raises(results.ConfigurationError, match="another configuration"):
-        tiny.cross_validate(finished.parents[3], batch_size=4)
+    beside = tiny.cross_validate(finished.parents[3], batch_size=4, folds=2)
+    assert beside != finished and beside.parent == finished.parent
+    with pytest.raises(results.ConfigurationError, match=r"another configuration.*images\.train"):
+        tiny.cross_validate(finished.parents[3], per_class=23)
     assert changed(finished) == before
 
 
@@ -138,7 +134,7 @@ def test_patience_stops_training(tmp_path):
     folder = tiny.cross_validate(
         tmp_path, phases=[{"epochs": 30, "learning_rate": 1e-12}], patience=2, folds=2
     )
-    assert max(record["epochs"] for record in results.read_records(folder)) < 30
+    assert max(record.epochs for record in results.read_records(folder)) < 30
 
 
 def test_mixed_precision_ends_in_float32(tmp_path):
@@ -155,22 +151,22 @@ def test_a_class_missing_in_a_fold_is_named(tmp_path, tiny_network):
     sick = np.flatnonzero(frame["label"] == "ALL")
     fold = splits.Fold(sick, healthy[:4], np.concatenate([healthy[4:], sick[:1]]))
     with pytest.raises(ValueError, match="fold 0: no training image of the class healthy"):
-        run_folds(frame, [fold], tmp_path)
+        tiny.run_folds(tiny.split(frame, [fold]), tmp_path)
 
 
 def test_a_batch_larger_than_the_fold_is_named(tmp_path, tiny_network):
     frame = tiny.cells()
     folds = splits.stratified_kfold(frame, folds=2, validation=0.2)
     with pytest.raises(ValueError, match=r"do not fill one batch of 400"):
-        run_folds(frame, folds, tmp_path, batch_size=400)
+        tiny.run_folds(tiny.split(frame, folds), tmp_path, batch_size=400)
 
 
 def test_best_epoch_without_validation_images_is_refused(tmp_path, tiny_network):
     frame = tiny.cells()
     folds = splits.stratified_kfold(frame, folds=2)
     with pytest.raises(ValueError, match="no validation images"):
-        run_folds(frame, folds, tmp_path)
-    run_folds(frame, folds, tmp_path, select="last")
+        tiny.run_folds(tiny.split(frame, folds), tmp_path)
+    tiny.run_folds(tiny.split(frame, folds), tmp_path, select="last")
 
 
 def test_a_loss_that_is_no_number_names_epoch_and_batch_and_keeps_the_last_good_weights(
@@ -182,7 +178,7 @@ def test_a_loss_that_is_no_number_names_epoch_and_batch_and_keeps_the_last_good_
     with pytest.raises(
         training.TrainingError, match=r"fold 0 stopped: .*epoch 2, batch \d"
     ) as error:
-        run_folds(frame, folds, tmp_path, phases=phases, optimizer="sgd")
+        tiny.run_folds(tiny.split(frame, folds), tmp_path, phases=phases, optimizer="sgd")
     (kept,) = tmp_path.rglob("checkpoint.npz")
     assert str(kept) in str(error.value)
     with np.load(kept) as file:
@@ -193,11 +189,7 @@ def test_a_loss_that_is_no_number_names_epoch_and_batch_and_keeps_the_last_good_
 def test_weights_of_another_architecture_leave_finished_folds_alone(finished, tiny_network):
     before = changed(finished)
     with pytest.raises(models.WeightsError, match="does not hold the weights"):
-        tiny.cross_validate(
-            finished.parents[3],
-            weights="other.h5",
-            run={"dataset": "cnmc-2019", "model": "tiny-other"},
-        )
+        tiny.cross_validate(finished.parents[3], network="tiny-other", weights="other.h5")
     assert changed(finished) == before
 
 
@@ -206,26 +198,13 @@ def test_an_image_that_went_away_since_loading_is_named(tmp_path, tiny_network):
     frame["path"] = frame["path"].str.replace("healthy", "elsewhere")
     folds = splits.stratified_kfold(frame, folds=2, validation=0.2)
     with pytest.raises(ImageError, match=r"elsewhere.*is gone"):
-        run_folds(frame, folds, tmp_path, image_size=33)  # a size that no test has cached
+        tiny.run_folds(
+            tiny.split(frame, folds), tmp_path, image_size=33
+        )  # a size that no test has cached
 
 
 def test_tensorboard_logs_lie_in_the_fold(tmp_path, tiny_network):
     frame = tiny.cells()
     folds = splits.stratified_kfold(frame, folds=2, validation=0.2)
-    folder = run_folds(frame, folds, tmp_path, tensorboard=True)
+    folder = tiny.run_folds(tiny.split(frame, folds), tmp_path, tensorboard=True)
     assert list(folder.glob("fold-0/tensorboard/events*"))
-
-
-def run_folds(frame, folds, folder, tensorboard=False, **settings):
-    recipe = {"network": "tiny", "image_size": 32, "phases": tiny.PHASES, "batch_size": 8}
-    return training.cross_validate(
-        "patel2025",
-        frame,
-        folds,
-        recipe=training.Recipe(**(recipe | settings)),
-        protocol="published",
-        profile="sample",
-        run={"model": "tiny"},
-        results_dir=folder,
-        tensorboard=tensorboard,
-    )

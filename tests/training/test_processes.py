@@ -34,17 +34,13 @@ def finish(process):
     return out
 
 
-def model_dir(folder, network="tiny"):
-    return folder / "patel2025" / "sample" / "published" / f"cnmc-2019_{network}"
-
-
 def test_a_killed_run_goes_on_to_the_same_end(tmp_path):
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     options = ("--folds", "7", "--epochs", "8")
     finish(start(whole, *options))
 
     process = start(killed, *options)
-    checkpoint = model_dir(killed) / "fold-2" / "checkpoint.npz"
+    checkpoint = killed / tiny.run_dir(whole).relative_to(whole) / "fold-2" / "checkpoint.npz"
     until = time.monotonic() + 240
     while not checkpoint.exists():
         assert process.poll() is None, process.communicate()[1][-3000:]
@@ -55,19 +51,19 @@ def test_a_killed_run_goes_on_to_the_same_end(tmp_path):
     process.stdout.close()
     process.stderr.close()
     assert checkpoint.exists()
-    assert not (model_dir(killed) / "fold-2" / "fold.json").exists()
-    done = [path for n in (0, 1) for path in (model_dir(killed) / f"fold-{n}").iterdir()]
+    assert not (tiny.run_dir(killed) / "fold-2" / "fold.json").exists()
+    done = [path for n in (0, 1) for path in (tiny.run_dir(killed) / f"fold-{n}").iterdir()]
     before = {path: path.stat().st_mtime_ns for path in done}
 
     finish(start(killed, *options))
     assert {path: path.stat().st_mtime_ns for path in done} == before
     for table in ("predictions", "validation_predictions"):
         pd.testing.assert_frame_equal(
-            results.read_table(model_dir(killed), table),
-            results.read_table(model_dir(whole), table),
+            results.read_table(tiny.run_dir(killed), table),
+            results.read_table(tiny.run_dir(whole), table),
         )
     histories = [
-        results.read_table(model_dir(folder), "history").drop(columns="seconds")
+        results.read_table(tiny.run_dir(folder), "history").drop(columns="seconds")
         for folder in (killed, whole)
     ]
     pd.testing.assert_frame_equal(*histories)
@@ -81,12 +77,15 @@ def test_two_devices_train_as_one(tmp_path):
     finish(first)
     finish(second)
     losses = [
-        results.read_table(model_dir(folder, "tiny-plain"), "history")[["loss", "validation_loss"]]
+        results.read_table(tiny.run_dir(folder, "tiny-plain"), "history")[
+            ["loss", "validation_loss"]
+        ]
         for folder in (one, two)
     ]
     np.testing.assert_allclose(*losses, atol=1e-5)
-    assert results.read_record(model_dir(two, "tiny-plain") / "fold-0")["devices"] == (
-        "2 x CPU, mirrored"
+    assert (
+        results.read_record(tiny.run_dir(two, "tiny-plain") / "fold-0").devices
+        == "2 x CPU, mirrored"
     )
 
 
@@ -96,27 +95,25 @@ def test_seven_folds_on_two_devices_are_complete_finite_and_repeatable(tmp_path)
     options += ("--network", "tiny-normalized")
     first, second = tmp_path / "first", tmp_path / "second"
     finish(start(first, *options, logical_cpus="2"))
-    predictions = results.read_table(model_dir(first, "tiny-normalized"))
+    predictions = results.read_table(tiny.run_dir(first, "tiny-normalized"))
     assert (predictions.groupby("fold").size() % 4 == 1).any()
     assert sorted(predictions["image_id"]) == sorted(tiny.cells(17)["image_id"])
     assert np.isfinite(predictions[["prob_healthy", "prob_ALL"]]).all(axis=None)
 
+    made = tiny.run_dir(first, "tiny-normalized")
     for number in range(2, 7):  # two folds again are enough to compare
-        shutil.copytree(
-            model_dir(first, "tiny-normalized") / f"fold-{number}",
-            model_dir(second, "tiny-normalized") / f"fold-{number}",
-        )
+        again = second / made.relative_to(first) / f"fold-{number}"
+        shutil.copytree(made / f"fold-{number}", again)
     finish(start(second, *options, logical_cpus="2"))
     pd.testing.assert_frame_equal(
-        results.read_table(model_dir(second, "tiny-normalized")), predictions
+        results.read_table(tiny.run_dir(second, "tiny-normalized")), predictions
     )
 
 
 def test_a_full_disk_names_the_fold_and_loses_nothing(tmp_path):
     finish(start(tmp_path, "--folds", "3"))
-    finished = model_dir(tmp_path)
-    for path in (finished / "fold-2").iterdir():
-        path.unlink()
+    finished = tiny.run_dir(tmp_path)
+    shutil.rmtree(finished / "fold-2")
     before = {path: path.stat().st_mtime_ns for path in finished.glob("fold-[01]/*")}
     limited = textwrap.dedent(
         f"""
@@ -135,7 +132,7 @@ def test_a_full_disk_names_the_fold_and_loses_nothing(tmp_path):
     (message,) = [line for line in failed.stderr.splitlines() if "TrainingError: " in line]
     assert "fold-2" in message and "space" in message
     assert not list(finished.glob("fold-2/*.json"))
-    assert not list(finished.glob("fold-2/.*"))  # no half-written file
+    assert not list(finished.glob("fold-2/.[!l]*"))  # no half-written file, but the lock
     assert {path: path.stat().st_mtime_ns for path in before} == before
     finish(start(tmp_path, "--folds", "3"))
     assert (finished / "fold-2" / "fold.json").exists()

@@ -9,6 +9,7 @@ from unittest import mock
 import numpy as np
 
 from leukkit import datasets, models, splits, training
+from leukkit.schemas import SplitTable
 
 PHASES = ({"epochs": 3, "learning_rate": 0.05},)
 
@@ -42,7 +43,8 @@ def build(
 
 def installed():
     """Return a context in which the tiny network stands in the place of the real ones."""
-    return mock.patch.multiple(models, build=build, weights_used=lambda *_: "drawn")
+    known = {"weights_used": lambda *_: "random", "weights_id": lambda *_: "tiny"}
+    return mock.patch.multiple(models, build=build, **known)
 
 
 def install():
@@ -63,23 +65,37 @@ def cells(per_class=24):
     return part
 
 
-def cross_validate(folder, network="tiny", folds=3, per_class=24, jobs=1, run=None, **settings):
+def split(frame, folds, **table):
+    """Return a split with given folds: only where it lies is read from its table."""
+    known = {"split": "stratified", "folds": max(2, len(folds)), "name": "published"}
+    return splits.Split(frame, folds, [], SplitTable(profile="sample", **known, **table), 0)
+
+
+def cross_validate(folder, network="tiny", folds=3, per_class=24, jobs=1, **settings):
     """Train the tiny network on stratified folds, with validation images."""
     frame = cells(per_class)
     divided = splits.stratified_kfold(frame, folds=folds, validation=0.2, seed=0)
-    recipe = {"network": network, "image_size": 32, "phases": PHASES, "batch_size": 8}
+    return run_folds(split(frame, divided), folder, network, jobs=jobs, **settings)
+
+
+def run_folds(divided, folder, network="tiny", jobs=1, tensorboard=False, **settings):
+    """Train the tiny network on the folds of a split."""
+    recipe = {"network": network, "image_size": 32, "phases": [*PHASES], "batch_size": 8}
     with installed():
         return training.cross_validate(
-            "patel2025",
-            frame,
             divided,
-            recipe=training.Recipe(**(recipe | settings)),
-            protocol="published",
-            profile="sample",
-            run=run or {"dataset": "cnmc-2019", "model": network},
+            training.Recipe(**(recipe | settings)),
+            name=network,
             results_dir=folder,
             jobs=jobs,
+            tensorboard=tensorboard,
         )
+
+
+def run_dir(folder, network="tiny"):
+    """Return the folder of the one run of a network."""
+    (found,) = folder.glob(f"own/sample/published/{network}~*")
+    return found
 
 
 if __name__ == "__main__":

@@ -15,9 +15,8 @@ stream of its own, so that no pixel depends on the order of drawing.
 
 import os
 import pathlib
-import shutil
-import uuid
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 import cv2
@@ -27,7 +26,7 @@ from numpy.random import RandomState
 
 from leukkit.datasets import cells
 from leukkit.datasets.sample import drawing, stains
-from leukkit.files import cache_dir, progress
+from leukkit.files import cache_dir, progress, replace_when_done
 
 # Scores under a subject split vary a lot from seed to seed, as with any 24 subjects. This seed was
 # taken from the first six because its scores fall from image to patient to subject split, which is
@@ -37,31 +36,19 @@ VERSION = 2  # part of the folder's name: raise it whenever a pixel changes
 
 
 class Plan(NamedTuple):
-    """What makes one sample set.
+    """What makes one sample set."""
 
-    Attributes:
-        number: Its place in the random streams.
-        side: Height and width of a picture in pixels.
-        radius: Usual radius of a white cell in pixels.
-        images_per_source: How many pictures come from one source image.
-        patients: {class: images of each patient}; skewed, as patient 51 of C-NMC has 757 of the
-            7,272 ALL cells.
-        immaturity: {class: mean immaturity}, see `drawing`.
-        spread_of_stains: Of the subjects, in the unit of ``stains.stain_at``.
-        same_subject: {patient: (the first patient name of that subject, identical images)}.
-        preliminary: {class: images of each patient} of the preliminary phase: subjects who are not
-            in ``patients``, numbered after them.
-    """
-
-    number: int
-    side: int
-    radius: float
+    number: int  # its place in the random streams
+    side: int  # of a picture in pixels
+    radius: float  # of a usual white cell in pixels
     images_per_source: int
-    patients: Mapping[str, tuple[int, ...]]
-    immaturity: Mapping[str, float]
-    spread_of_stains: float
-    same_subject: Mapping[str, tuple[str, int]]
-    preliminary: Mapping[str, tuple[int, ...]]
+    patients: Mapping[str, tuple[int, ...]]  # {class: images of each}, skewed as in C-NMC
+    immaturity: Mapping[str, float]  # {class: its mean}, see `drawing`
+    spread_of_stains: float  # of the subjects, in the unit of `stains.stain_at`
+    # {patient: (the first patient name of that subject, identical images)}
+    same_subject: Mapping[str, tuple[str, int]] = MappingProxyType({})
+    # Other subjects, numbered after those of ``patients``.
+    preliminary: Mapping[str, tuple[int, ...]] = MappingProxyType({})
 
 
 CELLS = Plan(
@@ -76,7 +63,6 @@ CELLS = Plan(
     immaturity={"healthy": 0.15, "ALL": 0.85},
     spread_of_stains=0.8,
     same_subject={"P05": ("P02", 2), "P09": ("P02", 2), "P20": ("P15", 4)},
-    preliminary={},
 )
 PLANS = {
     "sample-cells": CELLS,
@@ -95,8 +81,6 @@ PLANS = {
         },
         immaturity={"healthy": 0.15, "ALL": 0.85},
         spread_of_stains=0.6,
-        same_subject={},
-        preliminary={},
     ),
     "sample-smears": Plan(
         number=3,
@@ -111,8 +95,6 @@ PLANS = {
         },
         immaturity={"benign": -0.15, "early": 0.28, "pre": 0.72, "pro": 1.15},
         spread_of_stains=0.5,
-        same_subject={},
-        preliminary={},
     ),
 }
 
@@ -155,14 +137,9 @@ def load(name: str, root: str | os.PathLike | None = None, damaged: str = "error
     plan, pictures = PLANS[name], list_pictures(name)
     folder = cache_dir() / "samples" / f"{name}-{VERSION}"
     if not folder.is_dir():
-        try:
-            _draw_into(folder, name, pictures)
-        except OSError as error:
-            raise type(error)(
-                error.errno,
-                f"cannot draw {name} into {folder}: {error.strerror}. Choose a folder you may "
-                "write to (LEUKKIT_CACHE_DIR)",
-            ) from error
+        with replace_when_done(folder, is_folder=True) as temporary:
+            for picture in progress(pictures, f"drawing {name}", unit="image"):
+                _write(picture, temporary, *draw(name, picture))
     try:
         records = [_record(name, picture, folder) for picture in pictures]
         return cells.build(records, name, folder, tuple(plan.patients), damaged)
@@ -244,26 +221,13 @@ def _record(name: str, picture: Picture, folder: pathlib.Path) -> dict:
     return record
 
 
-def _draw_into(folder: pathlib.Path, name: str, pictures: list[Picture]) -> None:
-    # Drawn beside its place and renamed when complete: another process sees all of it or nothing.
-    temporary = folder.parent / f".{folder.name}-{uuid.uuid4().hex}"
-    try:
-        temporary.mkdir(parents=True)
-        for picture in progress(pictures, f"drawing {name}", unit="image"):
-            rgb, nucleus = draw(name, picture)
-            _write_png(temporary / picture.label, picture.image_id, rgb[..., ::-1])
-            if nucleus is not None:
-                _write_png(temporary / "masks", picture.image_id, np.where(nucleus, 255, 0))
-        try:
-            temporary.rename(folder)
-        except OSError:
-            if not folder.is_dir():  # else another process was faster, with the same pixels
-                raise
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-
-
-def _write_png(folder: pathlib.Path, image_id: str, pixels: np.ndarray) -> None:
-    folder.mkdir(exist_ok=True)
-    _, encoded = cv2.imencode(".png", pixels.astype(np.uint8))
-    (folder / f"{image_id}.png").write_bytes(encoded.tobytes())
+def _write(
+    picture: Picture, folder: pathlib.Path, rgb: np.ndarray, nucleus: np.ndarray | None
+) -> None:
+    files = {picture.label: rgb[..., ::-1]}
+    if nucleus is not None:
+        files["masks"] = np.where(nucleus, 255, 0).astype(np.uint8)
+    for place, pixels in files.items():
+        (folder / place).mkdir(exist_ok=True)
+        _, encoded = cv2.imencode(".png", pixels)
+        (folder / place / f"{picture.image_id}.png").write_bytes(encoded.tobytes())

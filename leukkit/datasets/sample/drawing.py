@@ -22,27 +22,16 @@ ATTEMPTS = 40  # to find a free place
 
 
 class Traits(NamedTuple):
-    """What a hematologist looks at in one white cell.
+    """What a hematologist looks at in one white cell."""
 
-    Attributes:
-        radius: Of the whole cell, in pixels.
-        nucleus_share: Nucleus area / cell area (the nucleus-to-cytoplasm ratio).
-        irregularity: Relative waviness of the nuclear outline; 0.01 is round, 0.08 folded.
-        cleft: Depth of an indentation of the nucleus as a share of its radius; 0 = none.
-        clumping: Contrast of coarse, dark chromatin blocks (mature cells).
-        fineness: Contrast of fine, open chromatin (blasts).
-        nucleoli: Number of pale spots in the nucleus.
-        vacuoles: Number of clear bubbles in the cytoplasm.
-    """
-
-    radius: float
-    nucleus_share: float
-    irregularity: float
-    cleft: float
-    clumping: float
-    fineness: float
-    nucleoli: int
-    vacuoles: int
+    radius: float  # of the whole cell, in pixels
+    nucleus_share: float  # nucleus area / cell area (the nucleus-to-cytoplasm ratio)
+    irregularity: float  # relative waviness of the nuclear outline; 0.01 is round, 0.08 folded
+    cleft: float  # depth of an indentation of the nucleus as a share of its radius; 0 = none
+    clumping: float  # contrast of coarse, dark chromatin blocks (mature cells)
+    fineness: float  # contrast of fine, open chromatin (blasts)
+    nucleoli: int  # pale spots in the nucleus
+    vacuoles: int  # clear bubbles in the cytoplasm
 
 
 def single_cell(
@@ -62,11 +51,7 @@ def single_cell(
 def cell_among_red_cells(
     random: RandomState, stain: Stain, immaturity: float, radius: float, size: int = 257
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Draw a white cell in the middle of red cells, as in ALL-IDB2.
-
-    Returns:
-        The picture and the true nucleus, bool (size, size).
-    """
+    """Draw a white cell among red cells, as in ALL-IDB2; return its true nucleus, bool, too."""
     density = np.zeros((size, size, 3))
     traits = draw_traits(random, immaturity, radius)
     center = tuple((size - 1) / 2 + random.uniform(-9.0, 9.0, 2))
@@ -121,11 +106,7 @@ def draw_traits(random: RandomState, immaturity: float, radius: float) -> Traits
 def paint_white_cell(
     density: np.ndarray, random: RandomState, center: Center, traits: Traits, stain: Stain
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Paint a white cell over what is there.
-
-    Returns:
-        Cover of the whole cell and of its nucleus, float (height, width), 0..1.
-    """
+    """Paint a white cell over what is there; return the cover of the cell and of its nucleus."""
     rows, columns, y, x = _window(density, center, 1.35 * traits.radius)
     cell_depth = _blob_depth(random, y, x, traits.radius, 0.018, stretch=0.05)
     cell = _cover(cell_depth, 1.8)

@@ -18,28 +18,20 @@ STAIN_AXES = ("strength", "hue", "warmth", "brightness", "cytoplasm", "red cells
 
 
 class Stain(NamedTuple):
-    """The light and the dyes of one picture, three values each (red, green, blue).
+    """The light and the dyes of one picture, three values each (red, green, blue)."""
 
-    Attributes:
-        light: Color of the empty glass, 0..255.
-        nucleus: Optical density of nuclear dye (azure: absorbs green most, blue least).
-        cytoplasm: Optical density of stained cytoplasm (pale blue).
-        red_cell: Optical density of a red cell's rim (eosin).
-    """
-
-    light: np.ndarray
-    nucleus: np.ndarray
-    cytoplasm: np.ndarray
-    red_cell: np.ndarray
+    light: np.ndarray  # color of the empty glass, 0..255
+    nucleus: np.ndarray  # optical density of nuclear dye (azure: absorbs green most, blue least)
+    cytoplasm: np.ndarray  # optical density of stained cytoplasm (pale blue)
+    red_cell: np.ndarray  # optical density of a red cell's rim (eosin)
 
 
 def stain_at(position: np.ndarray) -> Stain:
     """Return the stain at a point of the space that subjects and pictures are scattered in.
 
-    Args:
-        position: Six numbers, one per name of ``STAIN_AXES``; standard normal over subjects.
-            Cut to -2..2, so that every nucleus stays purple (8-bit LAB a above 141) and every
-            red cell and cytoplasm pale (below it) in nearly all pictures.
+    ``position`` is a number per name of ``STAIN_AXES``, standard normal over subjects and cut to
+    -2..2, so that every nucleus stays purple (8-bit LAB a above 141) and every red cell and
+    cytoplasm pale (below it) in nearly all pictures.
     """
     strength, hue, warmth, brightness, cytoplasm, red_cells = np.clip(position, -2.0, 2.0)
     light = np.array([226.0, 214.0, 207.0]) * (1.0 + 0.035 * brightness)
@@ -57,17 +49,17 @@ def stain_at(position: np.ndarray) -> Stain:
 def develop(
     density: np.ndarray, stain: Stain, random: RandomState, blur: float = 0.7, grain: float = 4.0
 ) -> np.ndarray:
-    """Turn optical density into the picture a camera would take.
+    """Turn optical density into the picture a camera would take, with uneven light and grain.
 
     Args:
         density: Float (height, width, 3).
         stain: Its light is used.
-        random: For uneven light and grain.
+        random: The random numbers.
         blur: Standard deviation of the lens blur in pixels.
         grain: Standard deviation of the noise in gray levels, before the blur thins it.
 
     Returns:
-        Float (height, width, 3), 0..255, not yet rounded (see ``to_pixels``).
+        Float (height, width, 3), 0..255, not yet rounded (see `to_pixels`).
     """
     height, width = density.shape[:2]
     uneven = 1.0 + 0.012 * smooth_noise(random, (height, width), max(height, width) / 2)
@@ -95,8 +87,7 @@ def soften(picture: np.ndarray, sigma: float) -> np.ndarray:
 def smooth_noise(random: RandomState, shape: tuple[int, int], spacing: float) -> np.ndarray:
     """Return noise without edges: random knots ``spacing`` pixels apart, joined by cubic B-splines.
 
-    Returns:
-        Float array of that shape with mean 0 and standard deviation about 1 over many arrays.
+    Its mean is 0 and its standard deviation about 1 over many arrays.
     """
     rows, columns = (_spline_weights(length, spacing) for length in shape)
     knots = random.standard_normal((rows.shape[1], columns.shape[1]))

@@ -1,53 +1,52 @@
-"""What `leukkit predict` and notebook 08 show: predictions as text, CSV, JSON, HTML and figures."""
+"""Predictions as text, CSV, JSON, HTML and figures: what `leukkit predict` and notebook 08 show."""
 
 import html
 import io
 import json
 import pathlib
 
+import numpy as np
 import pandas as pd
 
 from leukkit import NOT_FOR_CLINICAL_USE, results
-from leukkit import predictor as predictors
 from leukkit.files import replace_when_done
+from leukkit.predict.model import Predictor, look
 
 AT_ONCE = 16  # images in a figure
 
 
-def describe(predictor):
+def describe(predictor: Predictor) -> list[str]:
     """Return lines of text that say what the model is, and what its answers are worth."""
-    facts = predictor.facts
-    named = [name if value is True else value for name, value in facts["run"].items()]
-    run = ", ".join(str(value) for value in named if value not in ("", None, False))
+    record, recipe = predictor.record, predictor.recipe
     lines = [
-        f"model: {facts['backbone']} ({facts['weights_id'][:60]}), {facts['image_size']} pixels, "
-        f"trained on {facts['dataset']} to tell {', '.join(predictor.classes)} apart",
-        f"run: {facts['paper']}, {run}; protocol {facts['protocol']}{_leak(predictor)}",
+        f"model: {recipe.network} ({record.weights[:60]}), {recipe.image_size} pixels, "
+        f"trained on {record.dataset} to tell {', '.join(predictor.classes)} apart",
+        f"run: {record.paper}, {record.run}; split {record.split}{_leak(predictor)}",
     ]
-    if facts["temperature"] is None:
-        lines.append(f"not calibrated: {facts['not_calibrated']}")
+    if record.temperature is None:
+        lines.append(f"not calibrated: {record.not_calibrated}")
     else:
         lines.append(
-            f"calibrated: temperature {facts['temperature']:.2f}, from "
-            f"{facts['validation_images']} validation images"
+            f"calibrated: temperature {record.temperature:.2f}, from "
+            f"{record.validation_images} validation images"
         )
     if predictor.reference is None:
-        lines.append(f"no warning for strange images: {facts['no_threshold']}")
+        lines.append(f"no warning for strange images: {record.no_threshold}")
     else:
-        share = max(1 - facts["quantile"], 1 / (facts["validation_images"] + 1))
+        share = max(1 - record.quantile, 1 / (record.validation_images + 1))
         lines.append(
-            f"an image is called unlike the training images beyond a distance of "
-            f"{facts['threshold']:.1f}; about {share:.1%} of images like the "
-            f"{facts['validation_images']} validation images lie beyond it"
+            f"an image is called out of distribution beyond a distance of "
+            f"{record.threshold:.1f}; about {share:.1%} of images like the "
+            f"{record.validation_images} validation images lie beyond it"
         )
     return [printable(line) for line in lines]
 
 
-def as_text(frame, most=60):
+def as_text(frame: pd.DataFrame, most: int = 60) -> str:
     """Return predictions as a table for the terminal, warnings and errors below it.
 
     Args:
-        frame: What `leukkit.predictor.predict` gave.
+        frame: What `leukkit.predict.predict` gave.
         most: Rows of the table; of more the first half and the last half are shown.
     """
     done = frame[frame["error"].isna()]
@@ -63,7 +62,7 @@ def as_text(frame, most=60):
     return "\n".join(parts)
 
 
-def as_html(frame):
+def as_html(frame: pd.DataFrame) -> str:
     """Return predictions as an HTML table; whatever stands in an image's name is escaped."""
     table = _readable(frame)
     for kind in ("warning", "error"):
@@ -77,12 +76,12 @@ def as_html(frame):
     )
 
 
-def write(frame, predictor, path):
+def write(frame: pd.DataFrame, predictor: Predictor, path: pathlib.Path | str) -> None:
     """Write predictions to a file.
 
     Args:
-        frame: What `leukkit.predictor.predict` gave.
-        predictor: The `leukkit.predictor.Predictor`.
+        frame: What `leukkit.predict.predict` gave.
+        predictor: The `Predictor`.
         path: A ``.csv``, or a ``.json`` that also says what the model is.
 
     Raises:
@@ -95,7 +94,7 @@ def write(frame, predictor, path):
     else:
         record = {
             "note": NOT_FOR_CLINICAL_USE,
-            "model": {"folder": str(predictor.folder), **predictor.facts},
+            "model": {"folder": str(predictor.folder), **predictor.record.model_dump()},
             "images": json.loads(frame.to_json(orient="records", double_precision=15)),
         }
         text = json.dumps(record, indent=1, allow_nan=False) + "\n"
@@ -103,18 +102,18 @@ def write(frame, predictor, path):
         temporary.write_text(text, encoding="utf-8")
 
 
-def check_output(path):
+def check_output(path: pathlib.Path | str) -> None:
     """Raise ValueError if `write` cannot write a file of this name."""
     if pathlib.Path(path).suffix.lower() not in (".csv", ".json"):
         raise ValueError(f"{path}: predictions are written as .csv or .json; name the file so")
 
 
-def draw(predictor, frame):
+def draw(predictor: Predictor, frame: pd.DataFrame) -> np.ndarray:
     """Draw images and, under each, where the network looks (`plots.grad_cam_grid`).
 
     Args:
-        predictor: A `leukkit.predictor.Predictor` of a network.
-        frame: What `leukkit.predictor.predict` gave; rows with an error are left out.
+        predictor: A `Predictor` of a network.
+        frame: What `leukkit.predict.predict` gave; rows with an error are left out.
 
     Returns:
         The Axes.
@@ -127,13 +126,15 @@ def draw(predictor, frame):
     done = frame[frame["error"].isna()]
     if not len(done):
         raise ValueError(f"none of the {len(frame)} images could be read: nothing to draw")
-    pixels, maps = predictors.look(predictor, list(done["image"]))
-    unlike = done["unlike_training"].fillna(False).to_numpy(bool)
-    titles = [_title(*row) for row in zip(done.itertuples(), unlike, strict=True)]
+    pixels, maps = look(predictor, list(done["image"]))
+    strange = done["out_of_distribution"].fillna(False).to_numpy(bool)
+    titles = [_title(*row) for row in zip(done.itertuples(), strange, strict=True)]
     return plots.grad_cam_grid(pixels, maps, titles)
 
 
-def write_figures(predictor, frame, folder):
+def write_figures(
+    predictor: Predictor, frame: pd.DataFrame, folder: pathlib.Path | str
+) -> list[pathlib.Path]:
     """Write a PNG for every sixteen images: each image, and where the network looks.
 
     Returns:
@@ -150,7 +151,7 @@ def write_figures(predictor, frame, folder):
     return written
 
 
-def as_png(axes):
+def as_png(axes: np.ndarray) -> bytes:
     """Return the figure of some Axes as the bytes of a PNG, and close it."""
     import matplotlib.pyplot as plt
 
@@ -160,7 +161,7 @@ def as_png(axes):
     return file.getvalue()
 
 
-def printable(text):
+def printable(text: object) -> str:
     """Return text in which no character can move the cursor or color the terminal."""
     return "".join(
         sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in str(text)
@@ -168,7 +169,7 @@ def printable(text):
 
 
 def _readable(frame):
-    """Return the columns that a subject looks at, rounded."""
+    """Return the columns that people look at, rounded."""
     table = frame[["image", "predicted"]].fillna("")
     for name in frame:
         if name.startswith("prob_"):
@@ -178,7 +179,7 @@ def _readable(frame):
         table["of threshold"] = (frame["distance"] / frame["threshold"]).map(
             "{:.2f}".format, na_action="ignore"
         )
-        table["unlike training"] = frame["unlike_training"].map({True: "UNLIKE", False: ""})
+        table["out of distribution"] = frame["out_of_distribution"].map({True: "yes", False: ""})
     return table.astype("object").fillna("")
 
 
@@ -187,10 +188,10 @@ def _alone(row, kind):
     return getattr(row, kind).removeprefix(f"{row.image}: ")
 
 
-def _title(row, unlike):
+def _title(row, strange):
     name = pathlib.PurePath(row.image).name
     short = name if len(name) <= 22 else f"{name[:10]}…{name[-11:]}"
-    said = "UNLIKE TRAINING" if unlike else f"{row.predicted}, {row.confidence:.0%}"
+    said = "OUT OF DISTRIBUTION" if strange else f"{row.predicted}, {row.confidence:.0%}"
     return f"{printable(short)}\n{said}".replace("$", r"\$")  # or Matplotlib sees mathematics
 
 
@@ -198,7 +199,7 @@ def _leak(predictor):
     """Return what leaked in the fold's own test, where the fold says so."""
     if not (predictor.folder / "fold.json").is_file():
         return ""
-    leakage = results.read_record(predictor.folder)["leakage"] or {}
+    leakage = results.read_record(predictor.folder).leakage
     if not leakage.get("subject"):
         return ""
     return (

@@ -1,24 +1,26 @@
-"""A form in a notebook: choose image files of your own, and see what a kept model says of them."""
+"""A form in a notebook: choose image files of your own, and see what a saved model says of them."""
 
 import contextlib
 import html
 import pathlib
 import tempfile
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import pandas as pd
 
-from leukkit import predictor as predictors
-from leukkit.report import predicted
+from leukkit.predict import output
+from leukkit.predict.model import Predictor, predict
 
 MOST_BYTES = 50 * 2**20  # of one file
 WIDEST = 640  # pixels of the figure on the page
 
 
-def form(predictor):
+def form(predictor: Predictor) -> Any:
     """Return the form: a button to choose files, one to predict, and a place for the answer.
 
     Args:
-        predictor: A `leukkit.predictor.Predictor`.
+        predictor: A `Predictor`.
 
     Returns:
         An ``ipywidgets.VBox``; as the last value of a cell it is shown. Nothing that is chosen is
@@ -46,11 +48,11 @@ def form(predictor):
     return ipywidgets.VBox([ipywidgets.HBox([files, button]), place])
 
 
-def answer(predictor, uploads):
+def answer(predictor: Predictor, uploads: Sequence[dict[str, Any]]) -> list[Any]:
     """Return widgets that show what a model says of uploaded files.
 
     Args:
-        predictor: A `leukkit.predictor.Predictor`.
+        predictor: A `Predictor`.
         uploads: As `saved`.
 
     Returns:
@@ -61,18 +63,18 @@ def answer(predictor, uploads):
     if not uploads:
         return [ipywidgets.HTML("Choose one or more image files first.")]
     with saved(uploads) as paths:
-        frame = predictors.predict(predictor, paths)
-        shown = [ipywidgets.HTML(predicted.as_html(named(frame)))]
-        readable = frame[frame["error"].isna()].head(predicted.AT_ONCE)
+        frame = predict(predictor, paths)
+        shown = [ipywidgets.HTML(output.as_html(named(frame)))]
+        readable = frame[frame["error"].isna()].head(output.AT_ONCE)
         if predictor.network is not None and len(readable):
-            picture = predicted.as_png(predicted.draw(predictor, readable))
+            picture = output.as_png(output.draw(predictor, readable))
             layout = {"max_width": f"{WIDEST}px"}
             shown.append(ipywidgets.Image(value=picture, format="png", layout=layout))
     return shown
 
 
 @contextlib.contextmanager
-def saved(uploads):
+def saved(uploads: Sequence[dict[str, Any]]) -> Iterator[list[pathlib.Path]]:
     """Write uploaded files into a folder of their own, for the time of the block.
 
     Args:
@@ -104,12 +106,12 @@ def saved(uploads):
         yield paths
 
 
-def named(frame):
+def named(frame: pd.DataFrame) -> pd.DataFrame:
     """Return predictions with the files' names in place of the paths of the passing folder."""
     names = {path: pathlib.PurePath(path).name for path in frame["image"]}
     errors = [
         text if pd.isna(text) else text.replace(path, names[path])
         for text, path in zip(frame["error"], frame["image"], strict=True)
     ]
-    errors = pd.array(errors, dtype="string")
-    return frame.assign(image=frame["image"].map(names).astype("string"), error=errors)
+    image = frame["image"].map(names).astype("string")
+    return frame.assign(image=image, error=pd.array(errors, dtype="string"))

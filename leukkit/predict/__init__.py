@@ -1,0 +1,41 @@
+"""Ask a saved model about images of your own: probabilities, where it looks, and a warning.
+
+Research software, not for clinical use.
+"""
+
+from leukkit.predict.form import form, named
+from leukkit.predict.model import (
+    Predictor,
+    check_explainable,
+    find_images,
+    load,
+    look,
+    predict,
+)
+from leukkit.predict.output import (
+    as_html,
+    as_text,
+    check_output,
+    describe,
+    draw,
+    write,
+    write_figures,
+)
+
+__all__ = [
+    "Predictor",
+    "as_html",
+    "as_text",
+    "check_explainable",
+    "check_output",
+    "describe",
+    "draw",
+    "find_images",
+    "form",
+    "load",
+    "look",
+    "named",
+    "predict",
+    "write",
+    "write_figures",
+]

@@ -1,0 +1,294 @@
+"""A saved model, ready for other images: calibrated probabilities, a warning for strange ones.
+
+`load` reads a fold's folder without running code from it (Keras's safe mode; skops, not pickle),
+`predict` gives one row per image. Research software, not for clinical use.
+"""
+
+import pathlib
+import zipfile
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import PIL.Image
+
+from leukkit import explain, images, saved, segmentation
+from leukkit.datasets import decode
+from leukkit.files import progress
+from leukkit.metrics import calibration
+from leukkit.saved import ModelFileError, classifier_files, embeddings, outliers
+from leukkit.schemas import Recipe, SavedRecord, SchemaError
+
+OUT_OF_DISTRIBUTION = "out of distribution: do not rely on the answer"
+
+
+class Predictor:
+    """A model that was saved.
+
+    Attributes:
+        folder: Where it lies.
+        record: Its `schemas.SavedRecord`.
+        recipe: How images are prepared, and what the model is.
+        reference: `outliers.Reference`, or None where no images were set aside for a threshold.
+        network: The ``keras.Model``, for Grad-CAM; None for a classifier on features.
+    """
+
+    def __init__(
+        self, found: saved.Saved, recipe: Recipe, network: Any = None, classifier: Any = None
+    ) -> None:
+        self.folder, self.record, self.reference = found
+        self.recipe = recipe
+        self.network = network
+        self._classifier = classifier
+        if network is not None:
+            self._outputs = embeddings.with_embeddings(network)
+        else:
+            self._outputs = _backbone(self.record, recipe)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The class names, in the order of the columns."""
+        return tuple(self.record.classes)
+
+    @property
+    def preparation(self) -> images.Preparation:
+        """How images become pixels, as in training."""
+        return images.Preparation(self.recipe.image_size, self.recipe.segmentation)
+
+    def answer(self, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return what the model makes of images, before calibration.
+
+        Args:
+            pixels: uint8 (n, side, side, 3).
+
+        Returns:
+            float32 embeddings (n, features) and float64 probabilities (n, classes).
+        """
+        from keras import ops
+
+        if self.network is not None:
+            outputs = self._outputs(pixels.astype(np.float32), training=False)
+            vectors, values = (ops.convert_to_numpy(one) for one in outputs)
+            values = values.astype(np.float64)
+            return vectors, values / values.sum(axis=1, keepdims=True)
+        from leukkit import classifiers, features
+
+        recipe = self.recipe
+        inputs = features.network_input(pixels, recipe.network, recipe.normalization)
+        vectors = ops.convert_to_numpy(self._outputs(inputs, training=False))
+        return vectors, classifiers.class_scores(self._classifier, vectors, self.record.classes)
+
+
+def load(path: pathlib.Path | str) -> Predictor:
+    """Return the model that a fold saved.
+
+    Args:
+        path: The fold's folder, or the model file in it.
+
+    Raises:
+        FileNotFoundError: No model was saved there, or a file that it needs is missing.
+        ModelFileError: A file is damaged, changed, of another version, or would run code.
+        leukkit.models.WeightsError: The weights under a classifier cannot be read.
+    """
+    found = saved.read(path)
+    place = found.folder / saved.RECORD
+    try:
+        recipe = saved.recipe_of(found.record)
+        images.Preparation(recipe.image_size, recipe.segmentation)
+    except (SchemaError, TypeError) as error:
+        raise ModelFileError(f"{place}: recipe: {error}") from error
+    model = found.folder / found.record.model
+    if found.record.model == saved.NETWORK:
+        return Predictor(found, recipe, network=_network(model, found.record, recipe))
+    return Predictor(found, recipe, classifier=classifier_files.load(model))
+
+
+def predict(
+    predictor: Predictor, paths: Sequence[pathlib.Path | str], batch_size: int = 32
+) -> pd.DataFrame:
+    """Predict images, each on its own: a damaged one does not stop the others.
+
+    Args:
+        predictor: A `Predictor`.
+        paths: Image files that `leukkit.images` reads, of any size.
+        batch_size: Images in memory at once.
+
+    Returns:
+        A frame, one row per path in their order:
+
+        * ``image`` (the path), ``predicted`` (class), ``confidence`` (its probability) and
+          ``prob_<class>``: after temperature scaling where ``calibrated`` is True;
+        * ``distance`` to the training images (see `leukkit.saved.outliers`), ``threshold``, and
+          ``out_of_distribution``: whether it lies above; NA where the model has no threshold;
+        * ``warning``, ``error``: texts, NA where all is well. With an error the rest is NA.
+    """
+    starts = range(0, len(paths), batch_size)
+    rows = []
+    for start in progress(starts, "predicting", unit="batch"):
+        rows += _predict_batch(predictor, list(paths[start : start + batch_size]))
+    text = dict.fromkeys(("image", "predicted", "warning", "error"), "string")
+    types = {**text, "calibrated": "boolean", "out_of_distribution": "boolean"}
+    return pd.DataFrame(rows, columns=_columns(predictor)).astype(types)
+
+
+def look(
+    predictor: Predictor, paths: Sequence[pathlib.Path | str]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Show where a network looks for the class that it predicts (`explain.grad_cam`).
+
+    Args:
+        predictor: A `Predictor` of a network.
+        paths: n image files that can be read.
+
+    Returns:
+        What the network saw, uint8 (n, side, side, 3), and the maps, float32 (n, side, side).
+
+    Raises:
+        ValueError: The model is a classifier on features.
+        images.ImageError: As `leukkit.images.prepare`.
+    """
+    check_explainable(predictor)
+    pixels = np.concatenate([_prepare(predictor, path)[0] for path in paths])
+    return pixels, explain.grad_cam(predictor.network, pixels)
+
+
+def check_explainable(predictor: Predictor) -> None:
+    """Raise ValueError if Grad-CAM is not defined for the model: see `look`."""
+    if predictor.network is None:
+        raise ValueError(
+            f"Grad-CAM is not defined for this model, {predictor.recipe.classifier} on features of "
+            f"{predictor.recipe.network}: it follows gradients through one network from the "
+            "class to the feature map. Use a model.keras, or leave Grad-CAM out"
+        )
+
+
+def find_images(paths: Iterable[pathlib.Path | str]) -> list[pathlib.Path]:
+    """Return image files in the order given; in place of a folder those below it, sorted.
+
+    Raises:
+        FileNotFoundError: A folder holds no image.
+    """
+    endings = tuple(ending for several in decode.SUFFIXES.values() for ending in several)
+    found = []
+    for path in map(pathlib.Path, paths):
+        if not path.is_dir():
+            found.append(path)
+            continue
+        below = sorted(one for one in path.rglob("*") if one.suffix.lower() in endings)
+        if not below:
+            raise FileNotFoundError(
+                f"{path}: no image in this folder; looked for {', '.join(endings)}"
+            )
+        found += below
+    return found
+
+
+def _columns(predictor):
+    probabilities = [f"prob_{name}" for name in predictor.classes]
+    first = ["image", "predicted", "confidence", *probabilities, "calibrated"]
+    return [*first, "distance", "threshold", "out_of_distribution", "warning", "error"]
+
+
+def _predict_batch(predictor, paths):
+    """Return a dict for each path; what could not be read has an ``error``."""
+    rows = [{"image": str(path)} for path in paths]
+    pixels, readable = [], []
+    for row, path in zip(rows, paths, strict=True):
+        try:
+            prepared, row["warning"] = _prepare(predictor, path)
+        except (images.ImageError, segmentation.SegmentationError, OSError) as error:
+            row["error"] = str(error).removesuffix(decode.FETCH_AGAIN).strip()
+        else:
+            pixels.append(prepared)
+            readable.append(row)
+    if not readable:
+        return rows
+    vectors, probabilities = predictor.answer(np.concatenate(pixels))
+    if not (np.isfinite(vectors).all() and np.isfinite(probabilities).all()):
+        raise ModelFileError(
+            f"{predictor.folder}: the model gives values that are not finite; its weights are "
+            "damaged. Make the run again"
+        )
+    temperature = predictor.record.temperature
+    if temperature is not None:
+        probabilities = calibration.scale_probabilities(probabilities, temperature)
+    for row, values in zip(readable, probabilities, strict=True):
+        row |= {f"prob_{name}": p for name, p in zip(predictor.classes, values, strict=True)}
+        row["predicted"] = predictor.classes[int(values.argmax())]
+        row["confidence"] = values.max()
+        row["calibrated"] = temperature is not None
+    if predictor.reference is not None:
+        limit = predictor.record.threshold
+        distances = outliers.distances(predictor.reference, vectors)
+        for row, distance in zip(readable, distances, strict=True):
+            far = bool(distance > limit)
+            row |= {"distance": distance, "threshold": limit, "out_of_distribution": far}
+            row["warning"] = "; ".join(
+                filter(None, [OUT_OF_DISTRIBUTION if far else "", row["warning"]])
+            )
+    for row in readable:
+        row["warning"] = row["warning"] or pd.NA
+    return rows
+
+
+def _prepare(predictor, path):
+    """Return the pixels of one image (1, side, side, 3), and what is unusual about its size."""
+    path = pathlib.Path(path)
+    if not path.is_file():
+        raise images.ImageError(f"{path}: {'is a folder' if path.is_dir() else 'no such file'}")
+    crop = predictor.record.crop
+    row = pd.DataFrame({"image_id": [path.name], "path": [str(path)], "crop": [crop]})
+    pixels = images.prepare(row, predictor.preparation, threads=1)
+    sizes = predictor.record.sizes
+    if sizes is None:
+        return pixels, ""
+    with PIL.Image.open(path) as image:  # reads the header only
+        size = image.size
+    within = zip(sizes.smallest, size, sizes.largest, strict=True)
+    if all(low <= side <= high for low, side, high in within):
+        return pixels, ""
+    width, height = sizes.usual
+    return pixels, f"{size[0]} x {size[1]} pixels, training images are {width} x {height}"
+
+
+def _network(path: pathlib.Path, record: SavedRecord, recipe: Recipe) -> Any:
+    """Return the ``keras.Model`` of a file, without running code from it."""
+    from leukkit import models
+
+    if not zipfile.is_zipfile(path):  # Keras would go by the content, and read older formats
+        raise ModelFileError(f"{path} is no .keras file (a zip archive): it is damaged")
+    try:
+        network = models.load(path)
+    except (ValueError, TypeError, KeyError, OSError, zipfile.BadZipFile) as error:
+        raise ModelFileError(
+            f"{path} cannot be loaded in Keras's safe mode, which runs no code from the file: "
+            f"{error}"
+        ) from error
+    side, classes = recipe.image_size, len(record.classes)
+    if (network.input_shape, network.output_shape) != ((None, side, side, 3), (None, classes)):
+        raise ModelFileError(
+            f"{path} goes from {network.input_shape} to {network.output_shape}; its "
+            f"{saved.RECORD} says {side} pixels and {classes} classes"
+        )
+    return network
+
+
+def _backbone(record: SavedRecord, recipe: Recipe) -> Any:
+    """Return the network under a classifier, after making sure that its weights are the same."""
+    from leukkit import models
+
+    name, weights = recipe.network, recipe.weights_source
+    try:
+        found = models.weights_id(name, weights, record.seed)
+    except FileNotFoundError as error:
+        raise FileNotFoundError(
+            f"the model needs the weights of {name} that it was made with, {recipe.weights}: "
+            f"{error}. Put the file there, or set the environment variable in its path"
+        ) from error
+    if found != record.weights:
+        raise ModelFileError(
+            f"the weights {recipe.weights} of {name} are other ones than the model was made with "
+            f"({found[:20]} in place of {record.weights[:20]}); get the right file"
+        )
+    return models.build_backbone(name, recipe.image_size, weights, record.seed)

@@ -1,0 +1,74 @@
+"""Numbers printed twice, and statements that compare numbers."""
+
+import pytest
+
+from leukkit import audit
+from leukkit.audit import repeated
+from tests.audit.little import card, number, table
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "is_met"),
+    [
+        (number("98.75"), number("98.75"), True),
+        (number("97.6"), number("97.68"), True),
+        (number("97.7"), number("97.68"), True),
+        (number("97.19"), number("97.20"), False),
+        (number("0.99", unit="fraction"), number("99.96"), True),
+        (number("0.95", unit="fraction"), number("99.38"), False),
+        (number("224 × 224 x 3", unit="text"), number("224 x 224 × 3", unit="text"), True),
+        (number("224 x 244 x 3", unit="text"), number("224 x 224 x 3", unit="text"), False),
+        (number("Healthy cells", unit="text"), number("healthy cell", unit="text"), True),
+    ],
+)
+def test_what_two_printed_numbers_have_in_common(one, other, is_met):
+    assert repeated.agree(one, other) is repeated.agree(other, one) is is_met
+
+
+def accuracy(text, where="Abstract", **keys):
+    return where, {"quantity": "accuracy", "model": "net", **keys}, "percent", text
+
+
+def test_the_value_that_is_printed_most_often_is_held_against_the_others():
+    claims = [accuracy(text, f"{n}") for n, text in enumerate(("98.7", "98.71", "98.9"))]
+    same, other = audit.findings(card(claims=claims), ["repeated"])
+    assert (same.verdict, same.recomputed, same.where) == ("consistent", "printed 2 times", "1, 0")
+    assert (other.verdict, other.recomputed) == ("inconsistent", "elsewhere 98.71")
+    assert other.evidence == "98.71: 1; 98.7: 0; 98.9: 2"
+
+
+def test_two_values_printed_as_often_as_each_other_are_both_named():
+    claims = [accuracy("98.7", "I"), accuracy("98.8", "II")]
+    (found,) = audit.findings(card(claims=claims), ["repeated"])
+    assert (found.verdict, found.recomputed) == ("inconsistent", "2 different values")
+    assert found.claim == "accuracy of net: 98.7 or 98.8" and found.where == "I, II"
+    assert "rounding in one place and truncating in the other" in found.evidence
+
+
+@pytest.mark.parametrize(("text", "verdict"), [("91.2", "consistent"), ("99.1", "inconsistent")])
+def test_a_claim_without_a_part_is_met_by_a_held_out_value(text, verdict):
+    columns = [{"part": "training"}, {"part": "test"}]
+    tables = [table(columns, [({"model": "net"}, ["99.10", "91.20"])], quantity="accuracy")]
+    (found,) = audit.findings(card(tables, claims=[accuracy(text)]), ["repeated"])
+    assert found.verdict == verdict
+
+
+def test_the_last_epoch_names_the_rows_that_agree():
+    rows = [({"epoch": epoch}, [text]) for epoch, text in ((1, "80"), (2, "90"), (3, "85"))]
+    by_epoch = table([{"quantity": "accuracy"}], rows, part="test")
+    final = table([{"quantity": "accuracy"}], [({}, ["90.2"])], "Table 2", part="test")
+    (found,) = audit.findings(card([by_epoch, final]), ["comparisons"])
+    assert (found.verdict, found.claim) == ("inconsistent", "test, epoch 3: 85")
+    assert found.evidence.endswith("in Table 1 it stands at epoch 2")
+
+
+@pytest.mark.parametrize(("text", "verdict"), [("one", "consistent"), ("two", "inconsistent")])
+def test_metrics_led_are_those_of_the_named_part(text, verdict):
+    rows = [({"model": "a"}, ["90", "80", "70"]), ({"model": "b"}, ["80", "90", "80"])]
+    columns = [{"quantity": q, "part": "test"} for q in ("accuracy", "recall")]
+    tables = [table([*columns, {"quantity": "f1", "part": "training"}], rows)]
+    keys = {"quantity": "metrics led", "model": "a", "part": "test"}
+    claim = ("V", keys, "text", f"{text} out of two")
+    (found,) = audit.findings(card(tables, claims=[claim]), ["comparisons"])
+    assert (found.verdict, found.recomputed) == (verdict, "1 of 2")
+    assert found.evidence == "ahead in accuracy (a 90); behind in recall (b 90)"

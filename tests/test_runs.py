@@ -1,0 +1,267 @@
+"""The whole way from a profile to results, on synthetic cells with one small network."""
+
+import itertools
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from leukkit import classifiers, metrics, papers, results, runs, splits
+from leukkit.classifiers import folds
+from leukkit.papers import profiles
+from leukkit.schemas import Run
+
+SMALL = """
+leave_out = ["all-idb2", "vgg*", "resnet*", "mobile*", "densenet121", "densenet169", "*xgboost*"]
+datasets = { cnmc-2019 = "sample-cells" }
+
+[networks]
+densenet201 = { network = "mobilenet-0.25" }
+
+[recipe]
+image_size = 32
+weights = "none"
+c = [1, 10]
+gamma = [0.1, 0.001]
+kernels = ["rbf"]
+
+[copies]
+cnmc-2019 = { counts = { healthy = 300, ALL = 300 } }
+
+[splits.published]
+split = "holdout"
+test = 0.2
+augment = "before"
+copies = { data_set = true }
+tuning = 2
+tuned_by_image = true
+
+[splits.leak-free]
+split = "subject"
+folds = 3
+augment = "after"
+copies = { data_set = true }
+tuning = 2
+
+[splits.image-level]
+split = "stratified"
+folds = 3
+augment = "after"
+copies = { data_set = true }
+tuning = 2
+"""
+PLAIN, AUGMENTED = "cnmc-2019_densenet201_svm", "cnmc-2019_densenet201_rf_augmented"
+
+
+@pytest.fixture(scope="module")
+def profile(tmp_path_factory):
+    path = tmp_path_factory.mktemp("profile") / "small.toml"
+    path.write_text(SMALL)
+    return str(path)
+
+
+def planned(profile, *names, split=None):
+    found = papers.load("farag2025").plan(profile, split)
+    return [run for run in found if run.name in names and run.split != "patient"]
+
+
+@pytest.fixture(scope="module")
+def finished(profile, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("results")
+    runs.make(planned(profile, PLAIN, AUGMENTED), results_dir=folder)
+    return folder
+
+
+def read(folder, run):
+    return results.read_table(runs.folder(run, folder))
+
+
+def run_of(profile, name, split):
+    (found,) = planned(profile, name, split=split)
+    return found
+
+
+def test_the_leak_free_split_tests_every_cell_once(profile, finished):
+    cells = runs.load_cells("sample-cells")
+    for name in (PLAIN, AUGMENTED):
+        predictions = read(finished, run_of(profile, name, "leak-free"))
+        assert sorted(predictions["image_id"]) == sorted(cells["image_id"])
+
+
+def test_the_published_split_tests_a_fifth_of_the_copied_images(profile, finished):
+    predictions = read(finished, run_of(profile, AUGMENTED, "published"))
+    assert len(predictions) == 120
+    assert predictions["image_id"].str.contains("#").any()
+
+
+def test_seeing_the_same_subjects_raises_the_score(profile, finished):
+    by_image, by_subject = (
+        metrics.scores(read(finished, run_of(profile, PLAIN, split)))["auc"]
+        for split in ("image-level", "leak-free")
+    )
+    assert by_image > by_subject > 0.5
+
+
+def test_a_finished_run_is_not_made_again_and_a_cell_of_a_notebook_shares_it(
+    profile, finished, monkeypatch
+):
+    monkeypatch.setattr(folds, "extract", lambda *_: pytest.fail("features were extracted again"))
+    run = run_of(profile, PLAIN, "leak-free")
+    before = [path.stat().st_mtime_ns for path in sorted(finished.rglob("*.json"))]
+    runs.make([run], results_dir=finished)
+    split = splits.divide(runs.load_cells(run.data), run.table, run.seed)
+    shared = folds.cross_validate(split, run.recipe, name=run.name, results_dir=finished)
+    assert shared == runs.folder(run, finished)
+    assert [path.stat().st_mtime_ns for path in sorted(finished.rglob("*.json"))] == before
+
+
+def test_an_interrupted_run_goes_on_with_the_next_fold(profile, finished, tmp_path, monkeypatch):
+    run, fits, original = run_of(profile, AUGMENTED, "leak-free"), [], folds.fit
+
+    def dies_in_the_second_fold(*arguments):
+        fits.append(1)
+        if len(fits) == 2:
+            raise KeyboardInterrupt
+        return original(*arguments)
+
+    monkeypatch.setattr(folds, "fit", dies_in_the_second_fold)
+    with pytest.raises(KeyboardInterrupt):
+        runs.make([run], results_dir=tmp_path)
+    first = runs.folder(run, tmp_path) / "fold-0" / "fold.json"
+    written = first.stat().st_mtime_ns
+    monkeypatch.setattr(folds, "fit", original)
+    runs.make([run], results_dir=tmp_path)
+    assert first.stat().st_mtime_ns == written
+    pd.testing.assert_frame_equal(read(tmp_path, run), read(finished, run))
+
+
+def test_other_settings_do_not_overwrite_a_planned_run(profile, finished):
+    run = run_of(profile, PLAIN, "leak-free")
+    assert run.recipe is not None
+    changed = run.model_copy(update={"recipe": run.recipe.replace(c=[1.0])})
+    with pytest.raises(results.ConfigurationError, match=r"recipe\.c"):
+        runs.make([changed], results_dir=finished)
+
+
+def test_the_chosen_hyperparameters_and_the_grid_are_kept(profile, finished):
+    folder = runs.folder(run_of(profile, PLAIN, "published"), finished)
+    chosen = results.read_record(folder / "fold-0").selected
+    grid = results.read_fold(folder / "fold-0", "grid")
+    best = grid.loc[grid["mean_test_score"].idxmax()]
+    assert chosen == {"C": best["param_C"], "gamma": best["param_gamma"], "kernel": "rbf"}
+    assert len(grid) == 4
+
+
+def test_a_grid_of_one_setting_needs_no_search():
+    card = papers.load("farag2025")
+    recipe = card.recipe(PLAIN, "sample").replace(c=[10.0], gamma=[0.01], kernels=["rbf"])
+    generator = np.random.default_rng(0)
+    vectors, labels = generator.normal(size=(40, 5)), np.repeat(["ALL", "healthy"], 20)
+    fitted = folds.fit(recipe, vectors, labels, 0)
+    assert fitted.best_params_ == {"C": 10.0, "gamma": 0.01, "kernel": "rbf"}
+    from sklearn.svm import SVC
+
+    expected = SVC(C=10.0, gamma=0.01).fit(vectors, labels).decision_function(vectors)
+    scores = classifiers.class_scores(fitted, vectors, ["healthy", "ALL"])
+    np.testing.assert_allclose(scores[:, 1], 1 / (1 + np.exp(expected)), atol=1e-9)
+
+
+def test_leakage_falls_from_split_to_split(profile):
+    several = [run_of(profile, AUGMENTED, split) for split in ("published", "leak-free")]
+    table = runs.leakage(several)
+    assert table.loc["published", "subject"] == 1 and table.loc["published", "original"] > 0
+    assert (table.loc["leak-free"].drop("test images") == 0).all()
+
+
+# --------------------------------------------------------------------------------- an ensemble
+
+MEMBERS = {"a_member": 0.6, "b_member": 0.9, "c_member": 0.3}
+
+
+def write_members(folder, run, shift=0.0):
+    """Write finished folds of three members that are this sure of the right class."""
+    split = runs.split_of(run)
+    recipe = papers.load("sultana").recipe("densenet121_member", "sample")
+    for name, sure in MEMBERS.items():
+        place = results.place(
+            split,
+            recipe.replace(batch_size=len(name) + int(100 * sure + 100 * shift)),
+            name,
+            0,
+            planned=run.model_copy(update={"name": name, "members": []}),
+            base=folder,
+        )
+        for number in place.missing:
+            tables = {}
+            for table, positions in (
+                ("predictions", split.folds[number].test),
+                ("validation_predictions", split.folds[number].validation),
+                ("training_predictions", split.folds[number].train),
+            ):
+                cells = split.cells.iloc[positions]
+                classes = np.array(split.cells.attrs["classes"])
+                right = cells["label"].to_numpy(object)[:, None] == classes
+                rest = (1 - sure) / len(classes)
+                tables[table] = metrics.prediction_frame(
+                    cells, np.where(right, sure + rest, rest), list(classes)
+                )
+            results.write_fold(
+                place.fold(number),
+                place.folds[number],
+                split,
+                number,
+                tables,
+                seconds=1.0,
+                weights_used="random, seed 0",
+            )
+
+
+@pytest.fixture
+def ensemble() -> Run:
+    card = papers.load("sultana")
+    (run,) = [run for run in card.plan("sample", "leak-free") if run.name == "dex_ensemble"]
+    return run.model_copy(update={"members": list(MEMBERS)})
+
+
+def test_an_ensemble_is_the_mean_of_its_members_and_weighted_by_validation(ensemble, tmp_path):
+    write_members(tmp_path, ensemble)
+    (folder,) = runs.make([ensemble], results_dir=tmp_path)
+    records = results.read_records(folder)
+    assert len(records) == ensemble.table["folds"] > 1
+    mean = results.read_fold(folder / "fold-0")
+    sure = np.mean(list(MEMBERS.values()))
+    classes = [name for name in mean if name.startswith("prob_")]
+    of_label = [row[f"prob_{row['label']}"] for row in mean.to_dict("records")]
+    assert of_label == pytest.approx([sure + (1 - sure) / len(classes)] * len(mean))
+    assert list(records[0].selected) == list(MEMBERS)
+    assert records[0].selected["b_member"] == 1  # the surest is always right
+    weighted = results.read_fold(folder / "fold-0", "weighted_predictions")
+    first = weighted.iloc[0]
+    assert first[f"prob_{first['label']}"] == pytest.approx(0.9 + 0.1 / len(classes))
+
+
+def test_a_finished_ensemble_is_left_alone_and_one_of_other_members_is_refused(ensemble, tmp_path):
+    write_members(tmp_path, ensemble)
+    (folder,) = runs.make([ensemble], results_dir=tmp_path)
+    before = (folder / "fold-0" / "fold.json").read_bytes()
+    runs.make([ensemble], results_dir=tmp_path)
+    assert (folder / "fold-0" / "fold.json").read_bytes() == before
+    for name in MEMBERS:
+        for path in (folder.with_name(name)).rglob("fold.json"):
+            path.unlink()
+    write_members(tmp_path, ensemble, shift=0.05)
+    with pytest.raises(results.ConfigurationError, match="different: members"):
+        runs.make([ensemble], results_dir=tmp_path)
+    assert (folder / "fold-0" / "fold.json").read_bytes() == before
+
+
+def test_a_member_that_was_not_trained_is_named(ensemble, tmp_path):
+    with pytest.raises(FileNotFoundError, match="a_member"):
+        runs.make([ensemble], results_dir=tmp_path)
+
+
+def test_every_planned_run_has_a_folder_of_its_own():
+    for key, name in itertools.product(papers.KEYS, ("sample", "paper")):
+        plan = profiles.plan(papers.load(key).profile(name))
+        folders = [runs.folder(run, "x") for run in plan]
+        assert len(set(folders)) == len(folders)
