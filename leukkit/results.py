@@ -369,7 +369,7 @@ def runs(
     top, rows = pathlib.Path(base or results_dir()).resolve(), []
     finished = top.glob(f"{paper}/{profile}/*/*/fold-*/fold.json")
     for folder in sorted({path.parent.parent for path in finished}):
-        row = dict(zip(PLACE, folder.relative_to(top).parts, strict=True))
+        row: dict[str, Any] = dict(zip(PLACE, folder.relative_to(top).parts, strict=True))
         row |= {"folds": len(_finished(folder)), "folder": str(folder), "problem": pd.NA}
         try:
             row = read_records(folder)[0].configuration.keys | row

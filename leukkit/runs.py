@@ -62,6 +62,7 @@ def make(
     waiting: list = []
     trained = [run for run in planned if run.recipe and not run.recipe.classifier]
     for run in trained:
+        assert run.recipe is not None
         split = _divided(run, divided)
         place = results.place(split, run.recipe, run.name, run.seed, planned=run, base=results_dir)
         if place.missing:

@@ -206,7 +206,8 @@ def _train_fold(
     devices.make_repeatable(seed, recipe.deterministic)
     keras.utils.clear_session()  # lets go of the last fold's network
     cells, fold, classes = split.cells, split.folds[number], configuration.classes
-    inputs = statistics = None
+    inputs: Any = None
+    statistics = None
     if not _has_feature_maps(recipe):
         inputs = _inputs(split, recipe, seed)
     if recipe.normalization == "z-score":
