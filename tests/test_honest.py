@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from leukkit.honest import catalog, scores
 
 from leukkit import (
     honest,
@@ -12,7 +13,6 @@ from leukkit import (
     protocols,
     results,
 )
-from leukkit.honest import catalog, scores
 from leukkit.metrics import calibration
 from leukkit.papers import CardError
 from leukkit.training import Recipe

@@ -12,6 +12,8 @@ import zipfile
 import numpy as np
 import PIL.Image
 import pytest
+from leukkit.kept_models import classifier_files
+from leukkit.kept_models.classifier_files import ModelFileError
 
 from leukkit import (
     classifiers,
@@ -23,8 +25,6 @@ from leukkit import (
     reproduction,
     results,
 )
-from leukkit.kept_models import classifier_files
-from leukkit.kept_models.classifier_files import ModelFileError
 from leukkit.metrics import calibration
 from leukkit.report import predicted, upload
 from tests.training import tiny

@@ -287,7 +287,7 @@ def _rows(numbers: Profile) -> list[dict[str, Any]]:
         name = _name(planned.keys, planned.recipe)
         if name is None:
             continue
-        row = {"paper": name[0], "method": name[1]}
+        row: dict[str, Any] = {"paper": name[0], "method": name[1]}
         recipe = planned.recipe
         if recipe is None:
             first = next(run for run in runs.plan(numbers) if run.name == planned.members[0])

@@ -2,7 +2,7 @@
 
 A fold's folder holds ``model.keras`` or ``model.skops``, and with it ``predictor.json`` (how images
 are prepared, the temperature, the threshold) and ``predictor.npz`` (what is kept of the training
-embeddings, see `leukkit.saved.outliers`). Neither is needed for a score; `leukkit.predict` reads them.
+embeddings, see `leukkit.saved.outliers`). No score needs them; `leukkit.predict` reads them.
 """
 
 import collections
@@ -10,7 +10,7 @@ import json
 import pathlib
 import warnings
 import zipfile
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -34,7 +34,8 @@ from leukkit.splits import Split
 
 __all__ = ["ModelFileError", "Saved", "read", "save_classifier", "save_network"]
 
-NETWORK, CLASSIFIER = "model.keras", "model.skops"
+NETWORK: Literal["model.keras"] = "model.keras"
+CLASSIFIER: Literal["model.skops"] = "model.skops"
 RECORD, ARRAYS = "predictor.json", "predictor.npz"
 NOTHING_HELD_OUT = "this run set no validation images aside"
 _AGAIN = "Delete the folder and make the run again, or get the folder anew, whole"
@@ -158,9 +159,9 @@ def read(path: pathlib.Path | str) -> Saved:
                 f"{folder / name} is not the file that {RECORD} was written for: it was changed, "
                 f"damaged, or exchanged (its sha256 is another). {_AGAIN}"
             )
-    if (folder / "fold.json").is_file():
-        if results.read_record(folder).configuration_hash != record.configuration_hash:
-            raise ModelFileError(f"{folder} holds the files of two runs: {RECORD} and fold.json")
+    has_fold = (folder / "fold.json").is_file()
+    if has_fold and results.read_record(folder).configuration_hash != record.configuration_hash:
+        raise ModelFileError(f"{folder} holds the files of two runs: {RECORD} and fold.json")
     return Saved(folder, record, _reference(folder) if ARRAYS in record.sha256 else None)
 
 
@@ -174,7 +175,7 @@ def recipe_of(record: SavedRecord) -> Recipe:
 
 def _write(
     folder: pathlib.Path,
-    model: str,
+    model: Literal["model.keras", "model.skops"],
     configuration: Configuration,
     cells: pd.DataFrame,
     *,
@@ -195,7 +196,7 @@ def _write(
     """
     temperature, not_calibrated = _temperature(held_out)
     reference, threshold, no_threshold = _threshold(training, validation, held_out)
-    files = [model]
+    files: list[str] = [model]
     if reference is None:
         (folder / ARRAYS).unlink(missing_ok=True)
     else:

@@ -7,6 +7,7 @@ trust, so the file holds its model as XGBoost's JSON instead.
 
 import pathlib
 import zipfile
+from typing import Any
 
 import numpy as np
 
@@ -23,7 +24,7 @@ class ModelFileError(ValueError):
     """A kept model that cannot be used: damaged, changed, of another version, or not trusted."""
 
 
-def save(classifier, path):
+def save(classifier: Any, path: pathlib.Path) -> None:
     """Write a fitted classifier of `leukkit.classifiers` as skops file, whole or not at all.
 
     Args:
@@ -43,7 +44,7 @@ def save(classifier, path):
         skops.io.dump(kept, temporary, compression=zipfile.ZIP_DEFLATED)
 
 
-def load(path):
+def load(path: pathlib.Path | str) -> Any:
     """Read a classifier that `save` wrote, without running code from the file.
 
     Returns:
