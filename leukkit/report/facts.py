@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from leukkit import files, metrics, results
+from leukkit import files, metrics, papers, results
 from leukkit.schemas import Configuration, FoldRecord, Recipe, check
 from leukkit.schemas.recipe import in_words
 
@@ -147,6 +147,14 @@ def network(folder: pathlib.Path | str, configuration: Configuration) -> str:
         if record.configuration_hash in configuration.members and record.configuration.recipe
     ]
     return f"mean of {joined(members)}" if members else "mean of networks that are gone"
+
+
+def name_paper(key: str) -> str:
+    """Return a paper as it is cited, e.g. ``Patel et al. 2025``; the key of what is no paper."""
+    if key not in papers.KEYS:
+        return key
+    paper = papers.load(key).paper
+    return f"{paper.authors[0].split()[-1]} et al. {paper.year or ''}".rstrip()
 
 
 def name_network(recipe: Mapping[str, Any]) -> str:

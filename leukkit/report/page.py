@@ -93,8 +93,6 @@ def gather(
         The variables of ``templates/page.html``.
     """
     known, claims = facts.runs(base), audit.run()
-    names = {key: name_of(papers.load(key)) for key in papers.KEYS}
-    run_ids = {folder: f"run-{number}" for number, folder in enumerate(known["folder"], start=1)}
     own = overview.own(known, base, draws)
     profiles = [name for name in cells["profile"].unique() if name]
     return {
@@ -105,10 +103,10 @@ def gather(
         "total": overview.counts(cells).iloc[-1],
         "real": overview.counts(cells[cells["profile"] != "sample"]).iloc[-1],
         "has_sample": "sample" in profiles,
-        "counts": tables.counts(cells, names),
+        "counts": tables.counts(cells),
         "setting": _setting(known),
         "notebooks": pages,
-        "comparison": tables.comparison(cells, run_ids, names),
+        "comparison": tables.comparison(cells),
         "papers": [
             _paper(
                 papers.load(key),
@@ -122,8 +120,8 @@ def gather(
             for key in papers.KEYS
         ],
         "sections": [_section(key, base, figures_dir, known, pages, draws) for key in SECTIONS],
-        "own": tables.own(own, run_ids, names) if len(own) else None,
-        "runs": tables.runs(known, run_ids, names),
+        "own": tables.own(own) if len(own) else None,
+        "runs": tables.runs(known),
         "unusable": int(known["problem"].notna().sum()),
     }
 
@@ -140,12 +138,6 @@ def render(content: dict[str, Any]) -> str:
     return environment.get_template("page.html").render(content)
 
 
-def name_of(card: Card) -> str:
-    """Return a paper's name as it is cited, e.g. ``Patel et al. 2025``."""
-    name = f"{card.paper.authors[0].split()[-1]} et al."
-    return f"{name} {card.paper.year}" if card.paper.year else name
-
-
 def _paper(
     card: Card,
     cells: pd.DataFrame,
@@ -156,7 +148,7 @@ def _paper(
     figures_dir: pathlib.Path,
 ) -> dict[str, Any]:
     """Return what the page shows of one paper."""
-    about, name = card.paper, name_of(card)
+    about, name = card.paper, facts.name_paper(card.key)
     return {
         "key": card.key,
         "name": name,
@@ -172,7 +164,7 @@ def _paper(
         "figures": figures.of_paper(cells, base, figures_dir),
         "leakage": tables.leakage(known, name),
         "verdicts": figures.verdicts(claims),
-        "claims": tables.claims(claims, card.key, name),
+        "claims": tables.claims(claims, card.key),
         "notebooks": pages,
     }
 

@@ -1,19 +1,19 @@
 """The tables of the page: cells of text, and what they are sorted and filtered by."""
 
+import urllib.parse
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import pandas as pd
 
-from leukkit import metrics
+from leukkit import metrics, papers
 from leukkit.audit import VERDICTS
-from leukkit.report import overview
+from leukkit.report import facts, overview
 from leukkit.report.comparison import SIDES, UNITS
 
 COLUMNS = ("reproduced", "leak-free")  # the sides that have a column of their own
 OTHERS = tuple(side for side in SIDES.values() if side not in COLUMNS)
 QUANTITIES = {"f1": "F1", "auc": "AUC"}  # others are words
-SIGNS = {"percent": " %"}  # written behind a printed number; other units speak for themselves
 LEAKS = {
     "subject": "Subject",
     "source_image": "Source image",
@@ -59,7 +59,7 @@ class Filter(NamedTuple):
 
     label: str
     name: str
-    options: list[tuple[str, str]]
+    options: dict[str, str]
     chosen: str = ""
 
 
@@ -91,93 +91,71 @@ class Table(NamedTuple):
         return {place for row in cells for place, cell in row if cell.sort is not None}
 
 
-def comparison(cells: pd.DataFrame, run_ids: Mapping[str, str], names: Mapping[str, str]) -> Table:
-    """Put every printed cell beside what came out here.
-
-    Args:
-        cells: The frame of `overview.cells`.
-        run_ids: Folder of a run (relative to the results) -> its id on the page.
-        names: A paper's key -> its name.
-    """
+def comparison(cells: pd.DataFrame) -> Table:
+    """Put every printed cell beside what came out here: the frame of `overview.cells`."""
     rows = []
     for cell in cells.to_dict("records"):
+        sides = {side: _side(cell, side) for side in SIDES.values()}
         ran = [side for side in COLUMNS if cell[f"{side} status"] == "run"]
         status = ["both", *ran] if len(ran) == len(COLUMNS) else ran or ["none"]
-        reproduced, leak_free = (_side(cell, side, run_ids) for side in COLUMNS)
         others = [
-            other._replace(text=f"{side}: {other.text}", notes=())
+            sides[side]._replace(text=f"{side}: {sides[side].text}", notes=())
             for side in OTHERS
-            if cell[f"{side} status"] == "run" and (other := _side(cell, side, run_ids))
+            if cell[f"{side} status"] == "run"
         ]
+        reproduced, leak_free = (sides[side] for side in COLUMNS)
         shown = [
-            Cell(names[cell["paper"]], link=f"#{cell['paper']}"),
+            _paper(cell["paper"]),
             Cell(cell["table"]),
             Cell(cell["what"]),
             Cell(QUANTITIES.get(cell["quantity"], cell["quantity"])),
-            _number(
-                cell["printed"] + SIGNS.get(cell["unit"], ""), _percent(cell["value"], cell["unit"])
-            ),
+            _number(cell["printed"] + " %" * (cell["unit"] == "percent"), _percent(cell, "value")),
             reproduced._replace(notes=(*reproduced.notes, *others)),
             leak_free,
             Cell(cell["profile"] or "not run"),
         ]
-        data = {"paper": cell["paper"], "profile": cell["profile"] or "none"}
-        rows.append(Row(shown, _data(**data, status="|".join(status))))
-    profiles = [(name or "none", name or "not run") for name in cells["profile"].unique()]
-    statuses = [*((name, name) for name in (*COLUMNS, "both")), ("none", "not run")]
+        data = {"data-paper": cell["paper"], "data-profile": cell["profile"] or "none"}
+        rows.append(Row(shown, {**data, "data-status": "|".join(status)}))
+    statuses = {name: name for name in (*COLUMNS, "both")}
     filters = (
-        Filter("Paper", "paper", list(names.items())),
-        Filter("Protocol", "status", statuses),
-        Filter("Profile", "profile", profiles),
+        Filter("Paper", "paper", {key: facts.name_paper(key) for key in papers.KEYS}),
+        Filter("Protocol", "status", {**statuses, "none": "not run"}),
+        Filter(
+            "Profile", "profile", {name or "none": name or "not run" for name in cells["profile"]}
+        ),
     )
-    columns = [
-        "Paper",
-        "Table",
-        "What",
-        "Quantity",
-        "Printed",
-        "Reproduced",
-        "Leak-free",
-        "Profile",
-    ]
+    columns = ["Paper", "Table", "What", "Quantity", "Printed", "Reproduced", "Leak-free"]
     caption = "Every printed score of a paper's own results, beside what came out here"
-    return Table(caption, columns, rows, "cells", "cards sortable", "cells", filters)
+    kind = "cards sortable"
+    return Table(caption, [*columns, "Profile"], rows, "cells", kind, "cells", filters)
 
 
-def counts(cells: pd.DataFrame, names: Mapping[str, str]) -> Table:
+def counts(cells: pd.DataFrame) -> Table:
     """Count the cells that were run, per profile and paper."""
     rows = []
     for row in overview.counts(cells).to_dict("records"):
-        paper, others = Cell("all"), []
-        if row["paper"] in names:
-            paper = Cell(names[row["paper"]], link=f"#{row['paper']}")
-            others = [f"{side}: {row[side]}" for side in OTHERS if pd.notna(row[side])]
         numbers = [Cell(str(row[name]), kind="number") for name in ("printed", *COLUMNS)]
-        numbers[1] = numbers[1]._replace(notes=tuple(others))
-        rows.append(Row([Cell(row["profile"] or "not run"), paper, *numbers]))
+        if row["paper"] in papers.KEYS:
+            others = [f"{side}: {row[side]}" for side in OTHERS if pd.notna(row[side])]
+            numbers[1] = numbers[1]._replace(notes=tuple(others))
+        rows.append(Row([Cell(row["profile"] or "not run"), _paper(row["paper"]), *numbers]))
     columns = ["Profile", "Paper", "Printed", "Reproduced", "Leak-free"]
     return Table("Cells reproduced of cells printed, per profile and paper", columns, rows)
 
 
-def runs(known: pd.DataFrame, run_ids: Mapping[str, str], names: Mapping[str, str]) -> Table:
-    """List every run.
-
-    Args:
-        known: The frame of `facts.runs`.
-        run_ids: As in `comparison`.
-        names: As in `comparison`.
-    """
+def runs(known: pd.DataFrame) -> Table:
+    """List every run: the frame of `facts.runs`."""
     rows = []
     for run in known.to_dict("records"):
-        place = [names.get(run["paper"], run["paper"]), run["profile"], run["split"], run["run"]]
+        place = [facts.name_paper(run["paper"]), run["profile"], run["split"], run["run"]]
         shown = [*map(Cell, place), _number(str(run["folds"]), run["folds"])]
-        attributes = {"id": run_ids[run["folder"]], "tabindex": "-1"}
+        attributes = {"id": run["folder"], "tabindex": "-1"}
         if pd.notna(run["problem"]):
             attributes["class"] = "problem"
             rows.append(Row([*shown, Cell(f"Not used: {run['problem']}", span=12)], attributes))
             continue
         shown.append(_number(f"{run['images']:,}", run["images"]))
-        shown.append(Cell(f"{run['subjects']:,} {run['groups_are']}", str(run["subjects"])))
+        shown.append(_number(f"{run['subjects']:,} {run['groups_are']}", run["subjects"]))
         shown += [_number(_share(run, leak), run[leak]) for leak in LEAKS]
         shown.append(_number(f"{run['minutes']:.2f}", run["minutes"]))
         rows.append(Row(shown + [Cell(_text(run[name])) for name in TEXTS], attributes))
@@ -205,60 +183,41 @@ def leakage(known: pd.DataFrame, name: str) -> Table:
     return Table(caption, ["Profile", "Split", "Runs", *LEAKS.values()], rows, kind="")
 
 
-def own(found: pd.DataFrame, run_ids: Mapping[str, str], names: Mapping[str, str]) -> Table:
+def own(found: pd.DataFrame) -> Table:
     """List the runs that no profile plans: the frame of `overview.own`."""
     rows = []
     for run in found.to_dict("records"):
-        texts = [names.get(run["paper"], run["paper"]), run["profile"], run["split"]]
-        scores = []
-        for name in overview.OF_OWN_RUNS:
-            point, _, interval = run[name].partition(" ")
-            sort = point if point.replace(".", "").isdigit() else ""
-            scores.append(Cell(point, sort, "number", after=interval))
-        place = Cell(run["run"], link=f"#{run_ids[run['folder']]}")
-        changed = Cell("; ".join(run["changed"]) or "no profile plans a run of this name")
-        rows.append(Row([place, *map(Cell, texts), changed, *scores]))
+        place = [facts.name_paper(run["paper"]), run["profile"], run["split"]]
+        place.append("; ".join(run["changed"]) or "no profile plans a run of this name")
+        scores = [run[name].partition(" ") for name in overview.OF_OWN_RUNS]
+        shown = [Cell(point, kind="number", after=interval) for point, _, interval in scores]
+        rows.append(Row([Cell(run["run"], link=_link(run)), *map(Cell, place), *shown]))
     columns = ["Run", "Paper", "Profile", "Split", "Differs from the planned run"]
     columns += overview.OF_OWN_RUNS.values()
     caption = "Scores (0 to 1) with 95% intervals over subjects, or what the run's row names"
     return Table(caption, columns, rows, "own-runs", "sortable")
 
 
-def claims(found: pd.DataFrame, key: str, name: str) -> Table:
-    """Show the audit of one paper, its inconsistent claims first.
-
-    Args:
-        found: Its rows of `leukkit.audit.run`.
-        key: Of the paper.
-        name: Of the paper.
-    """
+def claims(found: pd.DataFrame, key: str) -> Table:
+    """Show the audit of one paper, rows of `leukkit.audit.run`; the inconsistent claims first."""
     columns = ["Verdict", "Where", "Claim", "Recomputed", "Evidence"]
     rows = []
     for row in found.to_dict("records"):
         shown = [Cell(row[column.lower()]) for column in columns]
         shown[0] = shown[0]._replace(kind=f"verdict-{row['verdict'].replace(' ', '-')}")
-        rows.append(Row(shown, _data(verdict=row["verdict"])))
-    options = [(verdict, verdict) for verdict in VERDICTS]
+        rows.append(Row(shown, {"data-verdict": row["verdict"]}))
+    options = {verdict: verdict for verdict in VERDICTS}
     filters = (Filter("Verdict", "verdict", options, "inconsistent"),)
+    name = facts.name_paper(key)
     caption = f"What {name} print, and what the same paper's other numbers make of it"
     return Table(caption, columns, rows, f"{key}-claims", "cards sortable", "claims", filters)
 
 
 def of_frame(frame: pd.DataFrame, caption: str, kind: str = "wide sortable") -> Table:
-    """Show any frame of texts and numbers; a named index is put in front."""
-    if frame.index.names != [None]:
-        frame = frame.reset_index()
-    is_number = [pd.api.types.is_numeric_dtype(dtype) for dtype in frame.dtypes]
-    rows = [
-        Row(
-            [
-                _number(_in_digits(value), value) if number else Cell(_text(value))
-                for value, number in zip(values, is_number, strict=True)
-            ]
-        )
-        for values in frame.itertuples(index=False)
-    ]
-    return Table(caption, [str(name) for name in frame], rows, kind=kind)
+    """Show a frame of texts, its index in front."""
+    frame = frame.reset_index()
+    rows = [Row([Cell(_text(value)) for value in row]) for row in frame.itertuples(index=False)]
+    return Table(caption, list(frame), rows, kind=kind)
 
 
 def said(profile: str) -> str:
@@ -267,49 +226,41 @@ def said(profile: str) -> str:
     return sample if profile == "sample" else profile
 
 
-def _side(cell: Mapping[str, Any], side: str, run_ids: Mapping[str, str]) -> Cell:
+def _side(cell: Mapping[str, Any], side: str) -> Cell:
     """Return one side of a printed cell: value, interval and facts, or why there is none."""
-    status = cell[f"{side} status"]
-    if status != "run":
-        reason = _text(status).removeprefix("not run").removeprefix(":").strip()
+    about = {name.removeprefix(f"{side} "): cell[name] for name in cell if name.startswith(side)}
+    if about["status"] != "run":
+        reason = _text(about["status"]).removeprefix("not run").removeprefix(":").strip()
         return Cell("not run", "", "number not-run", notes=(reason,) if reason else ())
-    value, unit = cell[side], cell["unit"]
-    ends = cell[f"{side} low"], cell[f"{side} high"]
-    point, _, interval = metrics.with_interval(value, *ends, UNITS[unit][1]).partition(" ")
-    return Cell(
-        point,
-        _percent(value, unit),
-        "number",
-        link=f"#{run_ids[cell[f'{side} folder']]}",
-        after=interval,
-        notes=(_rests_on(cell, side),),
-    )
+    values = cell[side], about["low"], about["high"]
+    point, _, interval = metrics.with_interval(*values, UNITS[cell["unit"]][1]).partition(" ")
+    notes = [about["data"]]
+    if pd.notna(about["images"]):
+        groups = f"{about['groups']:,} {about['groups_are']}"
+        notes = [f"{about['images']:,} images", groups, about["data"]]
+    if not about["network"].startswith("mean of") and about["network"] not in cell["what"]:
+        notes.append(f"{about['network']} in its place")
+    number = _number(point, _percent(cell, side))
+    return number._replace(link=_link(about), after=interval, notes=(", ".join(notes),))
 
 
-def _rests_on(cell: Mapping[str, Any], side: str) -> str:
-    """Say on what a number rests, and which network was used where it is not the paper's."""
-    parts = []
-    if pd.notna(cell[f"{side} images"]):
-        parts.append(f"{cell[f'{side} images']:,} images")
-        parts.append(f"{cell[f'{side} groups']:,} {cell[f'{side} groups_are']}")
-    parts.append(cell[f"{side} data"])
-    network = cell[f"{side} network"]
-    if not network.startswith("mean of") and network not in cell["what"]:
-        parts.append(f"{network} in its place")
-    return ", ".join(parts)
+def _paper(key: str) -> Cell:
+    link = f"#{key}" if key in papers.KEYS else ""
+    return Cell(facts.name_paper(key), link=link)
 
 
-def _percent(value: float, unit: str) -> str:
+def _link(run: Mapping[str, Any]) -> str:
+    """Return the address of a run among all runs, whose rows are named by their folder."""
+    return f"#{urllib.parse.quote(run['folder'])}"
+
+
+def _percent(cell: Mapping[str, Any], column: str) -> float:
     """Return what to sort by: fractions as percent, so that columns of both can be sorted."""
-    return _sort(value * 100 if unit == "fraction" else value)
-
-
-def _sort(value: Any) -> str:
-    return "" if pd.isna(value) else f"{float(value):.6g}"
+    return cell[column] * (100 if cell["unit"] == "fraction" else 1)
 
 
 def _number(text: str, value: Any) -> Cell:
-    return Cell(text, value if isinstance(value, str) else _sort(value), "number")
+    return Cell(text, "" if pd.isna(value) else f"{float(value):.6g}", "number")
 
 
 def _share(run: Mapping[str, Any], leak: str) -> str:
@@ -318,15 +269,5 @@ def _share(run: Mapping[str, Any], leak: str) -> str:
     return f"{run[leak]:.1%}"
 
 
-def _data(**values: str) -> dict[str, str]:
-    return {f"data-{name}": value for name, value in values.items()}
-
-
 def _text(value: Any) -> str:
     return "" if pd.isna(value) else str(value)
-
-
-def _in_digits(value: Any) -> str:
-    if pd.isna(value):
-        return ""
-    return f"{value:,}" if float(value).is_integer() else f"{value:.3g}"
