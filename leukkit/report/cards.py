@@ -87,49 +87,33 @@ def model_card(model: pathlib.Path, scored: pd.DataFrame) -> str:
     """
     folder, run = model.parent, model.parent.parent
     records, record = results.read_records(run), results.read_record(folder)
-    about, method = record.configuration, facts.name_method(record.configuration)
+    about, tested = record.configuration, results.read_fold(folder)
     pooled, alone = facts.leakage(records), facts.leakage([record])
     leaks = {"in training too: the same": list(LEAKS.values())}
     leaks["this fold"] = [_share(alone[name]) for name in LEAKS]
     if len(records) > 1:
         leaks["all folds"] = [_share(pooled[name]) for name in LEAKS]
-    meant = facts.NAMES.get(about.keys.get("dataset", ""), "")
-    tested = results.read_fold(folder)
     settings = facts.settings(facts.recipe_of(about), about.table, about.dataset, about.seed)
     settings["weights"] = record.weights_used  # what the recipe asks for is a name
     return _render(
         "model_card.md",
-        title=f"{method}, {about.paper}, {about.split}, {folder.name.replace('-', ' ')}",
-        method=method,
-        meant=facts.name_model(about.keys),
-        variant=about.keys.get("variant"),
-        paper=papers.load(about.paper).paper if about.paper in papers.KEYS else None,
+        facts=facts,
         record=record,
-        configuration=about,
-        classes=about.classes,
+        about=about,
+        paper=papers.load(about.paper).paper if about.paper in papers.KEYS else None,
         place="/".join(folder.parts[-5:]),
-        dataset=about.dataset,
-        dataset_meant=meant if about.keys.get("dataset", about.dataset) != about.dataset else "",
+        fold=folder.name.replace("-", " "),
         synthetic=about.dataset in datasets.SAMPLES,
         leaks=pd.DataFrame(leaks),
         leak_names=LEAKS,
         shares=pooled,
         found=[name for name in LEAKS if pd.notna(pooled[name]) and pooled[name] > 0],
         unknown=[name for name in LEAKS if pd.isna(pooled[name])],
-        settings=pd.DataFrame({"setting": settings.keys(), "value": settings.values()}),
-        chosen=", ".join(f"{name} {value}" for name, value in record.selected.items()),
+        settings=pd.DataFrame(settings.items(), columns=["setting", "value"]),
         scores=_scores(scored, tested, folder.name, len(records)),
         images=int(scored["images"].max()),
         tested=len(tested),
-        groups=int(scored["groups"].max()),
-        groups_are=scored["groups_are"].iloc[0],
-        origin={
-            "finished": facts.finished([record]),
-            "minutes": f"{record.seconds / 60:.1f}",
-            "versions": facts.versions(record),
-            "hardware": facts.hardware(record),
-            "commit": record.commit or "unknown",
-        },
+        groups=f"{scored['groups'].max():.0f} {scored['groups_are'].iloc[0]}",
         saved=saved.read(folder).record if (folder / saved.RECORD).is_file() else None,
         is_network=model.name == saved.NETWORK,
     )
@@ -179,18 +163,6 @@ def data_card(name: str, cells: pd.DataFrame | None = None) -> str:
         findings=findings,
         examples=EXAMPLES,
     )
-
-
-def images_per_patient(cells: pd.DataFrame) -> pd.Series:
-    """Count the images of each patient, or of each block that is taken for one.
-
-    Returns:
-        A Series of counts, empty where neither is known; ``name``: ``patient`` or ``block proxy``.
-    """
-    for column, name in (("patient", "patient"), ("subject", "block proxy")):
-        if cells[column].notna().any():
-            return cells[column].value_counts().rename(name)
-    return pd.Series(dtype="int64", name="patient")
 
 
 def escape(text: object) -> str:
@@ -276,7 +248,8 @@ def _published_counts(counts: list[dict[str, Any]]) -> pd.DataFrame:
 
 def _counted(cells: pd.DataFrame) -> tuple[dict[str, str], list[tuple[str, list[str]]]]:
     """Return facts about the images at hand, and findings of `datasets.check` with their kind."""
-    problems, per_patient = datasets.check(cells), images_per_patient(cells)
+    problems = datasets.check(cells)
+    is_proxy = cells["patient"].isna().all() and cells["subject"].notna().any()
     counted = {"images": f"{len(cells):,}"}
     if len(cells.attrs["dropped"]):
         counted["left out as damaged"] = f"{len(cells.attrs['dropped']):,}"
@@ -284,13 +257,12 @@ def _counted(cells: pd.DataFrame) -> tuple[dict[str, str], list[tuple[str, list[
         counted[f"of the class {label}"] = f"{(cells['label'] == label).sum():,}"
     if unlabeled := cells["label"].isna().sum():
         counted["without a label"] = f"{unlabeled:,}"
-    is_proxy = per_patient.name == "block proxy"
-    counted["patients"] = "not known" if is_proxy else _number(cells["patient"])
+    counted["patients"] = _number(cells["patient"])
     counted["block proxies" if is_proxy else "subjects"] = _number(cells["subject"])
-    if len(per_patient):
-        median, largest, name = per_patient.median(), per_patient.max(), per_patient.idxmax()
-        text = f"median {median:g}, largest {largest:,} ({name})"
-        counted[f"images per {per_patient.name}"] = text
+    of_each = cells["subject" if is_proxy else "patient"].value_counts()
+    if len(of_each):
+        text = f"median {of_each.median():g}, largest {of_each.max():,} ({of_each.idxmax()})"
+        counted[f"images per {'block proxy' if is_proxy else 'patient'}"] = text
     kinds = problems["kind"].value_counts(sort=False)
     counted["duplicates"] = f"{kinds.get('duplicate', 0):,}"
     counted["findings"] = ", ".join(f"{kind} {count:,}" for kind, count in kinds.items()) or "none"

@@ -4,7 +4,8 @@ The same results give the same bytes: no date of the build, no random number, no
 """
 
 import pathlib
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
 import jinja2
 import pandas as pd
@@ -13,7 +14,6 @@ import leukkit
 from leukkit import audit, files, papers, plots
 from leukkit.benchmark import gap, leaderboard
 from leukkit.files import replace_when_done
-from leukkit.papers import Card
 from leukkit.plots import colors
 from leukkit.report import facts, figures, notebooks, overview, tables
 from leukkit.report.tables import said
@@ -58,76 +58,11 @@ def build(
         OSError: A folder cannot be read or written to.
     """
     base, report_dir = pathlib.Path(base or files.results_dir()).resolve(), pathlib.Path(report_dir)
-    pages = notebooks.write_pages(base, report_dir)
+    pages, known = notebooks.write_pages(base, report_dir), facts.runs(base)
     cells = overview.cells(base, draws)
     with replace_when_done(report_dir / COMPARISON) as path:
         cells.to_csv(path, index=False, float_format="%.6g")
-    content = gather(cells, base, report_dir / "figures", pages, draws)
-    written = [COMPARISON, *(page["file"] for page in pages)]
-    written += [it["file"] for part in content["papers"] for it in part["figures"]]
-    written += [it["file"] for part in content["sections"] for it in part["figures"]]
-    index = report_dir / "index.html"
-    with replace_when_done(index) as path:
-        path.write_text(render(content), encoding="utf-8")
-    _remove_stale(report_dir, sorted(set(written)))
-    return index
-
-
-def gather(
-    cells: pd.DataFrame,
-    base: pathlib.Path,
-    figures_dir: pathlib.Path,
-    pages: list[dict[str, Any]],
-    draws: int = 2000,
-) -> dict[str, Any]:
-    """Return everything that the page shows, and draw its figures.
-
-    Args:
-        cells: The frame of `overview.cells`.
-        base: Folder of the results.
-        figures_dir: Where the figures go.
-        pages: What `notebooks.write_pages` gives.
-        draws: Bootstrap draws of the intervals.
-
-    Returns:
-        The variables of ``templates/page.html``.
-    """
-    known, claims = facts.runs(base), audit.run()
-    own = overview.own(known, base, draws)
-    profiles = [name for name in cells["profile"].unique() if name]
-    return {
-        "version": leukkit.__version__,
-        "csv": COMPARISON,
-        "colors": {name: colors.COLORS[name] for name in ("published", *tables.COLUMNS, "ALL")},
-        "other_profiles": [name for name in profiles if name not in ("sample", "paper")],
-        "total": overview.counts(cells).iloc[-1],
-        "real": overview.counts(cells[cells["profile"] != "sample"]).iloc[-1],
-        "has_sample": "sample" in profiles,
-        "counts": tables.counts(cells),
-        "setting": _setting(known),
-        "notebooks": pages,
-        "comparison": tables.comparison(cells),
-        "papers": [
-            _paper(
-                papers.load(key),
-                cells[cells["paper"] == key],
-                known[known["paper"] == key],
-                claims[claims["paper"] == key],
-                [page for page in pages if key in page["papers"]],
-                base,
-                figures_dir,
-            )
-            for key in papers.KEYS
-        ],
-        "sections": [_section(key, base, figures_dir, known, pages, draws) for key in SECTIONS],
-        "own": tables.own(own) if len(own) else None,
-        "runs": tables.runs(known),
-        "unusable": int(known["problem"].notna().sum()),
-    }
-
-
-def render(content: dict[str, Any]) -> str:
-    """Return the page as text; everything in ``content`` is escaped."""
+    content = _Sources(base, report_dir / "figures", draws, pages, known).gather(cells)
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("leukkit.report"),
         autoescape=True,
@@ -135,93 +70,125 @@ def render(content: dict[str, Any]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return environment.get_template("page.html").render(content)
+    index = report_dir / "index.html"
+    with replace_when_done(index) as path:
+        text = environment.get_template("page.html").render(content)
+        path.write_text(text, encoding="utf-8")
+    drawn = [
+        it["file"] for part in content["papers"] + content["sections"] for it in part["figures"]
+    ]
+    _remove_stale(report_dir, {COMPARISON, *drawn, *(page["file"] for page in pages)})
+    return index
 
 
-def _paper(
-    card: Card,
-    cells: pd.DataFrame,
-    known: pd.DataFrame,
-    claims: pd.DataFrame,
-    pages: list[dict[str, Any]],
-    base: pathlib.Path,
-    figures_dir: pathlib.Path,
-) -> dict[str, Any]:
-    """Return what the page shows of one paper."""
-    about, name = card.paper, facts.name_paper(card.key)
-    return {
-        "key": card.key,
-        "name": name,
-        "title": about.title,
-        "authors": ", ".join(about.authors),
-        "published": ", ".join(str(part) for part in (about.journal, about.year) if part),
-        "summary": card.summary,
-        "charts": [
-            {"title": f"Accuracies, profile {said(profile)}", **chart}
-            for profile, rows in cells.groupby("profile", sort=False)
-            if (chart := figures.accuracies(rows))
-        ],
-        "figures": figures.of_paper(cells, base, figures_dir),
-        "leakage": tables.leakage(known, name),
-        "verdicts": figures.verdicts(claims),
-        "claims": tables.claims(claims, card.key),
-        "notebooks": pages,
-    }
+class _Sources(NamedTuple):
+    """What the page is made from.
 
+    Attributes:
+        base: Folder of the results.
+        figures_dir: Where the figures go.
+        draws: Bootstrap draws of the intervals.
+        pages: What `notebooks.write_pages` gives.
+        known: The frame of `facts.runs`.
+    """
 
-def _section(
-    key: str,
-    base: pathlib.Path,
-    figures_dir: pathlib.Path,
-    known: pd.DataFrame,
-    pages: list[dict[str, Any]],
-    draws: int,
-) -> dict[str, Any]:
-    """Return what the page shows of the honest benchmark, or of the gap."""
-    here = known[known["paper"] == key]
-    section: dict[str, Any] = {
-        "key": key,
-        **SECTIONS[key],
-        "tables": [],
-        "figures": [],
-        "problems": [],
-        "runs": len(here),
-        "notebooks": [page for page in pages if page["stem"] == NOTEBOOK],
-    }
-    for profile in sorted(here["profile"].unique()):
-        try:
-            show = _honest if key == "honest" else _gap
-            shown, drawn = show(profile, base, figures_dir, draws)
-        except ResultsError as error:  # said on the page; the other profiles stay
-            problem = facts.relative_text(error, base)
-            section["problems"].append(f"{profile}: {problem}")
-            continue
-        section["tables"] += shown
-        section["figures"] += drawn
-    return section
+    base: pathlib.Path
+    figures_dir: pathlib.Path
+    draws: int
+    pages: list[dict[str, Any]]
+    known: pd.DataFrame
 
+    def gather(self, cells: pd.DataFrame) -> dict[str, Any]:
+        """Return the variables of ``templates/page.html``, and draw the figures."""
+        claims = audit.run()
+        own = overview.own(self.known, self.base, self.draws)
+        profiles = [name for name in cells["profile"].unique() if name]
+        return {
+            "version": leukkit.__version__,
+            "csv": COMPARISON,
+            "colors": {name: colors.COLORS[name] for name in ("published", *tables.COLUMNS, "ALL")},
+            "other_profiles": [name for name in profiles if name not in ("sample", "paper")],
+            "total": overview.counts(cells).iloc[-1],
+            "real": overview.counts(cells[cells["profile"] != "sample"]).iloc[-1],
+            "has_sample": "sample" in profiles,
+            "counts": tables.counts(cells),
+            "setting": _setting(self.known),
+            "notebooks": self.pages,
+            "comparison": tables.comparison(cells),
+            "papers": [
+                self.paper(key, cells[cells["paper"] == key], claims[claims["paper"] == key])
+                for key in papers.KEYS
+            ],
+            "sections": [self.section(key) for key in SECTIONS],
+            "own": tables.own(own) if len(own) else None,
+            "runs": tables.runs(self.known),
+            "unusable": int(self.known["problem"].notna().sum()),
+        }
 
-def _honest(profile: str, base: pathlib.Path, figures_dir: pathlib.Path, draws: int) -> tuple:
-    measured = leaderboard.measure(profile, base, draws)
-    # Other people's results are on real images: beside synthetic ones they would mislead.
-    references = None if profile == "sample" else leaderboard.references()
-    shown, drawn = [], []
-    for split in measured["split"].dropna().unique():
-        name = f"Leaderboard, split {split}, profile {said(profile)}"
-        shown.append(tables.of_frame(leaderboard.leaderboard(measured, split), name))
-        axes = plots.leaderboard(measured, split, references=references)
-        path = figures_dir / f"honest-{profile}-{split}.svg"
-        drawn.append(figures.write(axes, path, *_words("Weighted F1", name)))
-    return shown, drawn
+    def paper(self, key: str, cells: pd.DataFrame, claims: pd.DataFrame) -> dict[str, Any]:
+        """Return what the page shows of one paper."""
+        card, name = papers.load(key), facts.name_paper(key)
+        published = card.paper.journal, card.paper.year
+        return {
+            "key": key,
+            "name": name,
+            "title": card.paper.title,
+            "authors": ", ".join(card.paper.authors),
+            "published": ", ".join(str(part) for part in published if part),
+            "summary": card.summary,
+            "charts": [
+                {"title": f"Accuracies, profile {said(profile)}", **chart}
+                for profile, rows in cells.groupby("profile", sort=False)
+                if (chart := figures.accuracies(rows))
+            ],
+            "figures": figures.of_paper(cells, self.base, self.figures_dir),
+            "leakage": tables.leakage(self.known[self.known["paper"] == key], name),
+            "verdicts": figures.verdicts(claims),
+            "claims": tables.claims(claims, key),
+            "notebooks": [page for page in self.pages if key in page["papers"]],
+        }
 
+    def section(self, key: str) -> dict[str, Any]:
+        """Return what the page shows of the honest benchmark, or of the gap."""
+        here = self.known[self.known["paper"] == key]
+        shown, drawn, problems = [], [], []
+        for profile in sorted(here["profile"].unique()):
+            try:
+                for table, figure in (self.honest if key == "honest" else self.gap)(profile):
+                    shown.append(table)
+                    drawn.append(figure)
+            except ResultsError as error:  # said on the page; the other profiles stay
+                problems.append(f"{profile}: {facts.relative_text(error, self.base)}")
+        return {
+            "key": key,
+            **SECTIONS[key],
+            "tables": shown,
+            "figures": drawn,
+            "problems": problems,
+            "runs": len(here),
+            "notebooks": [page for page in self.pages if page["stem"] == NOTEBOOK],
+        }
 
-def _gap(profile: str, base: pathlib.Path, figures_dir: pathlib.Path, draws: int) -> tuple:
-    measured = gap.measure(profile, base, draws)
-    name = f"AUC step by step, profile {said(profile)}"
-    axes = plots.gap_ladder(measured, title="")
-    path = figures_dir / f"gap-{profile}.svg"
-    drawn = figures.write(axes, path, *_words("What each leak is worth", name))
-    return [tables.of_frame(gap.steps(measured), name, kind="wide")], [drawn]
+    def honest(self, profile: str) -> Iterator[tuple[tables.Table, dict[str, Any]]]:
+        """Yield table and figure of each split of the honest benchmark."""
+        measured = leaderboard.measure(profile, self.base, self.draws)
+        # Other people's results are on real images: beside synthetic ones they would mislead.
+        references = None if profile == "sample" else leaderboard.references()
+        for split in measured["split"].dropna().unique():
+            name = f"Leaderboard, split {split}, profile {said(profile)}"
+            axes = plots.leaderboard(measured, split, references=references)
+            path = self.figures_dir / f"honest-{profile}-{split}.svg"
+            table = tables.of_frame(leaderboard.leaderboard(measured, split), name)
+            yield table, figures.write(axes, path, *_words("Weighted F1", name))
+
+    def gap(self, profile: str) -> Iterator[tuple[tables.Table, dict[str, Any]]]:
+        """Yield table and figure of the gap."""
+        measured = gap.measure(profile, self.base, self.draws)
+        name = f"AUC step by step, profile {said(profile)}"
+        axes = plots.gap_ladder(measured, title="")
+        path = self.figures_dir / f"gap-{profile}.svg"
+        table = tables.of_frame(gap.steps(measured), name, kind="wide")
+        yield table, figures.write(axes, path, *_words("What each leak is worth", name))
 
 
 def _words(what: str, name: str) -> tuple[str, str]:
@@ -247,14 +214,14 @@ def _setting(known: pd.DataFrame) -> dict[str, str]:
     }
 
 
-def _remove_stale(report_dir: pathlib.Path, written: list[str]) -> None:
+def _remove_stale(report_dir: pathlib.Path, written: set[str]) -> None:
     """Remove what an earlier build wrote and this one did not, and list what this one wrote."""
     listing = report_dir / LISTING
     before = listing.read_text(encoding="utf-8").splitlines() if listing.exists() else []
     here = report_dir.resolve()
-    for name in set(before) - set(written):
+    for name in set(before) - written:
         path = (here / name).resolve()
         if path.is_relative_to(here):  # whatever somebody wrote into the list
             path.unlink(missing_ok=True)
     with replace_when_done(listing) as path:
-        path.write_text("".join(f"{name}\n" for name in written), encoding="utf-8")
+        path.write_text("".join(f"{name}\n" for name in sorted(written)), encoding="utf-8")
