@@ -64,7 +64,7 @@ def explain_fold(
         network.input_shape[1],
         settings.get("segmentation"),
         record.configuration.seed,
-        settings.get("distortion") or None,
+        settings.get("distortion"),
     )
     chosen = examples(results.read_fold(folder), record.configuration.classes, per_kind)
     shown = cells.set_index("image_id", drop=False).loc[chosen["image_id"]]

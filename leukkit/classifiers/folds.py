@@ -82,7 +82,7 @@ def extract(cells: pd.DataFrame, recipe: Recipe, seed: int = 0) -> np.ndarray:
         segmentation=recipe.segmentation,
         seed=seed,
         normalization=recipe.normalization,
-        distortion=recipe.distortion or None,
+        distortion=recipe.distortion,
     )
 
 

@@ -146,7 +146,7 @@ def _inputs(split: Split, recipe: Recipe, seed: int, whole: Any = None) -> Any:
         seed: Of the run.
         whole: The built network, where feature maps are wanted.
     """
-    distortion = recipe.distortion or None
+    distortion = recipe.distortion
     preparation = images.Preparation(recipe.image_size, recipe.segmentation, seed, distortion)
     pixels = images.load(split.cells, preparation)
     if whole is None:
