@@ -1,6 +1,6 @@
 # make reproduce   run the notebooks, print published | reproduced | leak-free, write report/index.html
 # make report      write report/index.html again, from results/ alone
-# make test        ruff, pytest, nbval, and a browser on the report of what nbval has just run
+# make test        ruff, mypy, pytest, nbval, and a browser on the report of what nbval has just run
 # make bench       each speed ratio from one run
 # make notebooks   run the notebooks on the sample and keep their outputs (before a commit)
 #
@@ -38,6 +38,7 @@ test: lint
 lint: $(INSTALLED)
 	$(RUN)/ruff check .
 	$(RUN)/ruff format --check .
+	$(RUN)/mypy leukkit
 
 unit: $(INSTALLED)
 	$(if $(DATA),LEUKKIT_TEST_DATA=$(abspath $(DATA))) LEUKKIT_CACHE_DIR=$(SCRATCH)/cache \

@@ -1,4 +1,4 @@
-"""Cross-validation of a classifier on the features of a frozen network (farag2025, III.F, III.G)."""
+"""Cross-validation of a classifier on features of a frozen network (farag2025, III.F, III.G)."""
 
 import pathlib
 import time
@@ -9,7 +9,13 @@ import joblib
 import numpy as np
 import pandas as pd
 
-from leukkit import classifiers, features, results, saved
+from leukkit import features, results
+from leukkit.classifiers.fit import (
+    class_scores,
+    fit_random_forest,
+    fit_xgboost,
+    grid_search_svm,
+)
 from leukkit.metrics import prediction_frame
 from leukkit.schemas import Configuration, Recipe
 from leukkit.splits import Split
@@ -73,7 +79,7 @@ def tasks(
 
 
 def extract(cells: pd.DataFrame, recipe: Recipe, seed: int = 0) -> np.ndarray:
-    """Return the features of a recipe's network, float32 (images, features), from the cache or new."""
+    """Return what a recipe's network sees in images, float32 (images, features): cached or new."""
     return features.extract(
         cells,
         recipe.network,
@@ -97,7 +103,7 @@ def fit(recipe: Recipe, vectors: np.ndarray, labels: np.ndarray, tuning: Any, se
         seed: Of trees.
     """
     if recipe.classifier == "svm":
-        return classifiers.grid_search_svm(
+        return grid_search_svm(
             vectors,
             labels,
             c=recipe.c,
@@ -107,7 +113,7 @@ def fit(recipe: Recipe, vectors: np.ndarray, labels: np.ndarray, tuning: Any, se
             scale=recipe.scaled,
             class_weight=recipe.class_weight,
         )
-    fits = {"rf": classifiers.fit_random_forest, "xgboost": classifiers.fit_xgboost}
+    fits = {"rf": fit_random_forest, "xgboost": fit_xgboost}
     return fits[str(recipe.classifier)](vectors, labels, seed=seed, scale=recipe.scaled)
 
 
@@ -136,7 +142,7 @@ def _fit_fold(
     save: bool,
 ) -> None:
     """Fit, predict and write one fold."""
-    from leukkit import models
+    from leukkit import models, saved  # which knows the classifiers, to read them
 
     started, seed = time.monotonic(), configuration.seed
     cells, fold = split.cells, split.folds[number]
@@ -146,7 +152,7 @@ def _fit_fold(
     tables = {
         name: prediction_frame(
             cells.iloc[positions],
-            classifiers.class_scores(fitted, extracted[positions], configuration.classes),
+            class_scores(fitted, extracted[positions], configuration.classes),
             configuration.classes,
         )
         for name, positions in (("predictions", fold.test), ("training_predictions", fold.train))

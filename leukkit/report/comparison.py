@@ -36,12 +36,13 @@ UNITS = {
     "epochs": (1.0, 0),
 }
 RUN = ("dataset", "backbone", "classifier", "segmentation", "augmentation", "model", "variant")
-CELL = (*RUN, "part", "label", "epoch", "quantity")
+NUMBER = ("part", "label", "epoch", "quantity")  # what tells the numbers of one run apart
+CELL = (*RUN, *NUMBER)
 VALUES = ("value", "low", "high", "mean", "sd")
 COLUMNS = (
     *RUN,
     "split",
-    *CELL[len(RUN) :],
+    *NUMBER,
     *VALUES,
     "folds",
     "images",
@@ -154,10 +155,11 @@ def compare(card: Card, measured: pd.DataFrame, about: Iterable[str] = ()) -> pd
     }
     compared = printed.copy()
     scale = printed["unit"].map({unit: by for unit, (by, _) in UNITS.items()}).to_numpy(float)
-    keys = _texts(here)
+    names = (*card.run_keys, *NUMBER)
+    keys = _texts(here, names)
     for split, side in wanted.items():
         found = measured[measured["split"] == split]
-        known = _texts(found)
+        known = _texts(found, names)
         if known.has_duplicates:
             raise ValueError(f"measured twice: {known[known.duplicated()][0]}, under {split}")
         position = known.get_indexer(keys)
@@ -168,7 +170,7 @@ def compare(card: Card, measured: pd.DataFrame, about: Iterable[str] = ()) -> pd
             values = found[name].reset_index(drop=True).convert_dtypes()
             compared[f"{side} {name}"] = values.reindex(position).array  # -1 is not there: NA
         compared[f"{side} made"] = position >= 0
-    return compared.assign(weights=_weights(printed, measured))
+    return compared.assign(weights=_weights(printed, measured, card.run_keys))
 
 
 def table(comparison: pd.DataFrame, name: str, **where: Any) -> pd.DataFrame:
@@ -334,13 +336,13 @@ def _part_here(card: Card, cells: pd.DataFrame) -> pd.Series:
     return part
 
 
-def _weights(printed: pd.DataFrame, measured: pd.DataFrame) -> list[str]:
+def _weights(printed: pd.DataFrame, measured: pd.DataFrame, keys: Iterable[str]) -> list[str]:
     """Return for each printed cell what its runs began with."""
     if measured.empty:
         return [""] * len(printed)
-    used = measured.assign(run=_texts(measured, RUN)).groupby("run")["weights"]
+    used = measured.assign(run=_texts(measured, keys)).groupby("run")["weights"]
     texts = used.agg(lambda several: " / ".join(several.dropna().unique()))
-    return texts.reindex(_texts(printed, RUN)).fillna("").tolist()
+    return texts.reindex(_texts(printed, keys)).fillna("").tolist()
 
 
 def _epochs(history: pd.DataFrame, folder: pathlib.Path | str) -> pd.DataFrame:
@@ -370,7 +372,7 @@ def _mean(row: dict[str, Any], side: str) -> str:
     return f"{mean:.{decimals}f} ± {deviation:.{decimals}f}"
 
 
-def _texts(frame: pd.DataFrame, keys: Iterable[str] = CELL) -> pd.Index:
+def _texts(frame: pd.DataFrame, keys: Iterable[str]) -> pd.Index:
     """Return the keys of each row as one text: two frames may keep them in different types."""
     texts = frame[list(keys)].astype("string").fillna("")
     return pd.Index(

@@ -1,23 +1,38 @@
-"""Run the notebooks and write them, executed, as HTML."""
+"""Find, run and copy the notebooks, and write them, executed, as HTML."""
 
 import itertools
 import os
 import pathlib
 import re
+import shutil
 import sys
 import time
+from typing import Any
 
 import nbformat
 
-from leukkit import environment, profiles
-from leukkit.files import project_dir, replace_when_done
+from leukkit import environment
+from leukkit.files import replace_when_done
+
+PACKAGE = pathlib.Path(__file__).resolve().parent.parent
 
 
 class NotebookError(RuntimeError):
     """A notebook stopped with an error, or there is none to run."""
 
 
-def find(paper="all"):
+def folder() -> pathlib.Path:
+    """Return the folder of the notebooks: of the checkout, else of the installed package."""
+    in_checkout = PACKAGE.parent / "notebooks"
+    return in_checkout if in_checkout.is_dir() else PACKAGE / "notebooks"
+
+
+def are_installed() -> bool:
+    """Tell whether the notebooks are those of an installed package, not of a checkout."""
+    return folder().parent == PACKAGE
+
+
+def find(paper: str = "all") -> list[pathlib.Path]:
     """Return the paths of the notebooks of a paper, or of all.
 
     Args:
@@ -27,20 +42,33 @@ def find(paper="all"):
     Raises:
         NotebookError: There is no notebook for it.
     """
-    folder = project_dir() / "notebooks"
-    paths = sorted(folder.glob("[0-9]*.ipynb"))
+    paths = sorted(folder().glob("[0-9]*.ipynb"))
     if paper != "all":
         paths = [path for path in paths if paper in papers_of(path)]
     if not paths:
-        raise NotebookError(
-            f"no notebook for {paper!r} in {folder}: run leukkit from its checkout, "
-            "or open the notebook by hand"
-        )
+        raise NotebookError(f"no notebook for {paper!r} in {folder()}")
     return paths
 
 
-def execute(path):
-    """Run a notebook from top to bottom in its own folder, saying which cell is at work.
+def copy(target: pathlib.Path) -> list[pathlib.Path]:
+    """Copy the notebooks into a folder, to be changed there.
+
+    Raises:
+        FileExistsError: One of them is there already; then nothing is copied.
+    """
+    copies = {path: target / path.name for path in find()}
+    if there := [str(path) for path in copies.values() if path.exists()]:
+        raise FileExistsError(
+            f"{', '.join(there)} would be overwritten: name another folder, or move them away"
+        )
+    target.mkdir(parents=True, exist_ok=True)
+    return [pathlib.Path(shutil.copy(path, copied)) for path, copied in copies.items()]
+
+
+def execute(path: pathlib.Path) -> Any:
+    """Run a notebook from top to bottom, saying which cell is at work.
+
+    It runs in its own folder; the notebooks of an installed package run in the current one.
 
     Returns:
         The executed notebook (`nbformat` node), without what went to standard error.
@@ -54,7 +82,7 @@ def execute(path):
     notebook = nbformat.read(path, as_version=4)
     started, cells = time.monotonic(), len(notebook.cells)
 
-    def say(cell, cell_index):
+    def say(cell: Any, cell_index: int) -> None:
         if cell.cell_type == "code" and sys.stderr.isatty():
             print(f"\r{path.name}: cell {cell_index + 1} of {cells}", end="", file=sys.stderr)
 
@@ -63,7 +91,9 @@ def execute(path):
         timeout=None,
         kernel_name="python3",
         record_timing=False,
-        resources={"metadata": {"path": str(path.parent)}},
+        resources={
+            "metadata": {"path": str(pathlib.Path.cwd() if are_installed() else path.parent)}
+        },
         on_cell_start=say,
     )
     print(f"{path.name}: running", file=sys.stderr, flush=True)
@@ -79,21 +109,7 @@ def execute(path):
     return notebook
 
 
-def write_html(notebook, target):
-    """Write an executed notebook as one HTML file that needs no network."""
-    from nbconvert import HTMLExporter
-
-    exporter = HTMLExporter(mathjax_url="", require_js_url="", jquery_url="", embed_images=True)
-    numbers = itertools.count(1)  # for random ids: the same notebook gives the same bytes
-    exporter.environment.globals["uuid4"] = lambda: f"output-{next(numbers)}"
-    body, _ = exporter.from_notebook_node(
-        notebook, resources={"metadata": {"name": pathlib.Path(target).stem}}
-    )
-    with replace_when_done(target) as path:
-        path.write_text(body, encoding="utf-8")
-
-
-def keep(notebook, path):
+def keep(notebook: Any, path: pathlib.Path) -> None:
     """Write an executed notebook in place, without what differs from machine to machine.
 
     Its metadata get the fingerprint of the arithmetic that its numbers come from, by which its test
@@ -106,17 +122,17 @@ def keep(notebook, path):
         nbformat.write(notebook, temporary)
 
 
-def kept_path(results_dir, profile_name, path):
+def kept_path(base: pathlib.Path, profile: str, path: pathlib.Path | str) -> pathlib.Path:
     """Return where an executed notebook is kept among the results of its profile."""
-    folder = pathlib.Path(results_dir) / "notebooks" / profiles.label(profile_name)
-    return folder / f"{pathlib.Path(path).stem}.ipynb"
+    stems = pathlib.Path(profile).stem, pathlib.Path(path).stem
+    return base / "notebooks" / stems[0] / f"{stems[1]}.ipynb"
 
 
-def write_pages(results_dir, report_dir):
+def write_pages(base: pathlib.Path, report_dir: pathlib.Path) -> list[dict[str, Any]]:
     """Write every executed notebook that is kept with the results as HTML.
 
     Args:
-        results_dir: Folder of the results.
+        base: Folder of the results.
         report_dir: Folder of the report. A page is named after its notebook; the profile is added
             where it is not the sample.
 
@@ -125,28 +141,31 @@ def write_pages(results_dir, report_dir):
         ``title`` (the first heading), ``profile`` and ``papers`` (keys).
     """
     pages = []
-    for path in sorted(pathlib.Path(results_dir).glob("notebooks/*/*.ipynb")):
+    for path in sorted(base.glob("notebooks/*/*.ipynb")):
         profile = path.parent.name
         name = f"{path.stem}.html" if profile == "sample" else f"{path.stem}-{profile}.html"
         notebook = nbformat.read(path, as_version=4)
-        write_html(notebook, pathlib.Path(report_dir) / name)
-        page = {
-            "stem": path.stem,
-            "file": name,
-            "title": title_of(notebook, path.stem),
-            "profile": profile,
-        }
-        pages.append(page | {"papers": papers_of(path)})
+        _write_html(notebook, report_dir / name)
+        texts = [cell.source for cell in notebook.cells if cell.cell_type == "markdown"]
+        heading = re.search(r"^#+ +(.+)$", "\n".join(texts), re.MULTILINE)
+        title = heading[1].strip() if heading else path.stem
+        page = {"stem": path.stem, "file": name, "title": title, "profile": profile}
+        pages.append({**page, "papers": papers_of(path)})
     return pages
 
 
-def title_of(notebook, otherwise):
-    """Return the first heading of a notebook, else ``otherwise``."""
-    texts = [cell.source for cell in notebook.cells if cell.cell_type == "markdown"]
-    found = re.search(r"^#+ +(.+)$", "\n".join(texts), re.MULTILINE)
-    return found[1].strip() if found else otherwise
-
-
-def papers_of(path):
+def papers_of(path: pathlib.Path) -> list[str]:
     """Return the keys of the papers that a notebook is about, from its metadata."""
     return nbformat.read(path, as_version=4).metadata.get("leukkit", {}).get("papers", [])
+
+
+def _write_html(notebook: Any, target: pathlib.Path) -> None:
+    """Write a notebook as one HTML file that needs no network, the same bytes each time."""
+    from nbconvert import HTMLExporter
+
+    exporter = HTMLExporter(mathjax_url="", require_js_url="", jquery_url="", embed_images=True)
+    numbers = itertools.count(1)  # for ids that are random otherwise
+    exporter.environment.globals["uuid4"] = lambda: f"output-{next(numbers)}"
+    body, _ = exporter.from_notebook_node(notebook, resources={"metadata": {"name": target.stem}})
+    with replace_when_done(target) as path:
+        path.write_text(body, encoding="utf-8")

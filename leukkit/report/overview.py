@@ -1,37 +1,38 @@
 """Every score that the papers printed for their own classifiers, beside what came out here.
 
 One row per printed cell and profile, from the results folder and the paper cards alone: no image
-and no profile's file is read. Scores and intervals are those of `leukkit.report.feature_scores` and
-`leukkit.report.networks`; this module puts them side by side and says why a cell has none.
+and no profile's file is read. Where a cell has no number, it says why.
 """
 
 import pathlib
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import pandas as pd
 
-from leukkit import files, papers, report, reproduction, results
-from leukkit.report import feature_scores, network_scores, networks
-from leukkit.report.names import describe
-from leukkit.report.not_run import State, is_trained, planned, reason
-from leukkit.report.run_facts import as_text, facts
+from leukkit import files, metrics, papers, results
+from leukkit.papers import Card
+from leukkit.report import comparison, facts
+from leukkit.report.comparison import SIDES
+from leukkit.schemas import Configuration, SplitTable, check
 
 SCORES = ("accuracy", "precision", "recall", "sensitivity", "specificity", "f1", "auc", "loss")
-SIDES = {**report.SIDES, **networks.SPLIT_SIDE}
-OF_THE_CELL = [
-    *("paper", "table", "row", "column", "what", "quantity", "unit", "printed", "value", "profile")
-]
+PLACE = ["table", "row", "column"]
+OF_THE_CELL = ["paper", *PLACE, "what", "quantity", "unit", "printed", "value", "profile"]
 OF_THE_VALUE = {
     "": "float64",
     " low": "float64",
     " high": "float64",
     " images": "Int64",
     " groups": "Int64",
-    " groups are": "string",
+    " groups_are": "string",
+    " folder": "string",
 }
+OF_OWN_RUNS = {"accuracy": "Accuracy", "weighted_f1": "Weighted F1", "auc": "AUC"}
 OF_THE_RUN = ["folds", "minutes", "finished", "data", "network", "versions", "hardware", "commit"]
 
 
-def cells(results_dir=None, draws=2000):
+def cells(base: pathlib.Path | str | None = None, draws: int = 2000) -> pd.DataFrame:
     """Put every own-result cell of every card beside what came out here.
 
     A cell counts as an own result if it prints how well a classifier of the paper did on some
@@ -40,71 +41,52 @@ def cells(results_dir=None, draws=2000):
     hyperparameters and epochs, and rows of other papers, which the cards leave out.
 
     Args:
-        results_dir: Folder of the results; None for `files.results_dir`.
+        base: Folder of the results; None for `files.results_dir`.
         draws: Bootstrap draws of the intervals.
 
     Returns:
         Frame, for each profile of a paper in the results one row per cell (one row with the
-        profile ``""`` where a paper was never run):
+        profile ``""`` where no planned run of a paper is there):
 
         * ``paper, table, row, column`` (positions from 0), ``what`` (in words), ``quantity, unit,
           printed`` (text), ``value`` (number, in ``unit``), ``profile``;
-        * for each side (``reproduced``; ``leak-free``; ``70/15/15 split``, of patel2025 alone, NA
-          elsewhere): ``<side>``, ``<side> low`` and ``<side> high`` (95% interval), in the unit of
-          the print; NaN where not run, or not defined by the predictions (status ``run``). Training
-          scores and those of single epochs have no interval;
-        * ``<side> images, groups`` (number of what the interval is over) and ``groups are``
+        * for each side (``reproduced``; ``70/15/15 split``, of patel2025 alone, NA elsewhere;
+          ``leak-free``): ``<side>``, ``<side> low`` and ``<side> high`` (95% interval), in the unit
+          of the print; NaN where not run, or not defined by the predictions (status ``run``).
+          Training scores and those of single epochs have no interval;
+        * ``<side> images, groups`` (number of what the interval is over) and ``groups_are``
           (``subjects``, ``block proxies``, ``original images``), of the part that was scored; NA
           for a single epoch, which comes from the training history;
         * ``<side> folds, minutes, finished`` (date, UTC), of the whole run; ``data`` and
-          ``network``: what the profile used, which need not be what the paper names; ``versions,
-          hardware, commit``, as in `runs`;
-        * ``<side> status``: ``run``, or ``not run: `` and the reason; ``<side> run``: the run's
-          folder, relative to ``results_dir``, as in `runs`.
+          ``network``: what was used, which need not be what the paper names; ``versions,
+          hardware, commit``, as in `facts.runs`;
+        * ``<side> status``: ``run``, or ``not run: `` and the reason; ``<side> folder``: the run's
+          folder, relative to ``base``.
     """
-    base = pathlib.Path(results_dir or files.results_dir())
-    listed, known = _listed(base)
+    top = pathlib.Path(base or files.results_dir()).resolve()
+    known = facts.runs(top)
+    planned = known[~known["run"].str.contains("~")]
     frames = []
     for key in papers.KEYS:
-        card, here = papers.load(key), listed[listed["paper"] == key]
+        here = planned[planned["paper"] == key]
         for profile in sorted(here["profile"].unique()) or [""]:
             same = here[here["profile"] == profile]
-            frames.append(_compare(card, profile, same, known, base, draws))
+            frames.append(_compare(papers.load(key), profile, same, top, draws))
     return pd.concat(frames, ignore_index=True)
 
 
-def runs(results_dir=None):
-    """List every run in the results: when, where and from what it came, and what it leaks.
-
-    Args:
-        results_dir: Folder of the results; None for `files.results_dir`.
-
-    Returns:
-        Frame, one row per run, those of no paper (the honest benchmark, the gap) included:
-        ``paper, profile, protocol, model, folds``; ``problem``, NA or why the run cannot be used
-        (then all that follows but ``run`` is NA); ``run``, its folder relative to ``results_dir``;
-        ``minutes`` (of all folds), ``finished`` (date of the last fold, UTC), ``versions``,
-        ``hardware``, ``commit``, ``data`` (set), ``network``, ``weights`` (texts; different values
-        of the folds are joined by " / "; NA where not recorded); ``images`` tested, their
-        ``subjects`` (number of ``groups are``: subjects, block proxies or original images);
-        and the shares (0..1) of test images whose ``patient, subject, source_image, bytes`` or
-        ``original`` is in training too, over all folds, NA where unknown.
-    """
-    return _listed(pathlib.Path(results_dir or files.results_dir()))[1]
-
-
-def counts(cells):
+def counts(cells: pd.DataFrame) -> pd.DataFrame:
     """Count the printed cells, and those that were run.
 
     Args:
         cells: The frame of `cells`.
 
     Returns:
-        Frame with ``profile, paper, printed, reproduced, leak-free, 70/15/15 split`` (NA for papers
-        without): one row per profile and paper, and last one with ``all`` in both, of cells that
+        Frame with ``profile, paper, printed`` and a column for each side (NA where a paper has no
+        such side): one row per profile and paper, and last one with ``all`` in both, of cells that
         were run in any profile.
     """
-    place = ["paper", "table", "row", "column"]
+    place = ["paper", *PLACE]
     ran = cells[[*place, "profile"]].assign(printed=1).astype({"printed": "Int64"})
     for side in SIDES.values():
         ran[side] = (cells[f"{side} status"] == "run").astype("Int64")
@@ -115,72 +97,165 @@ def counts(cells):
     return pd.concat([by_paper, total]).reset_index()
 
 
-def _listed(base):
-    """Return the rows of `results.runs`, with ``run``, and the frame of `runs`."""
-    listed = results.runs(base)
-    listed["run"] = [_relative(folder, base) for folder in listed["folder"]]
-    known = facts(listed.to_dict("records"), base)
-    return listed.assign(problem=known["problem"].array), known
+def own(known: pd.DataFrame, base: pathlib.Path, draws: int = 2000) -> pd.DataFrame:
+    """Score the runs that no profile plans: changed ones (``~`` in the name) and those of no paper.
+
+    Args:
+        known: The frame of `facts.runs`.
+        base: Folder of the results.
+        draws: Bootstrap draws of the intervals.
+
+    Returns:
+        Frame with ``run, paper, profile, split, folder``, the scores of `OF_OWN_RUNS` as text
+        (or why there are none), and ``changed``: a list of what differs from the planned run of
+        this name, if there is one.
+    """
+    mine = known["run"].str.contains("~") | (known["paper"] == "own")
+    rows = []
+    for run in known[mine & known["problem"].isna()].to_dict("records"):
+        try:
+            scored = metrics.measure(results.read_table(base / run["folder"]), draws)
+            values = scored[scored["label"].isna()].set_index("quantity")[["value", "low", "high"]]
+            texts = {name: metrics.with_interval(*values.loc[name]) for name in OF_OWN_RUNS}
+        except ValueError as error:  # said in the row; the others stay
+            texts = dict.fromkeys(OF_OWN_RUNS, f"not scored: {error}")
+        configuration = results.read_records(base / run["folder"])[0].configuration
+        place = {name: run[name] for name in ("run", "paper", "profile", "split", "folder")}
+        rows.append({**place, **texts, "changed": _changed(configuration)})
+    return pd.DataFrame(rows)
 
 
-def _compare(card, profile, listed, known, base, draws):
+def _changed(ours: Configuration) -> list[str]:
+    """Say in what a run differs from the planned one of its name; [] where none is planned."""
+    if ours.paper not in papers.KEYS or ours.profile not in papers.load(ours.paper).profiles:
+        return []
+    name = ours.run.partition("~")[0]
+    plan = papers.load(ours.paper).plan(ours.profile)
+    for run in plan:
+        if (run.name, run.split) == (name, ours.split):
+            table = check(SplitTable, run.table, "split").record()
+            theirs = facts.settings(run.recipe, table, run.data, run.seed)
+            here = facts.settings(facts.recipe_of(ours), ours.table, ours.dataset, ours.seed)
+            return [
+                f"{key}: {here.get(key, 'none')} (planned: {theirs.get(key, 'none')})"
+                for key in {**theirs, **here}
+                if here.get(key) != theirs.get(key)
+            ]
+    return []
+
+
+def _compare(
+    card: Card, profile: str, known: pd.DataFrame, base: pathlib.Path, draws: int
+) -> pd.DataFrame:
     """Return the rows of one paper and profile."""
-    trained = is_trained(card)
-    measured, problems = _measure(
-        network_scores if trained else feature_scores, listed, base, draws
-    )
-    about = ("images", "groups", "groups_are", "folder")
-    compared = (networks if trained else feature_scores).compare(card, measured, about)
+    measured, problems = _measure(known, base, draws)
+    about = [name.strip() for name in OF_THE_VALUE][3:]
+    compared = comparison.compare(card, measured, about).set_index(PLACE)
     printed = card.cells()
     printed = printed[printed["quantity"].isin(SCORES)].reset_index(drop=True)
-    place = ["table", "row", "column"]
-    compared = compared.set_index(place).reindex(pd.MultiIndex.from_frame(printed[place]))
-    texts = {"what": describe(printed), "profile": [profile] * len(printed)}
+    compared = compared.reindex(pd.MultiIndex.from_frame(printed[PLACE]))
+    texts = {"what": facts.name_cells(printed), "profile": [profile] * len(printed)}
     rows = printed.assign(**texts).astype(dict.fromkeys(texts, "string"))[OF_THE_CELL]
-    state = State(card, profile, measured, problems, planned(card, profile))
-    protocols = card.profile("paper").get("protocols", reproduction.PROTOCOLS)
-    for protocol, side in SIDES.items():
-        rows = rows.join(_side(compared, side, known, base))
-        if protocol in protocols:
-            missing = rows[f"{side} run"].isna()
-            why = [reason(state, protocol, cell) for cell in printed[missing].to_dict("records")]
-            rows.loc[missing, f"{side} status"] = [f"not run: {one}" for one in why]
+    why = _Reasons.of(card, profile, measured, problems)
+    for split, side in SIDES.items():
+        rows = rows.join(_side(compared, side, known.set_index("folder")))
+        if split in card.profile("paper").splits:
+            missing = rows[f"{side} folder"].isna()
+            reasons = [why.not_run(split, cell) for cell in printed[missing].to_dict("records")]
+            rows.loc[missing, f"{side} status"] = [f"not run: {reason}" for reason in reasons]
     return rows
 
 
-def _measure(scores, listed, base, draws):
+def _measure(
+    known: pd.DataFrame, base: pathlib.Path, draws: int
+) -> tuple[pd.DataFrame, dict[str, str]]:
     """Score the usable runs of a paper; return the numbers, and the problems of the others."""
-    problems = dict(zip(listed["run"], listed["problem"], strict=True))
+    problems = known.set_index("folder")["problem"].dropna().to_dict()
     frames = []
-    for run in listed[listed["problem"].isna()].to_dict("records"):
-        if lacking := [name for name in scores.KEYS if pd.isna(run.get(name))]:
-            problems[run["run"]] = f"its fold.json names no {', '.join(lacking)}"
-            continue
+    for folder in known.loc[known["problem"].isna(), "folder"]:
         try:
-            frames.append(scores.score_run(run, draws))
+            frames.append(comparison.score(base / folder, draws).assign(folder=folder))
         except (ValueError, OSError) as error:  # one run that cannot be scored is not all of them
-            problems[run["run"]] = as_text(error, base)
-    measured = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
-    problems = {run: problem for run, problem in problems.items() if pd.notna(problem)}
-    return measured.reindex(columns=scores.COLUMNS), problems
+            problems[folder] = facts.relative_text(error, base)
+    return comparison.concat(frames), problems
 
 
-def _side(compared, side, known, base):
+def _side(compared: pd.DataFrame, side: str, known: pd.DataFrame) -> pd.DataFrame:
     """Return the columns of one side, in the order of the printed cells; NA where not run."""
-    frame = pd.DataFrame(index=range(len(compared)))
-    for name, kind in OF_THE_VALUE.items():
-        found = compared.get(f"{side}{name.replace(' are', '_are')}")
-        frame[f"{side}{name}"] = pd.Series(None if found is None else found.array, dtype=kind)
-    folders = compared.get(f"{side} folder", pd.Series(index=range(len(compared))))
-    places = [None if pd.isna(path) else _relative(path, base) for path in folders]
-    of_the_run = known.set_index("run")[OF_THE_RUN].reindex(places)
-    for name in OF_THE_RUN:
-        frame[f"{side} {name}"] = of_the_run[name].array
-    ran = pd.Series(places, dtype="string").notna()
-    frame[f"{side} status"] = ran.map({True: "run", False: pd.NA}).astype("string")
-    frame[f"{side} run"] = pd.array(places, dtype="string")
-    return frame
+    types = {f"{side}{name}": kind for name, kind in OF_THE_VALUE.items()}
+    frame = compared.reindex(columns=list(types)).astype(types).reset_index(drop=True)
+    of_the_run = known[OF_THE_RUN].reindex(frame[f"{side} folder"]).reset_index(drop=True)
+    ran = frame[f"{side} folder"].notna()
+    status = ran.map({True: "run", False: pd.NA}).astype("string")
+    return frame.join(of_the_run.add_prefix(f"{side} ")).assign(**{f"{side} status": status})
 
 
-def _relative(folder, base):
-    return pathlib.Path(folder).relative_to(base).as_posix()
+class _Reasons(NamedTuple):
+    """What is known of one paper under one profile, to say why a printed cell has no number.
+
+    Attributes:
+        card: Of the paper.
+        profile: Its name; ``""`` if the paper was never run.
+        measured: Frames of `comparison.score`.
+        problems: Folder of a run (relative to the results) -> why it cannot be used.
+        names: (split, keys) -> name of the run that a profile plans; those of ``paper`` for a
+            profile whose file is not part of the kit.
+    """
+
+    card: Card
+    profile: str
+    measured: pd.DataFrame
+    problems: dict[str, str]
+    names: dict[tuple, str]
+
+    @classmethod
+    def of(
+        cls, card: Card, profile: str, measured: pd.DataFrame, problems: dict[str, str]
+    ) -> "_Reasons":
+        plan = card.plan(profile if profile in card.profiles else "paper")
+        names = {(run.split, *map(run.keys.get, card.run_keys)): run.name for run in plan}
+        return cls(card, profile, measured, problems, names)
+
+    def not_run(self, split: str, cell: Mapping[str, Any]) -> str:
+        """Say in one sentence without a full stop why a cell has no number under a split."""
+        if not self.profile:
+            return "no results of this paper"
+        keys = {name: cell.get(name) for name in self.card.run_keys}
+        if "variant" in keys and pd.isna(keys["variant"]):
+            keys["variant"] = ""
+        if lacking := [name for name, key in keys.items() if pd.isna(key)]:
+            return f"the table does not say its {', '.join(lacking)}"
+        name = self.names.get((split, *keys.values()))
+        if problem := self.problems.get(f"{self.card.key}/{self.profile}/{split}/{name}"):
+            return f"its run cannot be used: {problem}"
+        here = self.measured[self.measured["split"] == split]
+        if len(same := _with(here, keys)):
+            return _lacks(same, cell)
+        under = f"{facts.name_model(cell)} under {split}"
+        why = f"no finished run of {under}"
+        if name is None and self.profile in self.card.profiles:
+            why = f"the profile {self.profile} does not run {under}"
+        if keys.get("variant") == "":  # the table names no variant; the profile may have one
+            alike = _with(here, {"dataset": keys["dataset"], "model": keys["model"]})
+            if len(variants := alike["variant"].unique()):
+                why += f"; finished is its variant {' and '.join(map(repr, variants))}"
+        return why
+
+
+def _with(measured: pd.DataFrame, keys: Mapping[str, Any]) -> pd.DataFrame:
+    """Return the rows with these keys."""
+    for name, key in keys.items():
+        measured = measured[(measured[name] == key).fillna(False).astype(bool)]
+    return measured
+
+
+def _lacks(measured: pd.DataFrame, cell: Mapping[str, Any]) -> str:
+    """Return what a finished run does not have of what a cell asks for."""
+    epoch, label = cell.get("epoch"), cell.get("label")
+    if pd.notna(epoch) and measured["epoch"].notna().any():
+        return f"its training ended with epoch {measured['epoch'].max()}"
+    if cell["quantity"] not in set(measured["quantity"]):
+        return f"the kit does not compute {cell['quantity']}"
+    if pd.notna(label) and label not in set(measured["label"].dropna()):
+        return f"no image of the class {label} was tested"
+    return f"the run kept no predictions of its {cell.get('part')} images"

@@ -1,184 +1,332 @@
-"""The tables that a notebook shows beside those of published | reproduced | leak-free."""
+"""The tables of the page: cells of text, and what they are sorted and filtered by."""
 
-import pathlib
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
-import numpy as np
 import pandas as pd
 
-from leukkit import augmentation, images, locations, metrics, profiles, results, segmentation
+from leukkit import metrics
+from leukkit.audit import VERDICTS
+from leukkit.report import overview
+from leukkit.report.comparison import SIDES, UNITS
 
-SPLITS = {"image-level": "by image", "patient": "by patient id", "leak-free": "by subject"}
+COLUMNS = ("reproduced", "leak-free")  # the sides that have a column of their own
+OTHERS = tuple(side for side in SIDES.values() if side not in COLUMNS)
+QUANTITIES = {"f1": "F1", "auc": "AUC"}  # others are words
+SIGNS = {"percent": " %"}  # written behind a printed number; other units speak for themselves
+LEAKS = {
+    "subject": "Subject",
+    "source_image": "Source image",
+    "bytes": "Exact bytes",
+    "original": "Original of a copy",
+}
+TEXTS = ("finished", "commit", "weights", "versions", "hardware")  # of a run
 
 
-def stand_ins(profile):
-    """Return what the profile uses for the paper's data sets and networks.
+class Cell(NamedTuple):
+    """One cell: its text, and how it looks.
 
-    Returns:
-        Frame of text, indexed by the paper's names.
+    Attributes:
+        text: What it says.
+        sort: The number it is sorted by, as text; None where the text itself is.
+        kind: CSS classes.
+        link: Where the text leads.
+        after: Written softly behind the text.
+        notes: Lines below, texts or cells.
+        share: Drawn as a bar in front, 0..1.
+        span: Columns that it takes.
     """
-    known = {"none": "random weights", "imagenet": "ImageNet weights"}
-    weights = known.get(profile["weights"], pathlib.Path(profile["weights"]).name)
-    networks = {
-        name: f"{here}, {weights}, {profile['image_size']} px" if here else "not run"
-        for name, here in profile["backbones"].items()
-    }
-    rows = {**profile["datasets"], **networks}
-    return pd.DataFrame({"used here": rows}).rename_axis("in the paper")
+
+    text: str = ""
+    sort: str | None = None
+    kind: str = ""
+    link: str = ""
+    after: str = ""
+    notes: tuple = ()
+    share: float | None = None
+    span: int | None = None
 
 
-def compare_counts(card, profile, cells):
-    """Put the images per class before and after augmentation beside the printed ones (Table I).
+class Row(NamedTuple):
+    """A row: its cells, and HTML attributes, among them the data that filters compare with."""
+
+    cells: list[Cell]
+    attributes: dict[str, str] | None = None
+
+
+class Filter(NamedTuple):
+    """A choice above a table: by the data attribute ``name``, whose values are joined by "|"."""
+
+    label: str
+    name: str
+    options: list[tuple[str, str]]
+    chosen: str = ""
+
+
+class Table(NamedTuple):
+    """A table as the templates write it.
+
+    Attributes:
+        caption: What it shows.
+        columns: Their names.
+        rows: Its rows.
+        id: Of the element.
+        kind: ``wide`` scrolls sideways, ``cards`` turns rows into cards on a phone; ``sortable``.
+        noun: What a row is, in the plural.
+        filters: Above the table, besides the search for a text.
+    """
+
+    caption: str
+    columns: list[str]
+    rows: list[Row]
+    id: str = ""
+    kind: str = "wide"
+    noun: str = "rows"
+    filters: tuple[Filter, ...] = ()
+
+    @property
+    def numbers(self) -> set[int]:
+        """Positions of the columns that are sorted by number."""
+        cells = [enumerate(row.cells) for row in self.rows]
+        return {place for row in cells for place, cell in row if cell.sort is not None}
+
+
+def comparison(cells: pd.DataFrame, run_ids: Mapping[str, str], names: Mapping[str, str]) -> Table:
+    """Put every printed cell beside what came out here.
 
     Args:
-        card: The card of farag2025.
-        profile: The profile's numbers.
-        cells: Dict of the paper's data set names to `cells` frames.
-
-    Returns:
-        Frame: printed and used counts, per data set, augmentation and class.
+        cells: The frame of `overview.cells`.
+        run_ids: Folder of a run (relative to the results) -> its id on the page.
+        names: A paper's key -> its name.
     """
-    printed = card.cells()
-    printed = printed[printed["table"] == "Table I"]
     rows = []
-    for row in printed[printed["dataset"].isin(list(cells))].itertuples():
-        frame = cells[row.dataset]
-        if row.augmentation:
-            frame = augmentation.expand(frame, profile["counts"][row.dataset], profile["seed"])
-        rows.append(
-            {
-                "dataset": row.dataset,
-                "class": row.label,
-                "augmentation": "after" if row.augmentation else "before",
-                "published": int(row.value),
-                "used here": int((frame["label"] == row.label).sum()),
-            }
+    for cell in cells.to_dict("records"):
+        ran = [side for side in COLUMNS if cell[f"{side} status"] == "run"]
+        status = ["both", *ran] if len(ran) == len(COLUMNS) else ran or ["none"]
+        reproduced, leak_free = (_side(cell, side, run_ids) for side in COLUMNS)
+        others = [
+            other._replace(text=f"{side}: {other.text}", notes=())
+            for side in OTHERS
+            if cell[f"{side} status"] == "run" and (other := _side(cell, side, run_ids))
+        ]
+        shown = [
+            Cell(names[cell["paper"]], link=f"#{cell['paper']}"),
+            Cell(cell["table"]),
+            Cell(cell["what"]),
+            Cell(QUANTITIES.get(cell["quantity"], cell["quantity"])),
+            _number(
+                cell["printed"] + SIGNS.get(cell["unit"], ""), _percent(cell["value"], cell["unit"])
+            ),
+            reproduced._replace(notes=(*reproduced.notes, *others)),
+            leak_free,
+            Cell(cell["profile"] or "not run"),
+        ]
+        data = {"paper": cell["paper"], "profile": cell["profile"] or "none"}
+        rows.append(Row(shown, _data(**data, status="|".join(status))))
+    profiles = [(name or "none", name or "not run") for name in cells["profile"].unique()]
+    statuses = [*((name, name) for name in (*COLUMNS, "both")), ("none", "not run")]
+    filters = (
+        Filter("Paper", "paper", list(names.items())),
+        Filter("Protocol", "status", statuses),
+        Filter("Profile", "profile", profiles),
+    )
+    columns = [
+        "Paper",
+        "Table",
+        "What",
+        "Quantity",
+        "Printed",
+        "Reproduced",
+        "Leak-free",
+        "Profile",
+    ]
+    caption = "Every printed score of a paper's own results, beside what came out here"
+    return Table(caption, columns, rows, "cells", "cards sortable", "cells", filters)
+
+
+def counts(cells: pd.DataFrame, names: Mapping[str, str]) -> Table:
+    """Count the cells that were run, per profile and paper."""
+    rows = []
+    for row in overview.counts(cells).to_dict("records"):
+        paper, others = Cell("all"), []
+        if row["paper"] in names:
+            paper = Cell(names[row["paper"]], link=f"#{row['paper']}")
+            others = [f"{side}: {row[side]}" for side in OTHERS if pd.notna(row[side])]
+        numbers = [Cell(str(row[name]), kind="number") for name in ("printed", *COLUMNS)]
+        numbers[1] = numbers[1]._replace(notes=tuple(others))
+        rows.append(Row([Cell(row["profile"] or "not run"), paper, *numbers]))
+    columns = ["Profile", "Paper", "Printed", "Reproduced", "Leak-free"]
+    return Table("Cells reproduced of cells printed, per profile and paper", columns, rows)
+
+
+def runs(known: pd.DataFrame, run_ids: Mapping[str, str], names: Mapping[str, str]) -> Table:
+    """List every run.
+
+    Args:
+        known: The frame of `facts.runs`.
+        run_ids: As in `comparison`.
+        names: As in `comparison`.
+    """
+    rows = []
+    for run in known.to_dict("records"):
+        place = [names.get(run["paper"], run["paper"]), run["profile"], run["split"], run["run"]]
+        shown = [*map(Cell, place), _number(str(run["folds"]), run["folds"])]
+        attributes = {"id": run_ids[run["folder"]], "tabindex": "-1"}
+        if pd.notna(run["problem"]):
+            attributes["class"] = "problem"
+            rows.append(Row([*shown, Cell(f"Not used: {run['problem']}", span=12)], attributes))
+            continue
+        shown.append(_number(f"{run['images']:,}", run["images"]))
+        shown.append(Cell(f"{run['subjects']:,} {run['groups_are']}", str(run["subjects"])))
+        shown += [_number(_share(run, leak), run[leak]) for leak in LEAKS]
+        shown.append(_number(f"{run['minutes']:.2f}", run["minutes"]))
+        rows.append(Row(shown + [Cell(_text(run[name])) for name in TEXTS], attributes))
+    columns = ["Paper", "Profile", "Split", "Run", "Folds", "Test images", "Groups"]
+    columns += ["Subject leaked", "Source leaked", "Bytes leaked", "Original leaked", "Minutes"]
+    columns += [name.capitalize() for name in TEXTS]
+    caption = "All runs: leakage is the share of test images that training has seen"
+    return Table(caption, columns, rows, "all-runs", "wide sortable")
+
+
+def leakage(known: pd.DataFrame, name: str) -> Table:
+    """Show what leaks in the runs of a paper; runs that leak alike share a row."""
+    rows = []
+    usable = known[known["problem"].isna()]
+    for values, same in usable.groupby(["profile", "split", *LEAKS], sort=False, dropna=False):
+        shares = dict(zip(LEAKS, values[2:], strict=True))
+        made = f"{len(same)} runs" if len(same) > 2 else ", ".join(same["run"])
+        shown = [Cell(values[0]), Cell(values[1]), Cell(made)]
+        for leak, share in shares.items():
+            bar = None if pd.isna(share) else float(share)
+            shown.append(Cell(_share(shares, leak), kind="number share-of", share=bar))
+        rows.append(Row(shown))
+    caption = f"{name}: share of the test images whose subject, source image, exact bytes or "
+    caption += "original image is also in training"
+    return Table(caption, ["Profile", "Split", "Runs", *LEAKS.values()], rows, kind="")
+
+
+def own(found: pd.DataFrame, run_ids: Mapping[str, str], names: Mapping[str, str]) -> Table:
+    """List the runs that no profile plans: the frame of `overview.own`."""
+    rows = []
+    for run in found.to_dict("records"):
+        texts = [names.get(run["paper"], run["paper"]), run["profile"], run["split"]]
+        scores = []
+        for name in overview.OF_OWN_RUNS:
+            point, _, interval = run[name].partition(" ")
+            sort = point if point.replace(".", "").isdigit() else ""
+            scores.append(Cell(point, sort, "number", after=interval))
+        place = Cell(run["run"], link=f"#{run_ids[run['folder']]}")
+        changed = Cell("; ".join(run["changed"]) or "no profile plans a run of this name")
+        rows.append(Row([place, *map(Cell, texts), changed, *scores]))
+    columns = ["Run", "Paper", "Profile", "Split", "Differs from the planned run"]
+    columns += overview.OF_OWN_RUNS.values()
+    caption = "Scores (0 to 1) with 95% intervals over subjects, or what the run's row names"
+    return Table(caption, columns, rows, "own-runs", "sortable")
+
+
+def claims(found: pd.DataFrame, key: str, name: str) -> Table:
+    """Show the audit of one paper, its inconsistent claims first.
+
+    Args:
+        found: Its rows of `leukkit.audit.run`.
+        key: Of the paper.
+        name: Of the paper.
+    """
+    columns = ["Verdict", "Where", "Claim", "Recomputed", "Evidence"]
+    rows = []
+    for row in found.to_dict("records"):
+        shown = [Cell(row[column.lower()]) for column in columns]
+        shown[0] = shown[0]._replace(kind=f"verdict-{row['verdict'].replace(' ', '-')}")
+        rows.append(Row(shown, _data(verdict=row["verdict"])))
+    options = [(verdict, verdict) for verdict in VERDICTS]
+    filters = (Filter("Verdict", "verdict", options, "inconsistent"),)
+    caption = f"What {name} print, and what the same paper's other numbers make of it"
+    return Table(caption, columns, rows, f"{key}-claims", "cards sortable", "claims", filters)
+
+
+def of_frame(frame: pd.DataFrame, caption: str, kind: str = "wide sortable") -> Table:
+    """Show any frame of texts and numbers; a named index is put in front."""
+    if frame.index.names != [None]:
+        frame = frame.reset_index()
+    is_number = [pd.api.types.is_numeric_dtype(dtype) for dtype in frame.dtypes]
+    rows = [
+        Row(
+            [
+                _number(_in_digits(value), value) if number else Cell(_text(value))
+                for value, number in zip(values, is_number, strict=True)
+            ]
         )
-    return pd.DataFrame(rows).set_index(["dataset", "class", "augmentation"]).unstack()
+        for values in frame.itertuples(index=False)
+    ]
+    return Table(caption, [str(name) for name in frame], rows, kind=kind)
 
 
-def compare_k(cells, ks, threshold=141):
-    """Compare the segmentation with different numbers of clusters (farag2025, III.D).
-
-    Args:
-        cells: The `cells` frame; a column ``mask`` names the true nucleus masks.
-        ks: Numbers of clusters.
-        threshold: Of the rule, in 8-bit a units.
-
-    Returns:
-        Frame, one row per K: mean share of the image that is nucleus, images with an empty mask,
-        and mean and smallest intersection over union with the true nucleus (NA without masks).
-    """
-    rows = {}
-    for k in ks:
-        shares, overlaps = [], []
-        for row in cells.itertuples():
-            mask = segmentation.segment_nucleus(images.read(row.path), k=k, threshold=threshold)
-            shares.append(mask.mean())
-            if "mask" in cells:
-                true = images.read_mask(row.mask)
-                overlaps.append((mask & true).sum() / (mask | true).sum())
-        rows[k] = {
-            "nucleus, share of image": np.mean(shares),
-            "empty masks": int(np.sum(np.array(shares) == 0)),
-            "mean IoU": np.mean(overlaps) if overlaps else pd.NA,
-            "smallest IoU": np.min(overlaps) if overlaps else pd.NA,
-        }
-    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("K")
+def said(profile: str) -> str:
+    """Return the name of a profile, with what a reader of a figure alone must know."""
+    sample = "sample: synthetic images, no statement about the method"
+    return sample if profile == "sample" else profile
 
 
-def compare_grid(card, profile_name, runs, results_dir=None):
-    """Put what the grid search chose beside the printed choice (farag2025, Table II).
-
-    Args:
-        card: The card of farag2025.
-        profile_name: The profile of the results.
-        runs: List of `reproduction.Run` of support vector machines.
-        results_dir: Folder of the results; None for `locations.results_dir`.
-
-    Returns:
-        Frame of text, one row per run and protocol, the paper's own in front. Different choices
-        in different folds are all named.
-    """
-    printed = card.cells()
-    best = printed[(printed["table"] == "Table II") & (printed["role"] == "best")]
-    best = best.set_index("quantity")["printed"]
-    rows = [("as printed", "", "published", best["c"], best["gamma"], best["kernel"])]
-    for this in runs:
-        for protocol in ("published", "leak-free"):
-            folder = model_dir(card, profile_name, protocol, this, results_dir)
-            chosen = pd.DataFrame([record["selected"] for record in results.read_records(folder)])
-            texts = [" / ".join(map(str, chosen[name].unique())) for name in chosen]
-            side = "reproduced" if protocol == "published" else protocol
-            rows.append((this.dataset, this.classifier, side, *texts))
-    columns = ["dataset", "classifier", "protocol", "C", "gamma", "kernel"]
-    return pd.DataFrame(rows, columns=columns).set_index(columns[:3])
+def _side(cell: Mapping[str, Any], side: str, run_ids: Mapping[str, str]) -> Cell:
+    """Return one side of a printed cell: value, interval and facts, or why there is none."""
+    status = cell[f"{side} status"]
+    if status != "run":
+        reason = _text(status).removeprefix("not run").removeprefix(":").strip()
+        return Cell("not run", "", "number not-run", notes=(reason,) if reason else ())
+    value, unit = cell[side], cell["unit"]
+    ends = cell[f"{side} low"], cell[f"{side} high"]
+    point, _, interval = metrics.with_interval(value, *ends, UNITS[unit][1]).partition(" ")
+    return Cell(
+        point,
+        _percent(value, unit),
+        "number",
+        link=f"#{run_ids[cell[f'{side} folder']]}",
+        after=interval,
+        notes=(_rests_on(cell, side),),
+    )
 
 
-def effect(comparison, table, step):
-    """Return what a step adds on average: published, reproduced, leak-free.
-
-    Args:
-        comparison: The frame of `leukkit.report.compare`.
-        table: Name of a table that has each row with and without the step.
-        step: ``"segmentation"`` or ``"augmentation"``.
-
-    Returns:
-        Series of differences, in the table's unit.
-    """
-    rows = comparison[comparison["table"] == table].rename(columns={"value": "published"})
-    means = rows.groupby(rows[step].astype(bool))[["published", "reproduced", "leak-free"]].mean()
-    return means.loc[True] - means.loc[False]
+def _rests_on(cell: Mapping[str, Any], side: str) -> str:
+    """Say on what a number rests, and which network was used where it is not the paper's."""
+    parts = []
+    if pd.notna(cell[f"{side} images"]):
+        parts.append(f"{cell[f'{side} images']:,} images")
+        parts.append(f"{cell[f'{side} groups']:,} {cell[f'{side} groups_are']}")
+    parts.append(cell[f"{side} data"])
+    network = cell[f"{side} network"]
+    if not network.startswith("mean of") and network not in cell["what"]:
+        parts.append(f"{network} in its place")
+    return ", ".join(parts)
 
 
-def compare_splits(measured, leaks, this, quantity="auc"):
-    """Put the score of one run under several splits beside what each split leaks.
-
-    Args:
-        measured: The frame of `leukkit.report.measure`.
-        leaks: The frame of `reproduction.leakage`, one row per protocol.
-        this: The `reproduction.Run`.
-        quantity: The score.
-
-    Returns:
-        Frame, one row per protocol in the order of ``leaks``: ``split, score, low, high, leaked``
-        (the share of test images whose subject is also in training).
-    """
-    rows = measured[(measured["part"] == "test") & (measured["quantity"] == quantity)]
-    for key, value in this._asdict().items():
-        rows = rows[rows[key] == value]
-    rows = rows.set_index("protocol").loc[leaks.index, ["value", "low", "high"]]
-    rows = rows.rename(columns={"value": "score"}).assign(leaked=leaks["subject"])
-    rows.insert(0, "split", [SPLITS[name] for name in rows.index])
-    return rows
+def _percent(value: float, unit: str) -> str:
+    """Return what to sort by: fractions as percent, so that columns of both can be sorted."""
+    return _sort(value * 100 if unit == "fraction" else value)
 
 
-def split_table(measured, leaks, quantities=("accuracy", "weighted_f1", "auc")):
-    """Put the scores of each classifier under several splits beside what each split leaks.
-
-    Args:
-        measured: The frame of `leukkit.report.measure`, of runs that differ in classifier only.
-        leaks: The frame of `reproduction.leakage`, one row per protocol.
-        quantities: The scores.
-
-    Returns:
-        Frame of text, indexed by classifier and split: each score with its 95% interval, and the
-        shares of test images whose subject, source image or exact file is also in training.
-    """
-    rows = measured[(measured["part"] == "test") & measured["protocol"].isin(leaks.index)]
-    rows = rows[rows["quantity"].isin(quantities)]
-    texts = [metrics.with_interval(row.value, row.low, row.high) for row in rows.itertuples()]
-    table = rows.assign(text=texts).set_index(["classifier", "protocol", "quantity"])["text"]
-    table = table.unstack()[list(quantities)]
-    order = [(name, split) for name in table.index.levels[0] for split in leaks.index]
-    table = table.reindex(order)
-    for column in ("subject", "source_image", "bytes"):
-        shares = [leaks.loc[split, column] for _, split in order]
-        table[f"{column} leaked"] = ["?" if pd.isna(share) else f"{share:.1%}" for share in shares]
-    return table.rename(index=SPLITS, level="protocol").rename_axis(["classifier", "split"])
+def _sort(value: Any) -> str:
+    return "" if pd.isna(value) else f"{float(value):.6g}"
 
 
-def model_dir(card, profile_name, protocol, this, results_dir=None):
-    """Return the folder of a run's folds."""
-    base = results_dir or locations.results_dir()
-    name = profiles.label(profile_name)
-    return results.fold_dir(base, card.key, name, protocol, this.model, 0).parent
+def _number(text: str, value: Any) -> Cell:
+    return Cell(text, value if isinstance(value, str) else _sort(value), "number")
+
+
+def _share(run: Mapping[str, Any], leak: str) -> str:
+    if pd.isna(run[leak]):
+        return "no copies" if leak == "original" else "unknown"
+    return f"{run[leak]:.1%}"
+
+
+def _data(**values: str) -> dict[str, str]:
+    return {f"data-{name}": value for name, value in values.items()}
+
+
+def _text(value: Any) -> str:
+    return "" if pd.isna(value) else str(value)
+
+
+def _in_digits(value: Any) -> str:
+    if pd.isna(value):
+        return ""
+    return f"{value:,}" if float(value).is_integer() else f"{value:.3g}"

@@ -201,7 +201,7 @@ class Recipe(Model):
         if self.optimizer == "adam":
             left_out = (*left_out, "momentum", "weight_decay", "new_layer_factor")
         rows = {
-            name: _in_words(getattr(self, name))
+            name: in_words(getattr(self, name))
             for name in type(self).model_fields
             if name not in left_out and not (self.classifier and name == "head")
         }
@@ -216,7 +216,7 @@ class Recipe(Model):
         return self.table().to_html()
 
 
-def _in_words(value: Any) -> str:
+def in_words(value: Any) -> str:
     """Return a setting as a reader would write it."""
     if callable(value):
         return f"{value.__name__} (your own)"
@@ -229,9 +229,9 @@ def _in_words(value: Any) -> str:
             for phase in value
         )
     if isinstance(value, dict):
-        return ", ".join(f"{key} {_in_words(part)}" for key, part in value.items()) or "none"
+        return ", ".join(f"{key} {in_words(part)}" for key, part in value.items()) or "none"
     if isinstance(value, list):
-        return ", ".join(map(_in_words, value))
+        return ", ".join(map(in_words, value))
     if isinstance(value, bool):
         return "yes" if value else "no"
     return f"{value:g}" if isinstance(value, float) else "none" if value is None else str(value)

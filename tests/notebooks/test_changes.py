@@ -5,6 +5,7 @@ import pathlib
 
 import nbformat
 import numpy as np
+import pandas as pd
 import pytest
 from nbclient import NotebookClient
 
@@ -21,6 +22,8 @@ def my_head(features):
 
 def finish(key, base):
     """Write every planned run of a paper's sample as if it were finished; return the files."""
+    numbers = ("loss", "accuracy", "validation_loss", "validation_accuracy")
+    history = pd.DataFrame({"epoch": [1, 2], **dict.fromkeys(numbers, 0.5)})
     for run in papers.load(key).plan("sample"):
         split = runs.split_of(run)
         classes = split.cells.attrs["classes"]
@@ -28,7 +31,8 @@ def finish(key, base):
         for number, fold in enumerate(split.folds):
             tested = split.cells.iloc[fold.test]
             chances = np.random.default_rng(0).dirichlet(np.ones(len(classes)), len(tested))
-            tables = {"predictions": metrics.prediction_frame(tested, chances, classes)}
+            predicted = metrics.prediction_frame(tested, chances, classes)
+            tables = {"predictions": predicted, "history": history}
             configuration = place.folds[number]
             results.write_fold(place.fold(number), configuration, split, number, tables, seconds=1)
     return content_of(base)
@@ -39,7 +43,7 @@ def content_of(base):
 
 
 def execute(name, changes, last, base):
-    """Run a notebook with some texts changed, up to the cell that holds ``last``; return its output."""
+    """Run a notebook with some texts changed up to the cell with ``last``; return its output."""
     notebook = nbformat.read(NOTEBOOKS / name, as_version=4)
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
     for old, new in changes.items():
@@ -49,7 +53,8 @@ def execute(name, changes, last, base):
     notebook.cells = code[: end + 1]
     place = {"metadata": {"path": str(NOTEBOOKS)}}
     client = NotebookClient(notebook, timeout=None, kernel_name="python3", resources=place)
-    client.execute(env={**os.environ, "LEUKKIT_RESULTS_DIR": str(base), "LEUKKIT_PROFILE": "sample"})
+    here = {"LEUKKIT_RESULTS_DIR": str(base), "LEUKKIT_PROFILE": "sample"}
+    client.execute(env={**os.environ, **here})
     return code[end].outputs[0]["data"]["text/plain"]
 
 

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from leukkit import audit, cli, papers
-from leukkit.report import charts, notebooks, overview, page, page_rows
+from leukkit.report import facts, figures, notebooks, overview, page, tables
 from tests.report import small_results
 
 WIDGET = "application/vnd.jupyter.widget-view+json"
@@ -47,6 +47,11 @@ def text(report_dir):
     return (report_dir / "index.html").read_text(encoding="utf-8")
 
 
+@pytest.fixture(scope="module")
+def cells(results_dir):
+    return overview.cells(results_dir, draws=50)
+
+
 class Tags(html.parser.HTMLParser):
     """Collects the tags of a page with their attributes."""
 
@@ -72,114 +77,75 @@ def test_the_same_results_give_the_same_bytes(results_dir, report_dir, tmp_path)
     assert files(tmp_path / "elsewhere") == files(report_dir)
 
 
-def test_files_that_are_no_longer_written_go_and_other_files_stay(results_dir, tmp_path):
-    results_copy, report = tmp_path / "results", tmp_path / "report"
-    small_results.make(results_copy)
-    notebooks.keep(nbformat.v4.new_notebook(), results_copy / "notebooks/sample/09_old.ipynb")
-    page.build(results_copy, report, draws=10)
-    (report / "mine.txt").write_text("stays")
+def test_files_that_are_no_longer_written_go_and_others_stay(tmp_path):
+    results, report = tmp_path / "results", tmp_path / "report"
+    kept = notebooks.kept_path(results, "sample", "09_old.ipynb")
+    notebooks.keep(nbformat.v4.new_notebook(), kept)
+    page.build(results, report, draws=10)
     assert (report / "09_old.html").exists()
-    (results_copy / "notebooks/sample/09_old.ipynb").unlink()
-    page.build(results_copy, report, draws=10)
+    for name in ("report/mine.txt", "outside.txt"):
+        (tmp_path / name).write_text("stays")
+    with (report / page.LISTING).open("a") as listing:
+        listing.write("../outside.txt\n")  # a list that was tampered with
+    kept.unlink()
+    page.build(results, report, draws=10)
     assert not (report / "09_old.html").exists()
-    assert (report / "mine.txt").exists()
+    assert (report / "mine.txt").exists() and (tmp_path / "outside.txt").exists()
 
 
-def test_a_list_of_files_that_was_tampered_with_removes_nothing_outside(results_dir, tmp_path):
-    outside, report = tmp_path / "outside.txt", tmp_path / "report"
-    outside.write_text("stays")
-    report.mkdir()
-    (report / page.LISTING).write_text("../outside.txt\n")
-    page._remove_stale(report, [])
-    assert outside.exists()
-
-
-def test_html_in_the_name_of_an_image_and_of_a_run_is_escaped(text):
+def test_html_in_names_is_escaped(text):
     assert "&lt;script&gt;document.title=" in text
     assert "&lt;img src=x onerror=" in text
+    assert "One &lt;b&gt;bold&lt;/b&gt; title" in text
     tags = Tags(text).found
     assert [tag for tag, _ in tags].count("script") == 2  # the page's own
     assert not [1 for _, attributes in tags if "onerror" in attributes]
 
 
-def test_html_of_a_card_is_escaped():
-    rows = [
-        {"verdict": "consistent", "where": "<b>", "claim": "", "recomputed": "", "evidence": ""}
-    ]
-    rendered = page.render(
-        {
-            "comparison": page.COMPARISON,
-            "version": "1",
-            "colors": {},
-            "other_profiles": [],
-            "counts": {
-                "total": {"reproduced": 0, "printed": 1, "leak-free": 0},
-                "drawn": False,
-                "rows": [],
-            },
-            "setting": {},
-            "profiles": [""],
-            "notebooks": [],
-            "rows": [],
-            "papers": [
-                {
-                    **dict.fromkeys(("key", "name", "title", "authors", "published"), "<i>x</i>"),
-                    "summary": "<img src=x onerror=alert(1)>",
-                    **{name: [] for name in ("charts", "figures", "leakage", "notebooks")},
-                    "audit": {"counts": [], "rows": rows},
-                }
-            ],
-            "sections": [],
-            "runs": [],
-            "unusable": 0,
-        }
-    )
-    names = {tag for tag, _ in Tags(rendered).found}
-    assert not names & {"i", "b", "img"}
+def test_html_in_a_card_and_in_a_claim_is_escaped(monkeypatch, tmp_path):
+    evil = "<img src=x onerror=alert(1)>"
+    claims = pd.DataFrame([[key, *[evil] * 5] for key in papers.KEYS], columns=audit.COLUMNS)
+    monkeypatch.setattr(audit, "run", lambda: claims.assign(verdict="consistent"))
+    monkeypatch.setattr(papers.load("mishra"), "summary", evil)
+    text = page.build(tmp_path / "none", tmp_path / "report", draws=10).read_text()
+    assert text.count("&lt;img src=x") > 5 and not re.search("<img src=x", text)
 
 
-def test_every_printed_score_has_a_row_and_the_count_says_how_many_were_run(text):
-    total = sum(
-        len(cells[cells["quantity"].isin(overview.SCORES)])
-        for cells in (papers.load(key).cells() for key in papers.KEYS)
-    )
+def test_every_printed_score_has_a_row_and_the_count_says_how_many_were_run(text, cells):
+    total = len(cells.drop_duplicates(["paper", "table", "row", "column"]))
     rows = [attributes for tag, attributes in Tags(text).found if "data-status" in attributes]
-    assert len(rows) == total
-    ran = sum("reproduced" in row["data-status"].split() for row in rows)
+    assert len(rows) == total == 436
+    ran = sum("reproduced" in row["data-status"].split("|") for row in rows)
     assert f"<strong>{ran}</strong> of <strong>{total}</strong> printed cells" in text
+    assert re.search(r"Without the built-in sample: <strong>12</strong>", text)
+    assert "synthetic images, no statement about the method" in text
 
 
 def test_the_comparison_as_csv_has_every_cell_with_all_that_is_known_of_its_run(
-    report_dir, results_dir
+    report_dir, results_dir, cells
 ):
     written = pd.read_csv(report_dir / page.COMPARISON, dtype={"printed": "string"})
-    cells, made = overview.cells(results_dir, draws=50), overview.runs(results_dir)
     assert len(written) == len(cells)
     for name in ("printed", "reproduced status"):
         assert written[name].tolist() == cells[name].tolist()
     np.testing.assert_allclose(written["leak-free low"], cells["leak-free low"], rtol=1e-5)
     ran = written[written["reproduced status"] == "run"].merge(
-        made, left_on="reproduced run", right_on="run", suffixes=("", " of the run")
+        facts.runs(results_dir), left_on="reproduced folder", right_on="folder"
     )
     assert len(ran) == (cells["reproduced status"] == "run").sum() > 0
     for name in ("versions", "hardware", "commit", "finished"):
-        assert ran[f"reproduced {name}"].notna().any()
-        assert ran[f"reproduced {name}"].fillna("").tolist() == ran[name].fillna("").tolist()
+        assert ran[f"reproduced {name}"].tolist() == ran[name].tolist()
 
 
-def test_the_sample_is_called_drawn_and_is_not_counted_as_real(text):
-    assert re.search(r"Without the built-in sample: <strong>12</strong>", text)
-    assert "drawn images, no statement about the method" in text
-
-
-def test_unusable_runs_are_shown_with_their_reason(text):
-    assert "1 of 5 runs cannot be used" in text
+def test_runs_of_ones_own_have_a_section_and_unusable_runs_their_reason(text):
+    own = text[text.index('id="own"') : text.index('id="runs"')]
+    assert "vgg19~0123abcd" in own and "image size: 96 (planned: 32)" in own
+    assert "1 of 6 runs cannot be used" in text
     assert "has a probability outside 0..1" in text
 
 
 def test_papers_without_results_have_their_audit_and_say_what_to_run(text):
-    claims = audit.run("mishra")
-    assert f"All {len(claims)} claims" in text
+    assert f"All {len(audit.run('mishra'))} claims" in text
     assert "leukkit reproduce mishra" in text
 
 
@@ -188,10 +154,8 @@ def test_links_lead_to_anchors_of_the_page_or_to_files(text, report_dir):
     ids = {attributes["id"] for _, attributes in tags if "id" in attributes}
     links = {attributes["href"] for tag, attributes in tags if tag == "a"}
     links |= {attributes["src"] for tag, attributes in tags if tag == "img"}
-    assert {link for link in links if link.endswith("html")} == {
-        "01_try.html",
-        "01_try-cnmc-subset.html",
-    }
+    pages = {"01_try.html", "01_try-cnmc-subset.html"}
+    assert {link for link in links if link.endswith("html")} == pages
     for link in links:
         if link.startswith("#"):
             assert "=" in link or link[1:] in ids
@@ -219,70 +183,83 @@ def test_no_address_of_the_network_is_loaded(text):
 
 
 def test_a_results_folder_that_does_not_exist_still_gives_the_printed_cells(tmp_path):
-    index = page.build(tmp_path / "none", tmp_path / "report", draws=10)
-    text = index.read_text()
-    assert "<strong>0</strong> of <strong>" in text
-    assert "Nothing was run yet" in text
+    text = page.build(tmp_path / "none", tmp_path / "report", draws=10).read_text()
+    assert "<strong>0</strong> of <strong>436" in text
+    assert "Nothing was run yet" in text and 'id="own"' not in text
 
 
-def test_report_command_writes_the_page_from_the_results(results_dir, tmp_path, capsys):
-    report = tmp_path / "report"
-    arguments = ["report", "--results-dir", str(results_dir), "--report-dir", str(report)]
+def test_report_command_writes_the_page_and_names_models_without_a_card(tmp_path, capsys):
+    results, report = tmp_path / "results", tmp_path / "report"
+    folder = small_results.write(
+        results, small_results.planned("patel2025", "published", "vgg19"), small_results.FIRST
+    )
+    for kept in (folder, folder.parent.parent / "other" / "fold-0"):
+        kept.mkdir(parents=True, exist_ok=True)
+        (kept / "model.keras").write_bytes(b"weights")
+    arguments = ["report", "--results-dir", str(results), "--report-dir", str(report)]
     assert cli.main(arguments) == 0
-    assert (report / "index.html").is_file()
-    assert f"{report}/index.html" in capsys.readouterr().out
+    printed = capsys.readouterr()
+    assert f"{report}/index.html" in printed.out and (folder / "CARD.md").is_file()
+    assert "no card for patel2025/sample/published/other/fold-0/model.keras" in printed.err
 
 
 def test_the_second_published_protocol_is_shown_where_the_first_was_not_run(tmp_path):
-    keys = {"dataset": "cnmc-2019", "model": "googlenet", "variant": ""}
-    place = ("patel2025", "sample", "published-split", "cnmc-2019_googlenet")
-    small_results.write(tmp_path / "results", *place, 0, keys, 1.0, folds=1)
-    cells = overview.cells(tmp_path / "results", draws=10)
-    ran = (cells["70/15/15 split status"] == "run").sum()
+    run = small_results.planned("patel2025", "published-split", "googlenet")
+    small_results.write(tmp_path / "results", run, small_results.FIRST)
     text = page.build(tmp_path / "results", tmp_path / "report", draws=10).read_text()
-    assert ran == text.count("<small>70/15/15 split: <a href=") == 5
-    assert f'<td class="number">0 <small>70/15/15 split: {ran}</small></td>' in text
+    assert len(re.findall(r'<small><a href="#run-1">70/15/15 split: ', text)) == 5
+    assert '<td class="number">0 <small>70/15/15 split: 5</small></td>' in text
 
 
 def test_a_gap_that_was_not_finished_says_what_is_missing(tmp_path):
-    run = {"dataset": "sample-cells", "repeat": 0}
-    place = (tmp_path / "results", "gap", "sample", "plain-by-image", "repeat-0", 0)
-    small_results.write(*place, run, 1.0, folds=1)
+    run = small_results.planned("patel2025", "published", "vgg19", paper="gap")
+    table = {**run.table, "name": "plain-by-image"}
+    run = run.model_copy(update={"name": "repeat-0", "table": table})
+    small_results.write(tmp_path / "results", run, small_results.FIRST)
     text = page.build(tmp_path / "results", tmp_path / "report", draws=10).read_text()
     assert "gap/sample has no run of copies-before-by-image" in text
     assert str(tmp_path) not in text
 
 
-def test_a_chart_places_points_in_percent_of_its_axis(results_dir):
-    cells = overview.cells(results_dir, draws=50)
-    cells = cells[(cells["paper"] == "patel2025") & (cells["what"] == "VGG-19, test")]
-    chart = charts.accuracies(cells)
+def test_a_chart_places_points_in_percent_of_its_axis(cells):
+    rows = cells[(cells["paper"] == "patel2025") & (cells["what"] == "VGG-19, test")]
+    chart = figures.accuracies(rows)
     ticks = [float(tick["text"]) for tick in chart["ticks"]]
     left, right = ticks[0], ticks[-1]
     assert right == 100
     printed, reproduced, _ = chart["rows"][0]["marks"]
-    value = cells.iloc[0]
-    assert float(printed["place"]) == pytest.approx(
-        100 * (value["value"] - left) / (right - left), abs=0.01
-    )
+    expected = 100 * (rows.iloc[0]["value"] - left) / (right - left)
+    assert float(printed["place"]) == pytest.approx(expected, abs=0.01)
     assert float(reproduced["low"]) < float(reproduced["place"]) < float(reproduced["high"])
+    assert figures.accuracies(cells[cells["paper"] == "mishra"]) is None
 
 
 def test_verdict_bars_fill_the_width():
-    bars = charts.verdicts(audit.run("farag2025"))
+    bars = figures.verdicts(audit.run("farag2025"))
     assert sum(float(bar["width"]) for bar in bars) == pytest.approx(100, abs=0.02)
 
 
 def test_runs_that_leak_alike_are_one_line(results_dir):
-    runs = overview.runs(results_dir)
-    lines = page_rows.leakage(runs[runs["paper"] == "patel2025"])
-    assert [(line["protocol"], line["subject"], line["original"]) for line in lines] == [
-        ("leak-free", 0.0, None),
-        ("published", 1.0, None),
+    known = facts.runs(results_dir)
+    table = tables.leakage(known[known["paper"] == "patel2025"], "Patel")
+    rows = [[cell.text for cell in row.cells] for row in table.rows]
+    assert ["sample", "published", "vgg19", "100.0%", "100.0%", "0.0%", "no copies"] in rows
+    assert ["sample", "leak-free", "vgg19, vgg19~0123abcd", "0.0%"] in [row[:4] for row in rows]
+    assert [cell.share for cell in table.rows[0].cells[3:]] == [0, 0, 0, None]
+
+
+def test_fractions_are_sorted_beside_percent_and_numbers_by_number(cells):
+    names = dict.fromkeys(papers.KEYS, "x")
+    ids = {folder: "x" for folder in cells[["reproduced folder", "leak-free folder"]].stack()}
+    table = tables.comparison(cells, ids, names)
+    keys = {row.cells[4].text: row.cells[4].sort for row in table.rows}
+    assert (keys["0.9932"], keys["98.87 %"]) == ("99.32", "98.87")
+    assert table.numbers == {4, 5, 6}
+    frame = pd.DataFrame({"n": [1200.0, np.nan, 0.12345], "t": ["a", None, "<b>"]})
+    cells_of = [row.cells for row in tables.of_frame(frame, "x").rows]
+    assert [(one.text, one.sort) for one, _ in cells_of] == [
+        ("1,200.0", "1200"),
+        ("", ""),
+        ("0.123", "0.12345"),
     ]
-
-
-def test_a_fraction_is_sorted_beside_percent():
-    assert page_rows._sort_key(0.991, "fraction") == "99.1"
-    assert page_rows._sort_key(98.75, "percent") == "98.75"
-    assert page_rows._sort_key(float("nan"), "percent") == ""
+    assert [other.text for _, other in cells_of] == ["a", "", "<b>"]

@@ -1,0 +1,7 @@
+"""``python -m leukkit`` is the command ``leukkit``."""
+
+import sys
+
+from leukkit.cli import main
+
+sys.exit(main())

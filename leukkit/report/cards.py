@@ -1,0 +1,312 @@
+"""Cards in Markdown: one beside every saved model, one for a data set.
+
+After Mitchell et al. 2019, "Model cards for model reporting", and Gebru et al. 2021, "Datasheets
+for datasets", on a page each. What they say stands in ``templates/``; the numbers are read or
+computed. A name from anywhere stays text there: no HTML, no link, no broken table.
+"""
+
+import importlib.resources
+import pathlib
+import re
+import tomllib
+from typing import Any
+
+import jinja2
+import markupsafe
+import pandas as pd
+
+from leukkit import datasets, files, metrics, papers, results, saved
+from leukkit.datasets.official import FACTS
+from leukkit.files import replace_when_done
+from leukkit.report import facts
+
+CARD = "CARD.md"
+LEAKS = {
+    "patient": "patient",
+    "subject": "subject",
+    "source_image": "source image",
+    "bytes": "exact file",
+    "original": "original, or an augmented copy of it",
+}
+SCORES = {"auc": "AUC", "f1": "F1", "weighted_f1": "weighted F1"}  # others are words
+SOURCES = {
+    "publisher": "stated by the publisher",
+    "names": "computed from the official file names",
+    "measured": "measured by leukkit on the images",
+    "others": "stated by others, not measured by leukkit",
+    "leukkit": "how leukkit reads it",
+    "kit": "by construction: leukkit makes the images",
+}
+EXAMPLES = 3  # findings of each kind that are shown
+_SPECIAL = re.compile(r"[\\`*\[\]<>|&~#]|(?<![^\W_])_|_(?![^\W_])")  # not the _ within a name
+
+
+def write_model_cards(base: pathlib.Path | str | None = None, draws: int = 2000) -> pd.DataFrame:
+    """Write ``CARD.md`` beside every saved model; the same results give the same bytes.
+
+    Args:
+        base: Folder of the results; None for `files.results_dir`.
+        draws: Bootstrap draws of the intervals.
+
+    Returns:
+        Frame, one row per saved model: ``model``, the file, and ``card``, both relative to
+        ``base``; ``skipped``, NA or why it has no card: its results cannot be used. An older card
+        beside such a model is deleted.
+    """
+    top = pathlib.Path(base or files.results_dir()).resolve()
+    names = (saved.NETWORK, saved.CLASSIFIER)
+    found = sorted(path for name in names for path in top.glob(f"*/*/*/*/fold-*/{name}"))
+    rows, scores = [], {}
+    for model in found:
+        card, run = model.with_name(CARD), model.parent.parent
+        row = {"model": model.relative_to(top).as_posix(), "card": pd.NA, "skipped": pd.NA}
+        try:
+            if run not in scores:  # several folds of a run may have a model
+                scores[run] = metrics.measure(results.read_table(run), draws)
+            text = model_card(model, scores[run])
+            with replace_when_done(card) as path:
+                path.write_text(text, encoding="utf-8")
+            row["card"] = card.relative_to(top).as_posix()
+        except (ValueError, OSError) as error:
+            card.unlink(missing_ok=True)  # it would speak of other results
+            row["skipped"] = facts.relative_text(error, top)
+        rows.append(row)
+    return pd.DataFrame(rows, columns=["model", "card", "skipped"]).astype("string")
+
+
+def model_card(model: pathlib.Path, scored: pd.DataFrame) -> str:
+    """Return the card of one saved model as Markdown.
+
+    Args:
+        model: The model's file in its fold's folder.
+        scored: `metrics.measure` of the predictions of its whole run.
+
+    Raises:
+        ValueError, FileNotFoundError: The results of the fold or its run cannot be used, or the
+            model is not the one that they were made with.
+    """
+    folder, run = model.parent, model.parent.parent
+    records, record = results.read_records(run), results.read_record(folder)
+    about, method = record.configuration, facts.name_method(record.configuration)
+    pooled, alone = facts.leakage(records), facts.leakage([record])
+    leaks = {"in training too: the same": list(LEAKS.values())}
+    leaks["this fold"] = [_share(alone[name]) for name in LEAKS]
+    if len(records) > 1:
+        leaks["all folds"] = [_share(pooled[name]) for name in LEAKS]
+    meant = facts.NAMES.get(about.keys.get("dataset", ""), "")
+    tested = results.read_fold(folder)
+    settings = facts.settings(facts.recipe_of(about), about.table, about.dataset, about.seed)
+    settings["weights"] = record.weights_used  # what the recipe asks for is a name
+    return _render(
+        "model_card.md",
+        title=f"{method}, {about.paper}, {about.split}, {folder.name.replace('-', ' ')}",
+        method=method,
+        meant=facts.name_model(about.keys),
+        variant=about.keys.get("variant"),
+        paper=papers.load(about.paper).paper if about.paper in papers.KEYS else None,
+        record=record,
+        configuration=about,
+        classes=about.classes,
+        place="/".join(folder.parts[-5:]),
+        dataset=about.dataset,
+        dataset_meant=meant if about.keys.get("dataset", about.dataset) != about.dataset else "",
+        synthetic=about.dataset in datasets.SAMPLES,
+        leaks=pd.DataFrame(leaks),
+        leak_names=LEAKS,
+        shares=pooled,
+        found=[name for name in LEAKS if pd.notna(pooled[name]) and pooled[name] > 0],
+        unknown=[name for name in LEAKS if pd.isna(pooled[name])],
+        settings=pd.DataFrame({"setting": settings.keys(), "value": settings.values()}),
+        chosen=", ".join(f"{name} {value}" for name, value in record.selected.items()),
+        scores=_scores(scored, tested, folder.name, len(records)),
+        images=int(scored["images"].max()),
+        tested=len(tested),
+        groups=int(scored["groups"].max()),
+        groups_are=scored["groups_are"].iloc[0],
+        origin={
+            "finished": facts.finished([record]),
+            "minutes": f"{record.seconds / 60:.1f}",
+            "versions": facts.versions(record),
+            "hardware": facts.hardware(record),
+            "commit": record.commit or "unknown",
+        },
+        saved=saved.read(folder).record if (folder / saved.RECORD).is_file() else None,
+        is_network=model.name == saved.NETWORK,
+    )
+
+
+def read_facts(name: str) -> dict[str, Any]:
+    """Return the facts of a data set from ``cards.toml``: how it was made, layout, traps, uses.
+
+    Raises:
+        ValueError: There is no such data set.
+    """
+    if name not in datasets.NAMES:
+        raise ValueError(f"unknown data set {name!r}. Known are: {', '.join(datasets.NAMES)}")
+    path = importlib.resources.files("leukkit.datasets").joinpath("cards.toml")
+    return tomllib.loads(path.read_text(encoding="utf-8"))[name]
+
+
+def data_card(name: str, cells: pd.DataFrame | None = None) -> str:
+    """Return the card of a data set as Markdown.
+
+    Published facts are data in ``leukkit/datasets/official.toml`` and ``cards.toml``, each with its
+    source; the rest is counted on the images at hand.
+
+    Args:
+        name: One of `leukkit.datasets.NAMES`.
+        cells: The `cells` frame of the images at hand, best loaded with ``damaged="keep"``; None
+            if there are none, which the card then says.
+
+    Raises:
+        ValueError: There is no such data set, or ``cells`` are of another.
+    """
+    about, published = read_facts(name), FACTS.get(name)
+    if cells is not None and cells.attrs["dataset"] != name:
+        raise ValueError(
+            f"the card is of {name}, but the cells are of {cells.attrs['dataset']}: pass the frame "
+            f"of leukkit.datasets.load({name!r})"
+        )
+    counted, findings = ({}, []) if cells is None else _counted(cells)
+    return _render(
+        "data_card.md",
+        title=(published or about)["title"],
+        facts=about,
+        published=published,
+        sources=SOURCES,
+        counts=_published_counts(published["counts"]) if published else None,
+        counted=counted,
+        findings=findings,
+        examples=EXAMPLES,
+    )
+
+
+def images_per_patient(cells: pd.DataFrame) -> pd.Series:
+    """Count the images of each patient, or of each block that is taken for one.
+
+    Returns:
+        A Series of counts, empty where neither is known; ``name``: ``patient`` or ``block proxy``.
+    """
+    for column, name in (("patient", "patient"), ("subject", "block proxy")):
+        if cells[column].notna().any():
+            return cells[column].value_counts().rename(name)
+    return pd.Series(dtype="int64", name="patient")
+
+
+def escape(text: object) -> str:
+    r"""Return text that Markdown shows as it is: ``<b>`` becomes ``\<b\>``; one line."""
+    return _SPECIAL.sub(r"\\\g<0>", " ".join(str(text).split()))
+
+
+def code(text: object) -> markupsafe.Markup:
+    """Return a code span that shows the text as it is, backticks included; not for tables."""
+    text = " ".join(str(text).split())
+    longest = max(map(len, re.findall("`+", text)), default=0)
+    fence = "`" * (longest + 1)
+    space = " " if text.startswith("`") or text.endswith("`") else ""
+    return markupsafe.Markup(f"{fence}{space}{text}{space}{fence}")
+
+
+def table(frame: pd.DataFrame) -> markupsafe.Markup:
+    """Return a Markdown table of a frame of texts, without its index."""
+    rows = [frame.columns, *frame.astype(str).to_numpy()]
+    lines = [f"| {' | '.join(map(escape, row))} |" for row in rows]
+    lines.insert(1, "| --- " * len(frame.columns) + "|")
+    return markupsafe.Markup("\n".join(lines))
+
+
+def _render(name: str, **content: Any) -> str:
+    """Fill in a template; whatever is not marked as Markdown is escaped."""
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("leukkit.report"),
+        autoescape=True,  # leaves alone what is marked, which `finalize` does with the rest
+        finalize=lambda value: (
+            value if isinstance(value, markupsafe.Markup) else markupsafe.Markup(escape(value))
+        ),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters["code"] = code
+    return environment.get_template(name).render(table=table, **content)
+
+
+def _scores(scored: pd.DataFrame, tested: pd.DataFrame, fold: str, folds: int) -> pd.DataFrame:
+    """Put the scores of a run over all folds beside those of one fold alone.
+
+    Args:
+        scored: `metrics.measure` of the run.
+        tested: Predictions of the fold.
+        fold: Its name.
+        folds: How many there are.
+    """
+    columns = {"95% interval" if folds == 1 else f"all {folds} folds, 95% interval": scored}
+    if folds > 1:
+        name = f"fold {fold.removeprefix('fold-')} alone (this model)"
+        columns[name] = metrics.measure(tested, draws=0)
+    return pd.DataFrame({name: _in_words(one) for name, one in columns.items()}).reset_index()
+
+
+def _in_words(scored: pd.DataFrame) -> pd.Series:
+    """Return the eight scores as text, and the sensitivity of each class of more than two."""
+    classes = scored["label"].dropna().unique()
+    of_class = (scored["quantity"] == "sensitivity") & scored["label"].notna()
+    kept = scored["quantity"].isin(metrics.NAMES) & scored["label"].isna()
+    rows = scored[kept | (of_class if len(classes) > 2 else False)]
+    names = [
+        SCORES.get(quantity, quantity.replace("_", " ")) + (f", {label}" if pd.notna(label) else "")
+        for quantity, label in zip(rows["quantity"], rows["label"], strict=True)
+    ]
+    values = rows[["value", "low", "high"]].itertuples(index=False)
+    texts = [metrics.with_interval(*value) for value in values]
+    return pd.Series(texts, index=pd.Index(names, name="score"))
+
+
+def _published_counts(counts: list[dict[str, Any]]) -> pd.DataFrame:
+    rows = []
+    for count in counts:
+        about = [f"{key} {count[key]}" for key in count if key not in ("images", "patients")]
+        numbers = {key: f"{count[key]:,}" if key in count else "" for key in ("images", "patients")}
+        rows.append({"part": ", ".join(about), **numbers})
+    total = sum(count.get("images", 0) for count in counts)
+    frame = pd.DataFrame([*rows, {"part": "in all", "images": f"{total:,}", "patients": ""}])
+    return frame if frame["patients"].any() else frame.drop(columns="patients")
+
+
+def _counted(cells: pd.DataFrame) -> tuple[dict[str, str], list[tuple[str, list[str]]]]:
+    """Return facts about the images at hand, and findings of `datasets.check` with their kind."""
+    problems, per_patient = datasets.check(cells), images_per_patient(cells)
+    counted = {"images": f"{len(cells):,}"}
+    if len(cells.attrs["dropped"]):
+        counted["left out as damaged"] = f"{len(cells.attrs['dropped']):,}"
+    for label in cells.attrs["classes"]:
+        counted[f"of the class {label}"] = f"{(cells['label'] == label).sum():,}"
+    if unlabeled := cells["label"].isna().sum():
+        counted["without a label"] = f"{unlabeled:,}"
+    is_proxy = per_patient.name == "block proxy"
+    counted["patients"] = "not known" if is_proxy else _number(cells["patient"])
+    counted["block proxies" if is_proxy else "subjects"] = _number(cells["subject"])
+    if len(per_patient):
+        median, largest, name = per_patient.median(), per_patient.max(), per_patient.idxmax()
+        text = f"median {median:g}, largest {largest:,} ({name})"
+        counted[f"images per {per_patient.name}"] = text
+    kinds = problems["kind"].value_counts(sort=False)
+    counted["duplicates"] = f"{kinds.get('duplicate', 0):,}"
+    counted["findings"] = ", ".join(f"{kind} {count:,}" for kind, count in kinds.items()) or "none"
+    root = f"{cells.attrs['root']}/"  # left out: the same card on every machine
+    findings = [
+        (row.kind, [str(part).replace(root, "") for part in (row.image_id, row.detail) if part])
+        for _, same in problems.groupby("kind", sort=False)
+        for row in same.head(EXAMPLES).fillna("").itertuples()
+    ]
+    return counted, findings
+
+
+def _number(column: pd.Series) -> str:
+    """Return how many different values a column has, as text."""
+    return f"{column.nunique():,}" if column.notna().any() else "not known"
+
+
+def _share(share: float) -> str:
+    return "not known" if pd.isna(share) else f"{share:.1%}"

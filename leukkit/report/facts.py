@@ -1,0 +1,256 @@
+"""What is known of a run besides its scores: what was used, when, where, and what it leaks."""
+
+import datetime
+import pathlib
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import pandas as pd
+
+from leukkit import files, metrics, results
+from leukkit.schemas import Configuration, FoldRecord, Recipe, check
+from leukkit.schemas.recipe import in_words
+
+NAMES = {
+    "all-2021": "ALL 2021",
+    "all-idb2": "ALL-IDB2",
+    "cnmc-2019": "C-NMC 2019",
+    "densenet121": "DenseNet-121",
+    "densenet169": "DenseNet-169",
+    "densenet201": "DenseNet-201",
+    "dex": "DEX",
+    "efficientnetb0": "EfficientNet-B0",
+    "efficientnetb0-attention": "EfficientNet-B0 with attention",
+    "efficientnetb7": "EfficientNet-B7",
+    "googlenet": "GoogLeNet",
+    "inceptionv3": "InceptionV3",
+    "mobilenet-0.25": "MobileNet 0.25",
+    "mobilenetv2": "MobileNetV2",
+    "resnet18": "ResNet-18",
+    "resnet50": "ResNet-50",
+    "rf": "random forest",
+    "rf-scaled": "random forest, scaled features",
+    "seresnet152": "SE-ResNet-152",
+    "shufflenet": "ShuffleNet",
+    "svm": "SVM",
+    "svm-scaled": "SVM, scaled features",
+    "vgg16": "VGG-16",
+    "vgg16-cnn": "VGG-16 with CNN",
+    "vgg19": "VGG-19",
+    "xception": "Xception",
+    "xgboost": "XGBoost",
+    "xgboost-scaled": "XGBoost, scaled features",
+}
+HEADS = {"pooled": "", "vgg_dense": "", "convolutions": " with CNN", "attention": " with attention"}
+PACKAGES = {
+    "python": "Python",
+    "tensorflow": "TensorFlow",
+    "keras": "Keras",
+    "numpy": "NumPy",
+    "scikit-learn": "scikit-learn",
+    "xgboost": "XGBoost",
+    "opencv-python-headless": "OpenCV",
+}
+LEAKS = ("patient", "subject", "source_image", "bytes", "original")
+TYPES = {
+    **dict.fromkeys(("paper", "profile", "split", "run"), "string"),
+    "folds": "Int64",
+    **dict.fromkeys(("problem", "folder"), "string"),
+    "minutes": "Float64",
+    **dict.fromkeys(("finished", "versions", "hardware", "commit"), "string"),
+    **dict.fromkeys(("data", "network", "weights"), "string"),
+    **dict.fromkeys(("images", "subjects"), "Int64"),
+    "groups_are": "string",
+    **dict.fromkeys(LEAKS, "Float64"),
+}
+
+
+def runs(base: pathlib.Path | str | None = None) -> pd.DataFrame:
+    """List every run in the results: when, where and from what it came, and what it leaks.
+
+    Args:
+        base: Folder of the results; None for `files.results_dir`.
+
+    Returns:
+        Frame, one row per run, those of no paper included: ``paper, profile, split, run, folds``;
+        ``problem``, NA or why the run cannot be used (then all that follows but ``folder`` is NA);
+        ``folder``, relative to ``base``; ``minutes`` (of all folds), ``finished`` (date of the last
+        fold, UTC), ``versions, hardware, commit, data`` (set used), ``network`` (used), ``weights``
+        (texts; different ones of the folds are joined by " / "; NA where not recorded); ``images``
+        tested, their ``subjects`` (number of ``groups_are``: subjects, block proxies or original
+        images); and the shares (0..1) of test images whose ``patient, subject, source_image,
+        bytes`` or ``original`` is in training too, over all folds, NA where unknown.
+    """
+    top = pathlib.Path(base or files.results_dir()).resolve()
+    rows = []
+    for row in results.runs(top).to_dict("records"):
+        problem, found = row["problem"], {}
+        if pd.isna(problem):
+            try:
+                found = of_run(row["folder"])
+            except (ValueError, OSError) as error:  # listed with its reason, like other problems
+                problem = error
+        problem = pd.NA if pd.isna(problem) else relative_text(problem, top)
+        folder = pathlib.Path(row["folder"]).relative_to(top).as_posix()
+        rows.append({**row, **found, "problem": problem, "folder": folder})
+    return pd.DataFrame(rows).reindex(columns=list(TYPES)).astype(TYPES)
+
+
+def of_run(folder: pathlib.Path | str) -> dict[str, Any]:
+    """Gather the facts of one finished run, named as in `runs`.
+
+    Raises:
+        ValueError, OSError: Its records or predictions cannot be used.
+    """
+    records, predictions = results.read_records(folder), results.read_table(folder)
+    over, groups_are = metrics.groups(predictions)
+    return {
+        "minutes": sum(record.seconds for record in records) / 60,
+        "finished": finished(records),
+        "versions": joined(map(versions, records)),
+        "hardware": joined(map(hardware, records)),
+        "commit": joined(record.commit for record in records),
+        "data": records[0].configuration.dataset,
+        "network": network(folder, records[0].configuration),
+        "weights": joined(record.weights_used for record in records),
+        "images": len(predictions),
+        "subjects": over.nunique(),
+        "groups_are": groups_are,
+        **leakage(records),
+    }
+
+
+def leakage(records: Iterable[FoldRecord]) -> dict[str, Any]:
+    """Return the shares (0..1) of test images that leak over some folds, NA where unknown."""
+    found = pd.DataFrame([record.leakage for record in records])
+    found = found.reindex(columns=["test_images", *LEAKS]).astype("Float64")
+    leaked = found[list(LEAKS)].mul(found["test_images"], axis=0).sum(skipna=False)
+    return (leaked / found["test_images"].sum()).to_dict()
+
+
+def network(folder: pathlib.Path | str, configuration: Configuration) -> str:
+    """Return the network that a run used, or those of the members of an ensemble."""
+    if configuration.recipe is not None:
+        return name_network(configuration.recipe)
+    beside = sorted(pathlib.Path(folder).parent.glob("*/fold-0/fold.json"))
+    records = [results.read_record(path.parent) for path in beside]
+    members = [
+        name_network(record.configuration.recipe)
+        for record in records
+        if record.configuration_hash in configuration.members and record.configuration.recipe
+    ]
+    return f"mean of {joined(members)}" if members else "mean of networks that are gone"
+
+
+def name_network(recipe: Mapping[str, Any]) -> str:
+    """Return the network of a recorded recipe with its head in words."""
+    head = recipe["head"]
+    own = "" if isinstance(head, str) else f" with {head['function'].rpartition('.')[2]}"
+    return NAMES.get(recipe["network"], recipe["network"]) + (own or HEADS.get(head, f", {head}"))
+
+
+def name_method(configuration: Configuration) -> str:
+    """Return what was trained in words: the network, and the classifier on its features."""
+    recipe = configuration.recipe
+    if recipe is None:
+        return name_model(configuration.keys) or configuration.run
+    classifier = f"{recipe['classifier']}{'-scaled' * recipe['scaled']}"
+    return name_network(recipe) + f" with {NAMES[classifier]}" * bool(recipe["classifier"])
+
+
+def name_model(keys: Mapping[str, Any]) -> str:
+    """Return the network and classifier that keys of a printed cell or a run name, in words."""
+    parts = [keys[key] for key in ("model", "backbone", "classifier") if _given(keys, key)]
+    return " with ".join(NAMES.get(part, part) for part in parts)
+
+
+def name_run(keys: Mapping[str, Any], told: Iterable[str] = ("dataset",)) -> str:
+    """Return all keys of a printed cell or a run in words, e.g. ``VGG-19, test, healthy``.
+
+    Args:
+        keys: Of the cell or run.
+        told: Which of ``dataset, segmentation, augmentation`` are worth saying.
+    """
+    parts = [name_model(keys)]
+    if "dataset" in told and _given(keys, "dataset"):
+        parts.append(NAMES.get(keys["dataset"], keys["dataset"]))
+    for key, word in (("segmentation", "segmented"), ("augmentation", "augmented")):
+        if key in told and _given(keys, key):
+            parts.append(word if keys[key] else f"not {word}")
+    if _given(keys, "variant"):
+        parts.append(keys["variant"].replace("-", " "))
+    parts += [keys[key] for key in ("part", "label") if _given(keys, key)]
+    if _given(keys, "epoch"):
+        parts.append(f"epoch {keys['epoch']}")
+    return ", ".join(part for part in parts if part)
+
+
+def name_cells(cells: pd.DataFrame) -> list[str]:
+    """Say what each printed cell of one paper is about, as `name_run` does.
+
+    Data set, segmentation and augmentation are named where a paper has cells with and without.
+    """
+    told = [
+        key
+        for key in ("dataset", "segmentation", "augmentation")
+        if key in cells and len(cells[key].dropna().unique()) > 1
+    ]
+    return [name_run(cell, told) for cell in cells.to_dict("records")]
+
+
+def recipe_of(configuration: Configuration) -> Recipe | None:
+    """Return the recipe of a run, None for an ensemble; a head of one's own by its name."""
+    if configuration.recipe is None:
+        return None
+    fields = dict(configuration.recipe)
+    if isinstance(fields["head"], dict):
+        fields["head"] = fields["head"]["function"]
+    return check(Recipe, fields, "recipe")
+
+
+def settings(
+    recipe: Recipe | None, table: Mapping[str, Any], dataset: str, seed: int
+) -> dict[str, str]:
+    """Return in words all that the results of a run depend on: data, split, recipe and seed."""
+    of_split = {"split" if key == "split" else f"split, {key}": table[key] for key in table}
+    of_recipe = {} if recipe is None else recipe.table()["value"].to_dict()
+    return {
+        "images": dataset,
+        **{key.replace("_", " "): in_words(value) for key, value in of_split.items()},
+        **{str(key).replace("_", " "): value for key, value in of_recipe.items()},
+        "seed": str(seed),
+    }
+
+
+def versions(record: FoldRecord) -> str:
+    """Return the versions of a fold, e.g. ``Python 3.11.7, TensorFlow 2.21.0, …``."""
+    return ", ".join(f"{PACKAGES.get(name, name)} {at}" for name, at in record.versions.items())
+
+
+def hardware(record: FoldRecord) -> str:
+    """Return the machine of a fold, e.g. ``AMD EPYC, 2 cores, 24 GiB``."""
+    machine = record.hardware
+    parts = [machine["processor"] or "processor unknown", f"{machine['cores']} cores"]
+    if "memory" in machine:
+        parts.append(f"{machine['memory']:.0f} GiB")
+    return ", ".join(parts)
+
+
+def finished(records: Iterable[FoldRecord]) -> str:
+    """Return the day on which the last fold was finished, in UTC, as ``2026-11-21``."""
+    moments = [datetime.datetime.fromisoformat(record.finished) for record in records]
+    return max(moments).astimezone(datetime.UTC).date().isoformat()
+
+
+def joined(texts: Iterable[str]) -> Any:
+    """Return the different ones of some texts, in order, joined by " / "; NA if all are empty."""
+    return " / ".join(dict.fromkeys(text for text in texts if text)) or pd.NA
+
+
+def relative_text(problem: object, base: pathlib.Path) -> str:
+    """Return a problem with paths relative to the results: the same on every machine."""
+    return str(problem).replace(f"{base}/", "")
+
+
+def _given(keys: Mapping[str, Any], key: str) -> bool:
+    return key in keys and pd.notna(keys[key]) and keys[key] != ""

@@ -1,0 +1,258 @@
+"""Printed cells beside made-up predictions, whose scores are counted by hand."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from leukkit import metrics, papers, report, splits
+from leukkit.report import overview
+from tests.report.small_results import (
+    FIRST,
+    FOUR,
+    SECOND,
+    SVM,
+    history,
+    planned,
+    predictions,
+    write,
+)
+
+PROPOSED = "efficientnetb0-attention"
+
+
+def cell(frame, **keys):
+    """Return the one row that has these keys; None stands for a missing value."""
+    for name, value in keys.items():
+        same = frame[name].isna() if value is None else (frame[name] == value).fillna(False)
+        frame = frame[same.astype(bool)]
+    assert len(frame) == 1
+    return frame.iloc[0]
+
+
+def measured(*folders):
+    return report.concat(report.score(folder.parent, draws=200) for folder in folders)
+
+
+@pytest.fixture(scope="module")
+def patel(tmp_path_factory):
+    """VGG-19 in two folds, by the 70/15/15 split and leak-free; GoogLeNet by the split alone."""
+    base = tmp_path_factory.mktemp("results")
+    vgg = planned("patel2025", "published", "vgg19")
+    split = planned("patel2025", "published-split", "vgg19_64px")
+    other = planned("patel2025", "published-split", "googlenet")
+    write(base, vgg, FIRST, 0, 2, tables={"training_predictions": SECOND})
+    write(base, vgg, SECOND, 1, 2, tables={"training_predictions": FIRST})
+    write(base, split, SECOND)
+    write(base, other, FIRST, weights_used="random, seed 0")
+    write(base, planned("patel2025", "leak-free", "vgg19"), FIRST)
+    own = planned("patel2025", "leak-free", "vgg19", name="vgg19~0123abcd")
+    write(base, own, SECOND)
+    return report.measure(papers.load("patel2025"), "sample", draws=200, base=base)
+
+
+@pytest.fixture
+def published(patel):
+    return patel[(patel["part"] == "test") & (patel["split"] == "published")]
+
+
+def test_pooled_values_and_means_over_folds_are_those_counted_by_hand(published):
+    pooled = {
+        "accuracy": 8 / 10,
+        "sensitivity": 3 / 4,
+        "recall": 3 / 4,
+        "specificity": 5 / 6,
+        "precision": 3 / 4,
+        "loss": -(8 * np.log(0.9) + 2 * np.log(0.1)) / 10,
+        "support": 10,
+    }
+    for quantity, value in pooled.items():
+        assert cell(published, quantity=quantity, label=None)["value"] == pytest.approx(value)
+    accuracy = cell(published, quantity="accuracy", label=None)
+    assert accuracy["mean"] == pytest.approx((3 / 4 + 5 / 6) / 2)
+    assert accuracy["sd"] == pytest.approx(np.std([3 / 4, 5 / 6], ddof=1))
+    assert (accuracy["folds"], accuracy["images"], accuracy["groups"]) == (2, 10, 5)
+    precision = cell(published, quantity="precision", label=None)
+    assert precision["mean"] == pytest.approx((1 + 1 / 2) / 2)
+
+
+def test_each_class_counts_as_positive_once(published):
+    assert cell(published, quantity="recall", label="healthy")["value"] == pytest.approx(5 / 6)
+    assert cell(published, quantity="specificity", label="healthy")["value"] == 3 / 4
+    assert cell(published, quantity="support", label="ALL")["value"] == 4
+
+
+def test_intervals_are_those_of_the_bootstrap_and_training_has_none(patel, published):
+    both = pd.concat([FIRST.assign(fold=0), SECOND.assign(fold=1)])
+    expected = metrics.bootstrap(both, draws=200, positive="healthy").loc["precision"]
+    found = cell(published, label="healthy", quantity="precision")
+    assert (found["low"], found["high"]) == (expected["low"], expected["high"])
+    training = patel[patel["part"] == "training"]
+    assert len(training) and training[["low", "high"]].isna().all(axis=None)
+
+
+def test_a_table_has_folds_pooled_split_and_leak_free_side_by_side(patel):
+    compared = report.compare(papers.load("patel2025"), patel)
+    row = cell(compared, table="Table 2", model="vgg19", quantity="accuracy")
+    assert row["printed"] == "98.87"
+    assert row["reproduced"] == pytest.approx(80)
+    assert row["reproduced mean"] == pytest.approx(100 * (3 / 4 + 5 / 6) / 2)
+    assert row["70/15/15 split"] == pytest.approx(100 * 5 / 6)
+    assert row["leak-free"] == pytest.approx(75)  # the run with ~ is in no table
+    text = report.table(compared, "Table 2")
+    sides = ["reproduced", "reproduced, mean of folds", "70/15/15 split", "leak-free"]
+    assert list(text) == ["published", *sides, "weights"]
+    vgg = text.loc[("vgg19", "accuracy")]
+    assert vgg["reproduced"].startswith("80.0 (")
+    assert vgg["reproduced, mean of folds"] == "79.2 ± 5.9"
+    other = text.loc[("googlenet", "accuracy")]
+    assert other["reproduced":"leak-free"].tolist()[:2] == ["not run", "not run"]
+    assert (other["leak-free"], other["weights"]) == ("not run", "random, seed 0")
+    assert text.loc[("resnet18", "accuracy"), "weights"] == ""
+
+
+def test_a_number_measured_twice_is_refused(patel):
+    with pytest.raises(ValueError, match="measured twice"):
+        report.compare(papers.load("patel2025"), pd.concat([patel, patel]))
+
+
+def test_a_run_of_ones_own_is_compared_under_the_keys_that_are_given(tmp_path):
+    own = planned("patel2025", "published", "vgg19", keys={}, name="vgg19~0123abcd")
+    folder = write(tmp_path, own, SECOND).parent
+    scored = report.score(folder, 50, dataset="cnmc-2019", model="vgg19", variant="")
+    compared = report.compare(papers.load("patel2025"), report.concat([scored]))
+    assert cell(compared, table="Table 3", model="vgg19")["reproduced"] == pytest.approx(500 / 6)
+
+
+def test_what_mishra_calls_validation_is_the_scored_part(tmp_path):
+    outcomes = [(name, name) for name in FOUR for _ in range(3)] + [("pre", "pro")]
+    scored, watched = predictions(outcomes, FOUR), predictions([(n, n) for n in FOUR], FOUR)
+    curve = history([0.5, 0.6], [0.4, 0.7])
+    tables = {"training_predictions": watched, "history": curve}
+    folders = [write(tmp_path, planned("mishra", "published", "vgg16-cnn"), scored, tables=tables)]
+    tables = {"validation_predictions": watched, "history": curve}
+    folders += [write(tmp_path, planned("mishra", "leak-free", "vgg16-cnn"), scored, tables=tables)]
+    compared = report.compare(papers.load("mishra"), measured(*folders))
+    recall = cell(compared, table="Table 4", label="pre", quantity="recall")
+    assert (recall["part"], recall["printed"]) == ("validation", "0.99")
+    assert recall["reproduced"] == recall["leak-free"] == pytest.approx(3 / 4)
+    loss = cell(compared, table="Table 3", part="training", quantity="loss")
+    assert loss["reproduced"] == pytest.approx(-np.log(0.9))
+    assert cell(compared, table="Table 3", quantity="epochs")["reproduced"] == 2
+    text = report.table(compared, "Table 4")
+    assert text.loc[("pre", "recall"), "reproduced"].startswith("0.750 (")
+    assert text.loc[("all", "accuracy"), "published"] == "1.00"
+
+
+def test_epochs_come_from_the_histories_and_variants_stay_apart(tmp_path):
+    first, second = history([0.5, 0.6], [0.4, 0.5]), history([0.5, 0.8], [0.4, 0.7])
+    tables = {"training_predictions": FIRST, "validation_predictions": SECOND}
+    proposed = planned("samhitha", "published", PROPOSED)
+    leak_free = planned("samhitha", "leak-free", PROPOSED, "mine")
+    once = planned("samhitha", "published", f"{PROPOSED}_rescaled-once")
+    folders = [write(tmp_path, proposed, FIRST, tables={**tables, "history": first})]
+    write(tmp_path, leak_free, FIRST, 0, 2, tables={"history": first})
+    folders += [write(tmp_path, leak_free, SECOND, 1, 2, tables={"history": second})]
+    folders += [write(tmp_path, once, SECOND)]
+    found = measured(*folders)
+    compared = report.compare(papers.load("samhitha"), found)
+    epochs = compared[compared["table"] == "Table III"]
+    row = cell(epochs, epoch=2, part="training")
+    assert (row["printed"], row["reproduced"]) == ("87.2", pytest.approx(60))
+    assert row["leak-free"] == pytest.approx(70)
+    assert epochs.loc[epochs["epoch"] > 2, "reproduced"].isna().all()
+    recall = cell(
+        compared, table="Table IV", model=PROPOSED, quantity="recall", label="ALL"
+    )  # without a part: the test
+    assert (recall["printed"], recall["reproduced"]) == ("69", pytest.approx(100 * 2 / 3))
+    scores = report.score_table(found, ["accuracy"])
+    here = ("cnmc-2019", PROPOSED, "rescaled-once", "published")
+    assert scores.loc[here, "accuracy"].startswith("0.833")
+
+
+def test_the_weighted_ensemble_is_a_variant_and_classes_are_supported(tmp_path):
+    right = predictions([(name, name) for name in FOUR for _ in range(2)], FOUR)
+    wrong = predictions([(name, "early") for name in FOUR for _ in range(2)], FOUR)
+    dex = planned("sultana", "published", "dex_ensemble")
+    frozen = planned("sultana", "published", "vgg19_frozen-features")
+    folders = [
+        write(tmp_path, dex, wrong, tables={"weighted_predictions": right}),
+        write(tmp_path, frozen, wrong, weights_used="random, seed 0"),
+    ]
+    found = measured(*folders)
+    weighted = found[found["variant"] == "ensemble-weighted"]
+    assert cell(weighted, quantity="accuracy", label=None)["value"] == 1
+    compared = report.compare(papers.load("sultana"), found)
+    row = cell(compared, table="Table 5", model="vgg19", part="test")
+    assert (row["reproduced"], row["weights"]) == (25, "random, seed 0")
+    support = cell(compared, table="Table 6", model="vgg19", label="benign", quantity="support")
+    assert (support["printed"], support["reproduced"]) == ("140", 2)
+
+
+def test_features_with_a_classifier_are_compared_by_all_of_their_keys(tmp_path):
+    run = planned("farag2025", "published", SVM)
+    folder = write(tmp_path, run, SECOND, tables={"training_predictions": FIRST})
+    compared = report.compare(papers.load("farag2025"), measured(folder))
+    made = compared[compared["reproduced made"]]
+    assert (made["augmentation"] & ~made["segmentation"]).all()
+    assert set(made["classifier"]) == {"svm"}
+    rows = report.table(compared, "Table III", dataset="cnmc-2019", classifier="svm")
+    assert rows.loc["training", "reproduced"] == "75.0"
+
+
+def test_a_score_without_a_value_is_not_a_run_that_was_not_made(tmp_path):
+    never = predictions([("ALL", "healthy"), ("healthy", "healthy")] * 2)
+    found = measured(write(tmp_path, planned("patel2025", "published", "vgg19"), never))
+    text = report.table(report.compare(papers.load("patel2025"), found), "Table 2")
+    assert text.loc[("vgg19", "precision"), "reproduced"] == "undefined"
+    assert text.loc[("vgg19", "precision"), "leak-free"] == "not run"
+    assert text.loc[("vgg19", "sensitivity"), "reproduced"].startswith("0.0 (")
+    assert report.score_table(found, ["precision"])["precision"].tolist() == ["undefined"]
+
+
+@pytest.mark.parametrize(
+    ("key", "part", "label", "expected"),
+    [
+        ("mishra", "validation", "pre", "12"),
+        ("mishra", "total", "early", "190"),
+        ("mishra", "training", "pro", "142"),
+        ("sultana", "training", "all", "103"),
+        ("sultana", "validation", "all", "45"),
+    ],
+)
+def test_images_per_part_stand_beside_the_printed_counts(key, part, label, expected):
+    from leukkit import runs
+
+    (run, *_) = papers.load(key).plan("sample", "published")
+    text = report.compare_images(papers.load(key), {"published": runs.split_of(run)})
+    assert text.loc[("Table 2", part, label), "reproduced"] == expected
+
+
+def test_counts_that_differ_between_folds_are_a_range():
+    cells = pd.DataFrame({"label": ["ALL"] * 3 + ["healthy"] * 2})
+    folds = [splits.Fold(np.array([0, 1]), np.array([], int), np.array([2, 3, 4]))]
+    folds += [splits.Fold(np.array([2, 3, 4]), np.array([], int), np.array([0, 1]))]
+    split = splits.Split(cells, folds, [], None, 0)
+    text = report.compare_images(papers.load("samhitha"), {"published": split})
+    assert text.loc[("Table I", "test", "ALL")].tolist() == ["1091", "1 to 2"]
+
+
+def test_printing_names_substitutions_weights_and_tables(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("LEUKKIT_RESULTS_DIR", str(tmp_path))
+    card = papers.load("patel2025")
+    report.print_comparison(card, "sample")
+    assert "nothing was run yet" in capsys.readouterr().out
+    write(tmp_path, planned("patel2025", "published", "vgg19"), FIRST)
+    report.print_comparison(card, "sample")
+    text = capsys.readouterr().out
+    assert "sample-cells" in text and "vgg19, 32 px, random weights, 3 epochs" in text
+    assert "Table 2 (percent; 95% intervals)" in text and "98.87" in text
+    assert "6 of 21 printed cells were run again" in text
+
+
+def test_every_printed_score_of_a_run_is_compared():
+    for key in papers.KEYS:
+        card = papers.load(key)
+        printed = card.cells()
+        compared = report.compare(card, report.concat([]))
+        scores = printed[printed["quantity"].isin(overview.SCORES)]
+        assert len(compared[compared["quantity"].isin(overview.SCORES)]) == len(scores)
