@@ -104,7 +104,8 @@ def measure(
     place = f"{base or results_dir()}/{KEY}/{pathlib.Path(profile).stem}"
     found = results.find(base, KEY, profile)
     rows: list[dict[str, Any]] = []
-    before = first = None
+    before: _Scored | None = None
+    first: _Scored | None = None
     for step in STEPS if len(found) else ():
         made = found[found["split"] == step.split].sort_values("run")
         if made.empty:

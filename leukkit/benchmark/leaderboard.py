@@ -270,9 +270,8 @@ def _name(keys: dict[str, Any], recipe: Recipe | dict[str, Any] | None) -> tuple
         return keys["paper"], keys["model"]
     used = recipe.record() if isinstance(recipe, Recipe) else recipe
     if used["classifier"]:
-        return keys[
-            "paper"
-        ], f"{used['network']} + {used['classifier']}{'-scaled' * used['scaled']}"
+        scaled = "-scaled" * used["scaled"]
+        return keys["paper"], f"{used['network']} + {used['classifier']}{scaled}"
     if keys["variant"] == "member":
         return None
     head = "" if used["head"] == "pooled" else f" + {used['head']}"
@@ -287,7 +286,7 @@ def _rows(numbers: Profile) -> list[dict[str, Any]]:
         name = _name(planned.keys, planned.recipe)
         if name is None:
             continue
-        row = {"paper": name[0], "method": name[1]}
+        row: dict[str, Any] = {"paper": name[0], "method": name[1]}
         recipe = planned.recipe
         if recipe is None:
             first = next(run for run in runs.plan(numbers) if run.name == planned.members[0])

@@ -129,7 +129,7 @@ def draw(predictor: Predictor, frame: pd.DataFrame) -> np.ndarray:
     pixels, maps = look(predictor, list(done["image"]))
     strange = done["out_of_distribution"].fillna(False).to_numpy(bool)
     titles = [_title(*row) for row in zip(done.itertuples(), strange, strict=True)]
-    return plots.grad_cam_grid(pixels, maps, titles)
+    return plots.grad_cam_grid(list(pixels), list(maps), titles)
 
 
 def write_figures(
