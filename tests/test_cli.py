@@ -1,3 +1,4 @@
+import shutil
 import subprocess
 import sys
 
@@ -11,11 +12,12 @@ from leukkit.report import notebooks
 
 @pytest.fixture
 def project(tmp_path, monkeypatch):
-    """A project with one small notebook of one paper."""
+    """A checkout without a paper's notebook, and the folder to work in."""
     (tmp_path / "notebooks").mkdir()
-    monkeypatch.setattr(notebooks, "project_dir", lambda: tmp_path)
+    monkeypatch.setattr(notebooks, "PACKAGE", tmp_path / "leukkit")
     monkeypatch.setenv("LEUKKIT_RESULTS_DIR", str(tmp_path / "results"))
     monkeypatch.setenv("LEUKKIT_PROFILE", "sample")
+    monkeypatch.delenv("LEUKKIT_TRACEBACK", raising=False)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -32,33 +34,52 @@ def write(project, source, name="09_try.ipynb"):
 PRINT_PROFILE = "import os, sys; print(os.environ['LEUKKIT_PROFILE']); print('x', file=sys.stderr)"
 
 
-def test_reproduce_writes_the_executed_notebook_and_leaves_the_source(project, capsys):
-    path = write(project, PRINT_PROFILE)
-    before = path.read_bytes()
-    assert cli.main(["reproduce", "farag2025"]) == 0
-    page = (project / "report" / "09_try.html").read_text()
-    assert "sample" in page
-    assert path.read_bytes() == before
-    assert "not for clinical use" in capsys.readouterr().out
-
-
 def test_reproduce_keeps_the_executed_notebook_with_the_results_and_writes_the_report(
     project, capsys
 ):
-    write(project, "print(1 + 1)")
+    path = write(project, PRINT_PROFILE)
+    before = path.read_bytes()
     assert cli.main(["reproduce", "farag2025"]) == 0
     kept = nbformat.read(project / "results" / "notebooks" / "sample" / "09_try.ipynb", 4)
-    assert kept.cells[0].outputs[0]["text"] == "2\n"
-    page = (project / "report" / "index.html").read_text()
-    assert 'href="09_try.html"' in page
-    assert "report/index.html" in capsys.readouterr().out
+    outputs = kept.cells[0].outputs
+    assert [output["text"] for output in outputs] == ["sample\n"]  # no log lines
+    assert "sample" in (project / "report" / "09_try.html").read_text()
+    assert 'href="09_try.html"' in (project / "report" / "index.html").read_text()
+    assert path.read_bytes() == before
+    printed = capsys.readouterr().out
+    assert "farag2025, profile sample: nothing was run yet" in printed
+    assert "report/index.html" in printed and "not for clinical use" in printed
 
 
-def test_in_place_keeps_the_outputs_but_no_log_lines(project):
+def test_in_place_keeps_the_outputs_in_the_notebook(project):
     path = write(project, PRINT_PROFILE)
     assert cli.main(["reproduce", "farag2025", "--in-place"]) == 0
     outputs = nbformat.read(path, as_version=4).cells[0].outputs
     assert [output["text"] for output in outputs] == ["sample\n"]
+
+
+def test_an_installed_package_brings_its_notebooks_and_leaves_them_alone(project, capsys):
+    source = "import os, pathlib; print(pathlib.Path.cwd(), os.environ['LEUKKIT_RESULTS_DIR'])"
+    write(project, source)
+    shutil.move(project / "notebooks", project / "leukkit" / "notebooks")
+    assert cli.main(["reproduce", "farag2025", "--results-dir", "here"]) == 0
+    kept = nbformat.read(project / "here" / "notebooks" / "sample" / "09_try.ipynb", 4)
+    assert kept.cells[0].outputs[0]["text"] == f"{project} {project / 'here'}\n"
+    assert cli.main(["reproduce", "farag2025", "--in-place"]) == 1
+    assert "leukkit notebooks DIR" in capsys.readouterr().err
+
+
+def test_notebooks_are_copied_and_none_is_overwritten(project, capsys):
+    write(project, "first")
+    write(project, "second", "10_more.ipynb")
+    assert cli.main(["notebooks", "mine"]) == 0
+    copied = project / "mine" / "09_try.ipynb"
+    assert copied.read_bytes() == (project / "notebooks" / "09_try.ipynb").read_bytes()
+    copied.write_text("changed")
+    (project / "mine" / "10_more.ipynb").unlink()
+    assert cli.main(["notebooks", "mine"]) == 1
+    assert copied.read_text() == "changed" and not (project / "mine" / "10_more.ipynb").exists()
+    assert "mine/09_try.ipynb would be overwritten" in capsys.readouterr().err
 
 
 def test_a_notebook_that_fails_is_named_with_its_error(project, capsys):
@@ -69,16 +90,25 @@ def test_a_notebook_that_fails_is_named_with_its_error(project, capsys):
     assert not (project / "report").exists()
 
 
-def test_an_unknown_paper_lists_the_known_ones(project, capsys):
-    assert cli.main(["reproduce", "nobody2030"]) == 1
-    message = capsys.readouterr().err
-    assert "nobody2030" in message and "farag2025" in message
-
-
-def test_a_paper_without_a_notebook_says_so(project, capsys):
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["reproduce", "nobody2030"], ["nobody2030", "farag2025"]),
+        (["reproduce", "mishra"], ["no notebook for 'mishra'"]),
+        (["reproduce", "farag2025", "--profile", "none.toml"], ["none.toml does not exist"]),
+        (["audit", "nobody2030"], ["nobody2030", "sultana"]),
+        (["data", "check", "cnmc-2019"], ["leukkit data fetch cnmc-2019", "LEUKKIT_DATA_DIR"]),
+        (["data", "fetch", "all-idb2", "--data-dir", "data"], ["homes.di.unimi.it/scotti/all"]),
+    ],
+)
+def test_what_cannot_be_done_is_said_with_the_next_step(
+    project, monkeypatch, capsys, arguments, words
+):
+    monkeypatch.delenv("LEUKKIT_DATA_DIR", raising=False)
     write(project, "pass")
-    assert cli.main(["reproduce", "mishra"]) == 1
-    assert "no notebook for 'mishra'" in capsys.readouterr().err
+    assert cli.main(arguments) == 1
+    message = capsys.readouterr().err
+    assert all(word in message for word in words) and "LEUKKIT_TRACEBACK" in message
 
 
 def test_data_check_prints_the_findings_of_the_sample(capsys):
@@ -88,26 +118,12 @@ def test_data_check_prints_the_findings_of_the_sample(capsys):
     assert "P15+P20" in text
 
 
-def test_data_check_without_a_folder_says_where_to_get_it(monkeypatch, capsys):
-    monkeypatch.delenv("LEUKKIT_DATA_DIR", raising=False)
-    assert cli.main(["data", "check", "cnmc-2019"]) == 1
-    message = capsys.readouterr().err
-    assert "leukkit data fetch cnmc-2019" in message and "LEUKKIT_DATA_DIR" in message
-
-
-def test_fetching_all_idb2_says_how_to_apply(monkeypatch, tmp_path, capsys):
-    monkeypatch.setenv("LEUKKIT_DATA_DIR", str(tmp_path))
-    assert cli.main(["data", "fetch", "all-idb2"]) == 1
-    assert "homes.di.unimi.it/scotti/all" in capsys.readouterr().err
-
-
 def test_audit_prints_the_rows_and_writes_them_as_csv(tmp_path, capsys):
     path = tmp_path / "rows.csv"
     assert cli.main(["audit", "patel2025", "--csv", str(path)]) == 0
     text = capsys.readouterr().out
     assert text.startswith("patel2025: ")
     assert "[inconsistent] Table 2: vgg19, cnmc-2019: accuracy 98.87" in text
-    assert "TP1078 FN13 TN501 FP7" in text
     rows = pd.read_csv(path)
     assert list(rows.columns)[:4] == ["paper", "where", "claim", "recomputed"]
     assert f"patel2025: {len(rows)} claims" in text
@@ -120,18 +136,18 @@ def test_audit_covers_all_papers_and_can_show_one_verdict(capsys):
     assert all(f"{key}: " in text for key in papers.KEYS)
 
 
-def test_audit_of_an_unknown_paper_lists_the_known_ones(capsys):
-    assert cli.main(["audit", "nobody2030"]) == 1
-    message = capsys.readouterr().err
-    assert "nobody2030" in message and "sultana" in message
-
-
-def test_help_is_quick_because_it_imports_no_tensorflow():
+def test_help_is_quick_because_it_imports_little():
     code = (
         "import sys; from leukkit import cli\n"
         "try: cli.main(['--help'])\n"
-        "except SystemExit: print('tensorflow' in sys.modules, 'pandas' in sys.modules)"
+        "except SystemExit: print([m for m in ('tensorflow', 'pandas') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.endswith("False False\n")
+    assert done.stdout.endswith("[]\n")
     assert "reproduce" in done.stdout
+
+
+def test_python_m_leukkit_is_the_command():
+    command = [sys.executable, "-m", "leukkit", "data", "card", "nothing"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 1 and "unknown data set 'nothing'" in done.stderr

@@ -135,8 +135,10 @@ def clustered(classes, images=120, seed=1):
     return frame(labels, chances, classes, subjects)
 
 
-@pytest.mark.parametrize("classes", [TWO, ("benign", "early", "pre")])
-def test_bootstrap_equals_scoring_the_resampled_rows_one_by_one(classes):
+@pytest.mark.parametrize(
+    ("classes", "positive"), [(TWO, "healthy"), (("benign", "early", "pre"), None)]
+)
+def test_bootstrap_equals_scoring_the_resampled_rows_one_by_one(classes, positive):
     predictions = clustered(classes)
     names = predictions["subject"].unique()
     picks = np.random.default_rng(5).integers(0, len(names), (60, len(names)))
@@ -144,18 +146,19 @@ def test_bootstrap_equals_scoring_the_resampled_rows_one_by_one(classes):
     for some in picks:
         rows = pd.concat([predictions[predictions["subject"] == names[pick]] for pick in some])
         rows = rows.assign(image_id=range(len(rows)))
-        scored.append(metrics.scores(rows))
+        scored.append(metrics.scores(rows, positive))
         errors.append(calibration.expected_calibration_error(rows))
     scored = pd.DataFrame(scored)
-    found = metrics.bootstrap(predictions, draws=60, seed=5)
-    pd.testing.assert_series_equal(found["point"], metrics.scores(predictions), check_names=False)
+    found = metrics.bootstrap(predictions, draws=60, seed=5, positive=positive)
+    assert found.index.name == "metric"
+    assert found["point"].to_dict() == metrics.scores(predictions, positive).to_dict()
     assert found["draws"].tolist() == scored.notna().sum().tolist()
     np.testing.assert_allclose(found["low"], scored.quantile(0.025))
     np.testing.assert_allclose(found["high"], scored.quantile(0.975))
     assert (found["clusters"] == len(names)).all()
     assert list(found.columns) == ["point", "low", "high", "draws", "clusters"]
     wide, narrow = (
-        metrics.bootstrap(predictions, draws=60, seed=5, level=level) for level in (0.9, 0.5)
+        metrics.bootstrap(predictions, "subject", 60, 5, level, positive) for level in (0.9, 0.5)
     )
     np.testing.assert_allclose(wide["high"], scored.quantile(0.95))
     np.testing.assert_allclose(narrow["low"], scored.quantile(0.25))
@@ -169,6 +172,9 @@ def test_resamples_depend_on_seed_and_order_and_not_on_how_many_are_made_at_once
     assert first.shape == (50, len(metrics.NAMES))
     pd.testing.assert_frame_equal(first, metrics.resample(predictions, draws=50, seed=3))
     assert not first.equals(metrics.resample(predictions, draws=50, seed=4))
+    usual = metrics.resample(predictions, draws=2000, seed=0)
+    pd.testing.assert_frame_equal(usual, metrics.resample(predictions))
+    np.testing.assert_allclose(metrics.bootstrap(predictions)["low"], usual.quantile(0.025))
     # 50 copies of each subject: the same scores, some resamples at a time
     many = pd.concat([predictions.assign(fold=copy) for copy in range(200)])
     pd.testing.assert_frame_equal(metrics.resample(many, draws=50, seed=3), first)
@@ -381,6 +387,8 @@ def test_a_frame_of_predictions_is_made_from_cells_and_probabilities():
     cells = GOOD[["image_id", "subject", "label"]].assign(path="x").set_index(pd.Index([7, 8, 9]))
     chances = GOOD[["prob_healthy", "prob_ALL"]].to_numpy()
     pd.testing.assert_frame_equal(metrics.prediction_frame(cells, chances, TWO), GOOD)
+    with pytest.raises(ValueError, match="zip"):
+        metrics.prediction_frame(cells, chances, STAGES)
     answers = metrics.arrays(GOOD)
     assert answers.is_right.tolist() == [True, True, False]
     assert answers.likelihoods.tolist() == pytest.approx([0.9, 0.9, 0.4])

@@ -1,11 +1,15 @@
 import pathlib
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
+import zipfile
 
 import nbformat
 import pytest
+
+import leukkit
 
 ROOT = pathlib.Path(__file__).parent.parent
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -16,22 +20,38 @@ def requirement_lines(path):
     return {line for line in lines if line}
 
 
-def test_requirements_hold_every_dependency_of_the_package():
+def names(requirements):
+    return {re.split("[<>=;]", line)[0].strip() for line in requirements}
+
+
+def test_requirements_hold_every_dependency_and_each_is_pinned():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    assert set(project["dependencies"]) <= requirement_lines(ROOT / "requirements.txt")
-
-
-def test_every_requirement_is_pinned_in_the_constraints():
-    constraints = requirement_lines(ROOT / "constraints.txt")
     requirements = requirement_lines(ROOT / "requirements.txt")
-    pinned = {re.split("[=;]", line)[0].strip() for line in constraints}
-    assert {re.split("[<>=]", line)[0] for line in requirements} <= pinned
+    assert set(project["dependencies"]) <= requirements
+    pinned = names(requirement_lines(ROOT / "constraints.txt"))
+    tests = names(project["optional-dependencies"]["test"])
+    assert names(requirements) | tests <= pinned
 
 
 def test_public_modules_are_there_after_importing_the_package_alone():
-    used = "audit.run gap.steps honest.measure predictor.predict shortcuts.check metrics.scores"
-    code = f"import leukkit; print({', '.join(f'leukkit.{name}' for name in used.split())})"
-    subprocess.run([sys.executable, "-c", code], check=True)
+    used = [f"leukkit.{name}" for name in leukkit.__all__]
+    subprocess.run([sys.executable, "-c", f"import leukkit; print({', '.join(used)})"], check=True)
+
+
+def test_a_wheel_holds_cards_templates_and_the_notebooks(tmp_path):
+    source = tmp_path / "source"
+    leave_out = shutil.ignore_patterns("__pycache__")
+    for name in ("leukkit", "notebooks"):
+        shutil.copytree(ROOT / name, source / name, ignore=leave_out)
+    for name in ("pyproject.toml", "setup.py", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, source)
+    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", tmp_path]
+    subprocess.run([*command, source], check=True, capture_output=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    held = set(zipfile.ZipFile(wheel).namelist())
+    assert {f"leukkit/notebooks/{path.name}" for path in NOTEBOOKS} <= held
+    files = [path for path in (ROOT / "leukkit").rglob("*.*") if "__pycache__" not in path.parts]
+    assert {path.relative_to(ROOT).as_posix() for path in files} <= held
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)

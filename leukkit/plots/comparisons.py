@@ -101,7 +101,7 @@ def split_comparison(
 
 def leaderboard(
     measured: pd.DataFrame,
-    protocol: str,
+    split: str,
     quantity: str = "weighted_f1",
     references: pd.DataFrame | None = None,
     title: str = "",
@@ -110,23 +110,23 @@ def leaderboard(
     """Show a score of each method with its 95% interval, best first, and other people's below.
 
     Args:
-        measured: The frame of `leukkit.honest.measure`.
-        protocol: ``"subject"`` or ``"official"``.
+        measured: The frame of `leukkit.benchmark.leaderboard.measure`.
+        split: ``"subject"`` or ``"official"``.
         quantity: A score of the frame.
-        references: The frame of `leukkit.honest.references`; those of the same quantity are drawn
+        references: The frame of `leukkit.benchmark.leaderboard.references`; those of the same quantity are drawn
             as dashed lines, each with a row of its own that names the split it was made on.
         title: Above the figure; say which images.
         ax: Axes to draw on.
 
     Raises:
-        ValueError: Nothing was measured under this protocol, or not this quantity.
+        ValueError: Nothing was measured under this split, or not this quantity.
     """
-    rows = measured[(measured["protocol"] == protocol) & (measured["quantity"] == quantity)]
+    rows = measured[(measured["split"] == split) & (measured["quantity"] == quantity)]
     if len(rows) == 0:
-        known = sorted(set(zip(measured["protocol"].dropna(), measured["quantity"], strict=False)))
+        known = sorted(set(zip(measured["split"].dropna(), measured["quantity"], strict=False)))
         raise ValueError(
-            f"no {quantity} was measured under {protocol!r}; there is {known or 'nothing'}. Run "
-            "leukkit.honest.run first"
+            f"no {quantity} was measured under {split!r}; there is {known or 'nothing'}. Run "
+            "leukkit.benchmark.leaderboard.run first"
         )
     rising = [quantity in SMALLER_IS_BETTER, True]
     rows = rows.sort_values(["value", "method"], ascending=rising, na_position="last")
@@ -140,7 +140,7 @@ def leaderboard(
         _points(ax, place, *ends, color=colors.class_color("leak-free"))
         text = f"{row['value']:.3f}"
         if quantity == "patient_level_accuracy":
-            text = f"{round(row['value'] * row['subjects'])} of {row['subjects']}"
+            text = f"{round(row['value'] * row['groups'])} of {row['groups']}"
         _note(ax, place, row["value"], text)
     if len(others):
         names += [textwrap.fill(who, 30) for who in others["who"]]
@@ -183,8 +183,8 @@ def gap_ladder(
     """Show the score of each step of the gap, and beside it what each leak was worth.
 
     Args:
-        measured: The frame of `leukkit.gap.measure`.
-        quantity: One of `leukkit.gap.QUANTITIES`.
+        measured: The frame of `leukkit.benchmark.gap.measure`.
+        quantity: One of `leukkit.benchmark.gap.QUANTITIES`.
         title: Above the figure; say which images and which features.
         ax: Array of two Axes.
 
@@ -196,7 +196,7 @@ def gap_ladder(
     """
     rows = measured[measured["quantity"] == quantity] if len(measured) else measured
     if len(rows) == 0:
-        raise ValueError(f"no {quantity} was measured; run leukkit.gap.run first")
+        raise ValueError(f"no {quantity} was measured; run leukkit.benchmark.gap.run first")
     begins = rows["ladder"].ne(rows["ladder"].shift()).to_numpy()
     ends = [*begins[1:], True]
     # A gap of a line and a half between the ladders holds the second one's heading.

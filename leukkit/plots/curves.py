@@ -193,7 +193,7 @@ def accuracy_over_orders(
     """Show which accuracies the orders of the labels lead to, and the ones that were found.
 
     Args:
-        orders: Frame of `leukkit.report.shuffling.orders`: ``accuracy`` (0..1), ``probability``.
+        orders: Frame of `leukkit.metrics.shuffling.orders`: ``accuracy`` (0..1), ``probability``.
         found: Dict of name to an accuracy, drawn as a vertical line.
         ax: Axes to draw on.
     """

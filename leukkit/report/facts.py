@@ -51,6 +51,13 @@ PACKAGES = {
     "xgboost": "XGBoost",
     "opencv-python-headless": "OpenCV",
 }
+SETTINGS = {  # others are named by their field
+    "augmentation": "augmentation, new in every epoch",
+    "distortion": "augmentation of appended copies",
+    "patience": "patience in epochs (0: no early stop)",
+    "select": "epoch kept",
+    "steps": "batches per epoch (0: all images)",
+}
 LEAKS = ("patient", "subject", "source_image", "bytes", "original")
 TYPES = {
     **dict.fromkeys(("paper", "profile", "split", "run"), "string"),
@@ -154,8 +161,10 @@ def name_method(configuration: Configuration) -> str:
     recipe = configuration.recipe
     if recipe is None:
         return name_model(configuration.keys) or configuration.run
-    classifier = f"{recipe['classifier']}{'-scaled' * recipe['scaled']}"
-    return name_network(recipe) + f" with {NAMES[classifier]}" * bool(recipe["classifier"])
+    if not recipe["classifier"]:
+        return name_network(recipe)
+    classifier = recipe["classifier"] + "-scaled" * recipe["scaled"]
+    return f"{name_network(recipe)} with {NAMES[classifier]}"
 
 
 def name_model(keys: Mapping[str, Any]) -> str:
@@ -211,13 +220,13 @@ def recipe_of(configuration: Configuration) -> Recipe | None:
 def settings(
     recipe: Recipe | None, table: Mapping[str, Any], dataset: str, seed: int
 ) -> dict[str, str]:
-    """Return in words all that the results of a run depend on: data, split, recipe and seed."""
+    """Return in words what the results of a run depend on: data, split, recipe and seed."""
     of_split = {"split" if key == "split" else f"split, {key}": table[key] for key in table}
     of_recipe = {} if recipe is None else recipe.table()["value"].to_dict()
     return {
         "images": dataset,
         **{key.replace("_", " "): in_words(value) for key, value in of_split.items()},
-        **{str(key).replace("_", " "): value for key, value in of_recipe.items()},
+        **{SETTINGS.get(key, key.replace("_", " ")): value for key, value in of_recipe.items()},
         "seed": str(seed),
     }
 

@@ -84,6 +84,20 @@ CHANGES = {
         'report.table(compared, "Table 3")',
         {"published/vgg16-cnn~": 1, "split-first/vgg16-cnn~": 1, "leak-free/vgg16-cnn~": 2},
     ),
+    "03_densenet201_svm_rf_xgboost.ipynb": (
+        "farag2025",
+        {
+            '    "all-idb2": "all-idb2_densenet201_svm_segmented_augmented",\n': "",
+            'segmented_augmented", PROFILE)': 'segmented_augmented", PROFILE)\n'
+            "recipe = recipe.replace(network='mobilenetv2', classifier='rf', image_size=32)",
+            "draws = profile.bootstrap_draws": "draws = 100",
+        },
+        'report.table(compared, "Table VI")',
+        {
+            "published/cnmc-2019_densenet201_svm_augmented~": 1,
+            "leak-free/cnmc-2019_densenet201_svm_augmented~": 3,
+        },
+    ),
 }
 
 

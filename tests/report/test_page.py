@@ -1,3 +1,4 @@
+import functools
 import html.parser
 import itertools
 import re
@@ -12,6 +13,14 @@ from leukkit.report import facts, figures, notebooks, overview, page, tables
 from tests.report import small_results
 
 WIDGET = "application/vnd.jupyter.widget-view+json"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def audited_once():
+    """Audit the papers once, not for each page."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(audit, "run", functools.cache(audit.run))
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +40,9 @@ def results_dir(tmp_path_factory):
         metadata={"leukkit": {"papers": ["patel2025"]}},
     )
     for profile in ("sample", "cnmc-subset"):
-        notebooks.keep(notebook, notebooks.kept_path(folder, profile, "01_try.ipynb"))
+        path = notebooks.kept_path(folder, profile, "01_try.ipynb")
+        path.parent.mkdir(parents=True)
+        nbformat.write(notebook, path)
     return folder
 
 
@@ -80,7 +91,8 @@ def test_the_same_results_give_the_same_bytes(results_dir, report_dir, tmp_path)
 def test_files_that_are_no_longer_written_go_and_others_stay(tmp_path):
     results, report = tmp_path / "results", tmp_path / "report"
     kept = notebooks.kept_path(results, "sample", "09_old.ipynb")
-    notebooks.keep(nbformat.v4.new_notebook(), kept)
+    kept.parent.mkdir(parents=True)
+    nbformat.write(nbformat.v4.new_notebook(), kept)
     page.build(results, report, draws=10)
     assert (report / "09_old.html").exists()
     for name in ("report/mine.txt", "outside.txt"):
@@ -212,9 +224,9 @@ def test_the_second_published_protocol_is_shown_where_the_first_was_not_run(tmp_
 
 
 def test_a_gap_that_was_not_finished_says_what_is_missing(tmp_path):
-    run = small_results.planned("patel2025", "published", "vgg19", paper="gap")
+    run = small_results.planned("patel2025", "published", "vgg19")
     table = {**run.table, "name": "plain-by-image"}
-    run = run.model_copy(update={"name": "repeat-0", "table": table})
+    run = run.model_copy(update={"paper": "gap", "name": "repeat-0", "table": table})
     small_results.write(tmp_path / "results", run, small_results.FIRST)
     text = page.build(tmp_path / "results", tmp_path / "report", draws=10).read_text()
     assert "gap/sample has no run of copies-before-by-image" in text
