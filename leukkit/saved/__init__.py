@@ -2,7 +2,7 @@
 
 A fold's folder holds ``model.keras`` or ``model.skops``, and with it ``predictor.json`` (how images
 are prepared, the temperature, the threshold) and ``predictor.npz`` (what is kept of the training
-embeddings, see `leukkit.saved.outliers`). Neither is needed for a score; `leukkit.predict` reads them.
+embeddings, see `leukkit.saved.outliers`). No score needs them; `leukkit.predict` reads them.
 """
 
 import collections
@@ -159,9 +159,10 @@ def read(path: pathlib.Path | str) -> Saved:
                 f"{folder / name} is not the file that {RECORD} was written for: it was changed, "
                 f"damaged, or exchanged (its sha256 is another). {_AGAIN}"
             )
-    if (folder / "fold.json").is_file():
-        if results.read_record(folder).configuration_hash != record.configuration_hash:
-            raise ModelFileError(f"{folder} holds the files of two runs: {RECORD} and fold.json")
+    if (folder / "fold.json").is_file() and (
+        results.read_record(folder).configuration_hash != record.configuration_hash
+    ):
+        raise ModelFileError(f"{folder} holds the files of two runs: {RECORD} and fold.json")
     return Saved(folder, record, _reference(folder) if ARRAYS in record.sha256 else None)
 
 
@@ -196,7 +197,7 @@ def _write(
     """
     temperature, not_calibrated = _temperature(held_out)
     reference, threshold, no_threshold = _threshold(training, validation, held_out)
-    files = [model]
+    files: list[str] = [model]
     if reference is None:
         (folder / ARRAYS).unlink(missing_ok=True)
     else:
