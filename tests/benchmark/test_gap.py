@@ -80,7 +80,7 @@ def test_steps_of_other_subjects_are_not_compared_and_a_missing_one_is_named(lit
     path = folder / "fold-0" / "predictions.csv"
     whole = path.read_text()
     path.write_text(whole.replace("P0", "someone else"))
-    with pytest.raises(results.ResultsError, match="the steps of .*other subjects"):
+    with pytest.raises(results.ResultsError, match=r"the steps of .*other subjects"):
         gap.measure("sample", little, draws=50)
     other = write_run(little, "plain-by-patient", EVERY, repeat=1)
     with pytest.raises(results.ResultsError, match="two repeats of one step tested other subjects"):

@@ -111,7 +111,7 @@ def test_data_without_patients_need_a_word(tmp_path):
 
 
 def test_subjects_are_told_by_their_color_in_the_sample():
-    """Each synthetic subject has a stain: by image the color tells who it is, by subject it cannot."""
+    """Each synthetic subject has a stain: by image the color tells who it is."""
     cells = datasets.load("sample-cells")
     checked = shortcuts.check(cells, folds=3, draws=200)
     by_image, by_subject = scores(checked, "by image"), scores(checked)
