@@ -36,7 +36,16 @@ def options(tab, name):
 
 def pictures(tab, artifacts, name):
     """Keep what the window shows of some sections, for people to look at."""
-    for section in ("main", "comparison", "patel2025", "sultana-audit", "honest", "gap", "own", "runs"):
+    for section in (
+        "main",
+        "comparison",
+        "patel2025",
+        "sultana-audit",
+        "honest",
+        "gap",
+        "own",
+        "runs",
+    ):
         tab.evaluate(f"document.getElementById('{section}')?.scrollIntoView()")
         tab.screenshot(path=artifacts / f"{name}-{section}.png")
 
