@@ -1,10 +1,10 @@
 """What a shuffled evaluation gives, for two classes.
 
 A generator of Keras shuffles by default. Whoever predicts from it and then scores the predictions
-against its list of labels compares each image with the label of another. The totals of the confusion
-matrix stay as they are; how they fall together is left to chance. Over all orders of the labels, the
-number of images that are of the first class and predicted as such follows the hypergeometric
-distribution, so nothing has to be drawn.
+against its list of labels compares each image with the label of another. The totals of the
+confusion matrix stay as they are; how they fall together is left to chance. Over all orders of the
+labels, the number of images that are of the first class and predicted as such follows the
+hypergeometric distribution, so nothing has to be simulated.
 """
 
 import numpy as np
