@@ -7,9 +7,9 @@
 
 Both make their own results, with the same threads and jobs, on the built-in sample, or with
 ``--real`` on the subset of C-NMC 2019 that the profiles in ``docs/profiles`` are for; finished
-folds are not made again. Compared are, for each run that both have: the folds, the ids and labels
-of the images tested in each, and every probability (classifiers on features within 1e-9, trained networks
-within 1e-3). The audit's rows and verdicts are compared, too.
+folds are not made again. For each run that both have, the folds, the ids and labels of the images
+tested in each, and every probability are compared (classifiers on features within 1e-9, trained
+networks within 1e-3), and the audit's rows and verdicts.
 """
 
 import argparse

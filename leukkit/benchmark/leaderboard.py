@@ -270,9 +270,8 @@ def _name(keys: dict[str, Any], recipe: Recipe | dict[str, Any] | None) -> tuple
         return keys["paper"], keys["model"]
     used = recipe.record() if isinstance(recipe, Recipe) else recipe
     if used["classifier"]:
-        return keys[
-            "paper"
-        ], f"{used['network']} + {used['classifier']}{'-scaled' * used['scaled']}"
+        scaled = "-scaled" * used["scaled"]
+        return keys["paper"], f"{used['network']} + {used['classifier']}{scaled}"
     if keys["variant"] == "member":
         return None
     head = "" if used["head"] == "pooled" else f" + {used['head']}"

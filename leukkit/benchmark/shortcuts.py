@@ -6,30 +6,31 @@ other classifier. What it reaches beyond chance, a network may reach without loo
 """
 
 import pathlib
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-from leukkit import images, metrics, segmentation, splits
-from leukkit.metrics import groups, prediction_frame
+from leukkit import classifiers, images, metrics, segmentation, splits
 
 SHORTCUTS = ("image border", "mean color", "mask area", "file size")
 ALL = "all of these"
-SPLITS = ("by image", "by subject")
-QUANTITIES = ("auc", "balanced_accuracy")
+QUANTITIES = {"auc": "AUC", "balanced_accuracy": "balanced accuracy"}
 BORDER = 1 / 32  # width of the outer ring, of the image's height or width
 RARE = 0.05  # share of images: a shortcut that varies in fewer is said to
 MOSTLY_BLACK = 0.2  # share of black pixels from which the images are cut-out cells on black
 TREES = 100
 
 
-def features(cells, threads=2):
+def features(cells: pd.DataFrame, threads: int = 2) -> pd.DataFrame:
     """Compute the numbers that each shortcut sees.
 
     Args:
         cells: The cells frame, originals only.
-        threads: Number of threads.
+        threads: Files read at once.
 
     Returns:
         Frame, one row per image; the columns have two levels, the shortcut (one of `SHORTCUTS`) and
@@ -44,17 +45,20 @@ def features(cells, threads=2):
         segmentation.SegmentationError: An image is blank.
     """
     crops = cells["crop"] if "crop" in cells else [pd.NA] * len(cells)
-    tasks = [
-        (path, None if pd.isna(crop) else int(crop))
-        for path, crop in zip(cells["path"], crops, strict=True)
-    ]
+    crops = [None if pd.isna(crop) else int(crop) for crop in crops]
+
+    def numbers(path: str, crop: int | None) -> tuple:
+        return _numbers(images.read(path, crop))
+
+    def nucleus(path: str, crop: int | None) -> float:
+        return segmentation.segment_nucleus(images.read(path, crop)).mean()
+
     with ThreadPoolExecutor(threads) as pool:
-        found = list(pool.map(lambda task: _numbers(images.read(*task)), tasks))
-        border, color, shown = (np.array(part) for part in zip(*found, strict=True))
-        on_black = np.median(1 - shown) > MOSTLY_BLACK
-        areas = shown
+        found = pool.map(numbers, cells["path"], crops)
+        border, color, areas = (np.array(part) for part in zip(*found, strict=True))
+        on_black = np.median(1 - areas) > MOSTLY_BLACK
         if not on_black:
-            areas = np.array(list(pool.map(lambda task: _nucleus(images.read(*task)), tasks)))
+            areas = np.array(list(pool.map(nucleus, cells["path"], crops)))
     sides = [
         f"{side} {what} {channel}"
         for side in ("top", "bottom", "left", "right")
@@ -73,7 +77,14 @@ def features(cells, threads=2):
     return table
 
 
-def check(cells, folds=5, seed=0, draws=2000, missing="error", seen=None):
+def check(
+    cells: pd.DataFrame,
+    folds: int = 5,
+    seed: int = 0,
+    draws: int = 2000,
+    missing: Literal["error", "image"] = "error",
+    seen: pd.DataFrame | None = None,
+) -> pd.DataFrame:
     """Score what each shortcut tells about the class, by image and by subject.
 
     Args:
@@ -91,7 +102,7 @@ def check(cells, folds=5, seed=0, draws=2000, missing="error", seen=None):
         images that differ from the most frequent value), ``auc, auc low, auc high`` and those of
         ``balanced_accuracy`` (0..1, 95% intervals; with more than two classes the AUC is the mean
         of each against the rest), ``auc chance, balanced_accuracy chance``, ``images, groups,
-        groups_are``: what the intervals are drawn over.
+        groups_are``: what is resampled for the intervals.
 
     Raises:
         ValueError: As the splits, for example subjects missing and ``missing="error"``.
@@ -112,22 +123,17 @@ def check(cells, folds=5, seed=0, draws=2000, missing="error", seen=None):
     for shortcut in (*SHORTCUTS, ALL):
         numbers = (seen if shortcut == ALL else seen[shortcut]).to_numpy()
         most_frequent = pd.DataFrame(numbers).value_counts().iloc[0]
-        constant, varied = most_frequent == len(numbers), 1 - most_frequent / len(numbers)
+        constant, varied = bool(most_frequent == len(numbers)), 1 - most_frequent / len(numbers)
         rarely = not constant and varied < RARE
         alike = f", the same in {1 - varied:.1%} of the images" if rarely else ""
-        row = {
-            "shortcut": shortcut,
-            "sees": sees[shortcut] + alike,
-            "constant": bool(constant),
-            "varied": varied,
-        }
-        for split in SPLITS:
-            scored = _score(cells, numbers, divided[split], seed, draws, row["constant"])
-            rows.append(row | {"split": split} | scored)
+        row = {"shortcut": shortcut, "sees": sees[shortcut] + alike}
+        for split, parts in divided.items():
+            scored = _score(cells, None if constant else numbers, parts, seed, draws)
+            rows.append({**row, "constant": constant, "varied": varied, "split": split, **scored})
     return pd.DataFrame(rows)
 
 
-def table(checked, decimals=2):
+def table(checked: pd.DataFrame, decimals: int = 2) -> pd.DataFrame:
     """Format the frame of `check` for reading, one row per shortcut.
 
     Args:
@@ -138,25 +144,21 @@ def table(checked, decimals=2):
         Frame of text indexed by shortcut and what it sees: AUC and balanced accuracy under each
         split; ``constant`` where all images have the same value.
     """
-    rows = {}
+    rows: dict[tuple[str, str], dict[str, str]] = {}
+    chance: dict[str, str] = {}
     for row in checked.to_dict("records"):
         place = rows.setdefault((row["shortcut"], row["sees"]), {})
-        for quantity in QUANTITIES:
-            name = "AUC" if quantity == "auc" else "balanced accuracy"
+        for quantity, name in QUANTITIES.items():
             score, low, high = (row[f"{quantity}{end}"] for end in ("", " low", " high"))
+            column = f"{name}, {row['split']}"
             text = metrics.with_interval(score, low, high, decimals)
-            place[f"{name}, {row['split']}"] = "constant" if row["constant"] else text
-    first = checked.iloc[0]
-    chance = {"AUC": first["auc chance"], "balanced accuracy": first["balanced_accuracy chance"]}
-    rows[("chance", "nothing")] = {
-        name: f"{chance[name.partition(',')[0]]:.{decimals}f}" for name in next(iter(rows.values()))
-    }
-    text = pd.DataFrame.from_dict(rows, orient="index")
-    text.index.names = ["shortcut", "sees"]
-    return text
+            place[column] = "constant" if row["constant"] else text
+            chance[column] = f"{row[f'{quantity} chance']:.{decimals}f}"
+    rows["chance", "nothing"] = chance
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis(["shortcut", "sees"])
 
 
-def _numbers(rgb):
+def _numbers(rgb: NDArray[np.uint8]) -> tuple[NDArray, NDArray, float]:
     """Return border statistics (24,), mean color (3,) and the share of pixels not black."""
     height, width = rgb.shape[:2]
     rows, columns = max(1, round(height * BORDER)), max(1, round(width * BORDER))
@@ -167,11 +169,7 @@ def _numbers(rgb):
     return np.concatenate(border), color, shown.mean()
 
 
-def _nucleus(rgb):
-    return segmentation.segment_nucleus(rgb).mean()
-
-
-def _formats(cells):
+def _formats(cells: pd.DataFrame) -> str:
     """Say what the size of the files means in these formats."""
     endings = sorted({pathlib.Path(path).suffix.lower().lstrip(".") for path in cells["path"]})
     kinds = "/".join(ending.upper() for ending in endings)
@@ -180,23 +178,35 @@ def _formats(cells):
     return f"{kinds}: how well an image compresses"
 
 
-def _score(cells, numbers, folds, seed, draws, constant):
+def _score(
+    cells: pd.DataFrame,
+    numbers: NDArray | None,
+    folds: Sequence[splits.Fold],
+    seed: int,
+    draws: int,
+) -> dict[str, Any]:
+    """Score a shortcut; ``numbers`` is None where they are the same in all images."""
     classes = list(cells.attrs.get("classes", sorted(cells["label"].unique())))
-    over, groups_are = groups(cells)
+    over, groups_are = metrics.groups(cells)
     scored = {"images": len(cells), "groups": over.nunique(), "groups_are": groups_are}
     scored |= {"auc chance": 0.5, "balanced_accuracy chance": 1 / len(classes)}
-    if constant:
-        names = [f"{name}{end}" for name in QUANTITIES for end in ("", " low", " high")]
-        return scored | dict.fromkeys(names, np.nan)
-    predictions = _predict(cells, numbers, folds, seed, classes).assign(group=over.to_numpy())
-    frame = metrics.bootstrap(predictions, by="group", draws=draws)
+    frame = pd.DataFrame(np.nan, index=list(QUANTITIES), columns=["point", "low", "high"])
+    if numbers is not None:
+        predictions = _predict(cells, numbers, folds, seed, classes)
+        frame = metrics.bootstrap(predictions.assign(group=over.to_numpy()), "group", draws)
     for name in QUANTITIES:
-        scored[name] = frame.loc[name, "point"]
-        scored[f"{name} low"], scored[f"{name} high"] = frame.loc[name, ["low", "high"]]
+        ends = (name, f"{name} low", f"{name} high")
+        scored |= dict(zip(ends, frame.loc[name, ["point", "low", "high"]], strict=True))
     return scored
 
 
-def _predict(cells, numbers, folds, seed, classes):
+def _predict(
+    cells: pd.DataFrame,
+    numbers: NDArray,
+    folds: Sequence[splits.Fold],
+    seed: int,
+    classes: list[str],
+) -> pd.DataFrame:
     """Return the predictions of every image by the forest of the fold that tests it."""
     from sklearn.ensemble import RandomForestClassifier
 
@@ -207,6 +217,5 @@ def _predict(cells, numbers, folds, seed, classes):
             TREES, min_samples_leaf=5, class_weight="balanced", random_state=seed
         )
         forest.fit(numbers[fold.train], labels[fold.train])
-        order = [list(forest.classes_).index(name) for name in classes]
-        probabilities[fold.test] = forest.predict_proba(numbers[fold.test])[:, order]
-    return prediction_frame(cells, probabilities, classes)
+        probabilities[fold.test] = classifiers.class_scores(forest, numbers[fold.test], classes)
+    return metrics.prediction_frame(cells, probabilities, classes)

@@ -10,7 +10,7 @@ import json
 import pathlib
 import warnings
 import zipfile
-from typing import Any, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -34,8 +34,8 @@ from leukkit.splits import Split
 
 __all__ = ["ModelFileError", "Saved", "read", "save_classifier", "save_network"]
 
-NETWORK: Literal["model.keras"] = "model.keras"
-CLASSIFIER: Literal["model.skops"] = "model.skops"
+NETWORK: Final = "model.keras"
+CLASSIFIER: Final = "model.skops"
 RECORD, ARRAYS = "predictor.json", "predictor.npz"
 NOTHING_HELD_OUT = "this run set no validation images aside"
 _AGAIN = "Delete the folder and make the run again, or get the folder anew, whole"
@@ -203,18 +203,7 @@ def _write(
         with replace_when_done(folder / ARRAYS) as path:
             np.savez_compressed(path, **reference._asdict())
         files.append(ARRAYS)
-    same = (
-        "paper",
-        "profile",
-        "split",
-        "run",
-        "keys",
-        "dataset",
-        "classes",
-        "recipe",
-        "seed",
-        "weights",
-    )
+    same = {*SavedRecord.model_fields} & {*Configuration.model_fields}
     record = SavedRecord(
         model=model,
         sha256={name: _sha256(folder / name) for name in files},

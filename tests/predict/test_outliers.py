@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.covariance import LedoitWolf
 
-from leukkit import outliers
+from leukkit.saved import outliers
 
 
 @pytest.mark.parametrize(("images", "features"), [(200, 12), (30, 80)])
@@ -55,13 +55,12 @@ def test_the_reference_is_small_and_keeps_no_image():
     assert not any(np.allclose(row, train[0]) for row in reference.directions)
 
 
-def test_many_images_are_drawn_by_the_seed():
-    drawn = outliers.draw(np.arange(5000), seed=3)
-    assert len(drawn) == outliers.MOST_IMAGES == len(set(drawn))
-    assert (np.diff(drawn) > 0).all()
-    assert (drawn == outliers.draw(np.arange(5000), seed=3)).all()
-    assert (drawn != outliers.draw(np.arange(5000), seed=4)).any()
-    assert outliers.draw([7, 2, 5], seed=0).tolist() == [2, 5, 7]
+def test_of_many_images_some_are_chosen_by_the_seed():
+    chosen = outliers.some_of(np.arange(5000), seed=3)
+    assert len(chosen) == outliers.MOST_IMAGES and (np.diff(chosen) > 0).all()
+    assert (chosen == outliers.some_of(np.arange(5000), seed=3)).all()
+    assert (chosen != outliers.some_of(np.arange(5000), seed=4)).any()
+    assert outliers.some_of([7, 2, 5], seed=0).tolist() == [2, 5, 7]
 
 
 def test_embeddings_that_say_nothing_are_refused():

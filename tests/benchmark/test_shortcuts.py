@@ -1,3 +1,5 @@
+"""Each shortcut sees what it should and nothing else; what reaches no class reaches chance."""
+
 import hashlib
 
 import cv2
@@ -5,7 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from leukkit import datasets, shortcuts
+from leukkit import datasets
+from leukkit.benchmark import shortcuts
 
 
 @pytest.fixture(autouse=True)
@@ -108,7 +111,7 @@ def test_data_without_patients_need_a_word(tmp_path):
 
 
 def test_subjects_are_told_by_their_color_in_the_sample():
-    """Each drawn subject has a stain: by image the color tells who it is, by subject it cannot."""
+    """Each synthetic subject has a stain: by image the color tells who it is."""
     cells = datasets.load("sample-cells")
     checked = shortcuts.check(cells, folds=3, draws=200)
     by_image, by_subject = scores(checked, "by image"), scores(checked)

@@ -1,0 +1,199 @@
+"""What each leak is worth: the ladder's arithmetic on hand-made runs, and its real splits."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from leukkit import cli, metrics, papers, results, runs, splits
+from leukkit.benchmark import gap
+from leukkit.plots import gap_ladder
+from tests.report import small_results
+
+SPLITS = list(dict.fromkeys(step.split for step in gap.STEPS))
+EVERY = {(subject, cell) for subject in range(4) for cell in range(2)}
+SHARES = {"patient": 0.0, "subject": 0.5, "source_image": None, "bytes": 0.0, "original": None}
+PLAN = {(run.split, run.draw): run for run in runs.plan(gap.load("sample"))}
+
+
+def write_run(base, split, right, repeat=0, copies=()):
+    """Write a run of one fold: four subjects with two cells each, of which some are right."""
+    rows = []
+    for subject, cell in sorted(EVERY):
+        label = "ALL" if subject % 2 else "healthy"
+        chance = 0.9 if ((subject, cell) in right) == (label == "ALL") else 0.1
+        names = [f"{subject}_{cell}", *(f"{subject}_{cell}#1" for _ in range(cell in copies))]
+        rows += [(name, f"P{subject}", label, 1 - chance, chance) for name in names]
+    columns = ["image_id", "subject", "label", "prob_healthy", "prob_ALL"]
+    table = pd.DataFrame(rows, columns=columns)
+    return small_results.write(base, PLAN[split, repeat], table, leaks=SHARES)
+
+
+@pytest.fixture
+def little(tmp_path):
+    """A ladder that falls from 8 of 8 right cells to 6 of 8, always by the same two subjects."""
+    for split in SPLITS:
+        right = EVERY if "-by-subject" not in split else EVERY - {(0, 0), (1, 0)}
+        write_run(tmp_path, split, right, copies={1} if "before" in split else ())
+    return tmp_path
+
+
+def test_the_difference_of_two_steps_is_resampled_over_the_same_subjects(little):
+    measured = gap.measure("sample", little, draws=500)
+    last = measured[(measured["quantity"] == "accuracy") & (measured["ladder"] == "plain")].iloc[-1]
+    assert last["value"] == 6 / 8
+    assert last["worth"] == last["total"] == 2 / 8
+    # By hand: a resample loses half the share of the subjects 0 and 1 among its four.
+    picks = np.random.default_rng(0).integers(0, 4, (500, 4))
+    expected = np.quantile((picks < 2).sum(axis=1) / 8, [0.025, 0.975])
+    assert last[["worth low", "worth high"]].to_numpy(float) == pytest.approx(expected)
+
+
+def test_steps_that_do_not_differ_are_worth_exactly_nothing_and_the_first_scores_copies(little):
+    measured = gap.measure("sample", little, draws=50)
+    same = measured[measured["closed"].isin(["same source image", "same patient id"])]
+    assert len(same) == 2 * 2 * len(gap.QUANTITIES)
+    assert (same[["worth", "worth low", "worth high"]] == 0).all(axis=None)
+    images = measured[measured["quantity"] == "auc"]["images"]
+    assert images.tolist() == [12] + [8] * (len(gap.STEPS) - 1)
+
+
+def test_intervals_are_those_of_a_single_run_when_there_is_one(little):
+    measured = gap.measure("sample", little, draws=300)
+    row = measured[measured["split"] == "plain-by-subject"].set_index("quantity")
+    folder = runs.folder(PLAN["plain-by-subject", 0], little)
+    expected = metrics.bootstrap(results.read_table(folder), draws=300)
+    for name in ("accuracy", "auc"):
+        here, there = (frame.loc[name, ["low", "high"]].tolist() for frame in (row, expected))
+        assert here == pytest.approx(there)
+
+
+def test_a_score_is_the_mean_over_the_repeats(little):
+    write_run(little, "plain-by-patient", EVERY - {(0, 0), (0, 1), (1, 0), (1, 1)}, repeat=1)
+    measured = gap.measure("sample", little, draws=50)
+    row = measured[measured["split"] == "plain-by-patient"].set_index("quantity").loc["accuracy"]
+    assert row["value"] == (1 + 0.5) / 2
+    assert (row["lowest"], row["highest"], row["repeats"], row["splits"]) == (0.5, 1.0, 2, 1)
+
+
+def test_steps_of_other_subjects_are_not_compared_and_a_missing_one_is_named(little):
+    folder = runs.folder(PLAN["plain-by-patient", 0], little)
+    path = folder / "fold-0" / "predictions.csv"
+    whole = path.read_text()
+    path.write_text(whole.replace("P0", "someone else"))
+    with pytest.raises(results.ResultsError, match=r"the steps of .*other subjects"):
+        gap.measure("sample", little, draws=50)
+    other = write_run(little, "plain-by-patient", EVERY, repeat=1)
+    with pytest.raises(results.ResultsError, match="two repeats of one step tested other subjects"):
+        gap.measure("sample", little, draws=50)
+    other.parent.rename(little / "one")
+    folder.rename(little / "two")
+    with pytest.raises(results.ResultsError, match="no run of plain-by-patient"):
+        gap.measure("sample", little, draws=50)
+
+
+def test_nothing_run_is_an_empty_frame(tmp_path):
+    measured = gap.measure("sample", tmp_path)
+    assert measured.empty and gap.steps(measured).empty
+    with pytest.raises(ValueError, match="no auc was measured"):
+        gap_ladder(measured)
+
+
+def test_table_and_figure_hold_every_score_and_every_difference(little):
+    measured = gap.measure("sample", little, draws=50)
+    text = gap.steps(measured, "accuracy").reset_index()
+    assert text["worth"].tolist()[-2:] == ["0.250 (0.000 to 0.500)"] * 2
+    assert text["closed here"].iloc[-2] == "same subject, other id"
+    assert set(text["subject in training"]) == {"50.0%", ""}
+    assert set(text["source image in training"]) == {""}  # not known
+    left, right = (
+        [one.get_text() for one in panel.texts] for panel in gap_ladder(measured, "accuracy")
+    )
+    assert sum(" to " in one for one in left) == len(gap.STEPS)
+    assert sum("all of these leaks" in one for one in right) == 2
+    assert len(right) == len(gap.STEPS)  # one difference less than steps in each ladder, one total
+
+
+# --------------------------------------------------------------------------------- the real splits
+
+
+@pytest.mark.parametrize("name", SPLITS)
+def test_every_original_is_tested_once_in_each_repeat(name):
+    cells = runs.load_cells("sample-cells")
+    for divided in (runs.split_of(PLAN[name, repeat]) for repeat in range(2)):
+        tested = divided.cells["image_id"].iloc[np.concatenate([f.test for f in divided.folds])]
+        originals = tested[~tested.str.contains("#")]
+        assert sorted(originals) == sorted(cells["image_id"])
+        assert ("before" in name) == (len(tested) > len(originals))
+
+
+def test_repeats_draw_other_splits_and_other_copies():
+    first, second = (runs.split_of(PLAN["copies-after-by-image", repeat]) for repeat in (0, 1))
+    assert set(first.folds[0].test) != set(second.folds[0].test)
+    assert set(first.cells["image_id"]) != set(second.cells["image_id"])
+
+
+def test_each_step_closes_the_leak_that_it_names():
+    shares = runs.leakage([PLAN[name, 0] for name in SPLITS])
+    assert shares.loc["copies-before-by-image", "original"] > 0.2
+    assert (shares.drop(index="copies-before-by-image")["original"].fillna(0) == 0).all()
+    for kind in ("copies-after", "plain"):
+        here = shares.loc[[f"{kind}-by-{by}" for by in ("source-image", "patient", "subject")]]
+        assert (shares.loc[f"{kind}-by-image", ["source_image", "subject"]] > 0.9).all()
+        assert (here["source_image"] == 0).all()
+        assert here["patient"].gt(0).tolist() == [True, False, False]
+        assert here["subject"].gt(0).tolist() == [True, True, False]
+        assert here["bytes"].gt(0).tolist() == [True, True, False]
+
+
+def test_subjects_that_the_profile_joins_are_one_subject():
+    cells = runs.load_cells("sample-cells")
+    first, second = cells["patient"][cells["patient"] == cells["subject"]].unique()[:2]
+    run = PLAN["plain-by-subject", 0].model_copy(update={"same_subject": [[first, second]]})
+    divided = runs.split_of(run)
+    joined = divided.cells
+    assert joined["subject"].nunique() == cells["subject"].nunique() - 1
+    assert len(set(joined["subject"][joined["patient"].isin([first, second])])) == 1
+    assert splits.leakage(divided)["subject"].eq(0).all()
+
+
+SMALL = """
+extends = "sample"
+leave_out = ["repeat-1", "repeat-2", "repeat-3", "repeat-4"]
+[networks.densenet201]
+network = "mobilenet-0.25"
+[recipe]
+image_size = 32
+"""
+
+
+def test_a_run_goes_on_where_it_stopped(tmp_path, monkeypatch, capsys):
+    for name in ("TQDM_DISABLE", "LEUKKIT_PROFILE", "LEUKKIT_RESULTS_DIR"):
+        monkeypatch.setenv(name, "1")  # the command line sets the last two
+    profile = tmp_path / "small.toml"
+    profile.write_text(SMALL)
+    folders = gap.run(str(profile), tmp_path)
+    assert len(folders) == len(SPLITS)
+    record = folders[-1] / "fold-1" / "fold.json"
+    record.unlink()
+    kept = (folders[0] / "fold-0" / "fold.json").stat().st_mtime_ns
+    figure = tmp_path / "figures" / "gap.png"
+    command = ["gap", "--profile", str(profile), "--results-dir", str(tmp_path)]
+    assert cli.main([*command, "--figure", str(figure)]) == 0
+    assert "by source image" in capsys.readouterr().out
+    assert figure.stat().st_size > 10_000 and record.exists()
+    assert (folders[0] / "fold-0" / "fold.json").stat().st_mtime_ns == kept
+    measured = gap.measure(str(profile), tmp_path, draws=100)
+    assert len(measured) == len(gap.STEPS) * len(gap.QUANTITIES)
+    assert "449 images of sample-cells (synthetic), random mobilenet-0.25" in gap.title(measured)
+
+
+def test_a_profile_with_a_wrong_key_is_refused(tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text("network = 'densenet201'\n")
+    with pytest.raises(papers.CardError, match=r"mine\.toml: unknown field network"):
+        gap.load(str(path))
+    path.write_text("extends = 'none'\nseed = 0\n")
+    with pytest.raises(papers.CardError, match=r"mine\.toml: missing field datasets"):
+        gap.load(str(path))
+    with pytest.raises(papers.CardError, match="no profile 'smaple'; it has paper, sample"):
+        gap.load("smaple")
