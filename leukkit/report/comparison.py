@@ -14,6 +14,7 @@ import pandas as pd
 
 from leukkit import metrics, results
 from leukkit.papers import Card
+from leukkit.report import facts
 from leukkit.splits import Split
 
 # Split of a profile -> its name beside the printed numbers. patel2025 states two protocols.
@@ -277,7 +278,10 @@ def compare_images(card: Card, divided: Mapping[str, Split]) -> pd.DataFrame:
 
 
 def print_comparison(card: Card, profile: str) -> None:
-    """Print published | reproduced | leak-free for every printed cell that names a run."""
+    """Print published | reproduced | leak-free for every printed cell that names a run.
+
+    Below come the scores of all runs, and what leaks under each split.
+    """
     measured = measure(card, profile)
     label = card.profile(profile).label
     if measured.empty:
@@ -294,6 +298,19 @@ def print_comparison(card: Card, profile: str) -> None:
         print(table(made, str(name)).to_string())
     print("\nEvery run (95% intervals)")
     print(score_table(measured).to_string())
+    print("\nShare of test images with something of theirs in training too")
+    print(leakage_table(measured["folder"].unique()).to_string())
+
+
+def leakage_table(folders: Iterable[str]) -> pd.DataFrame:
+    """Return what leaks in some runs as text, by data set and split; runs that leak alike once."""
+    rows = []
+    for folder in folders:
+        records = results.read_records(folder)
+        about, shares = records[0].configuration, facts.leakage(records)
+        texts = {name: "?" if pd.isna(share) else f"{share:.1%}" for name, share in shares.items()}
+        rows.append({"dataset": about.dataset, "split": about.split, **texts})
+    return pd.DataFrame(rows).drop_duplicates().set_index(["dataset", "split"]).sort_index()
 
 
 def _count(split: Split, cell: Mapping[str, Any]) -> str:

@@ -1,5 +1,7 @@
 """Printed cells beside made-up predictions, whose scores are counted by hand."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,6 +11,7 @@ from leukkit.report import overview
 from tests.report.small_results import (
     FIRST,
     FOUR,
+    LEAKS,
     SECOND,
     SVM,
     history,
@@ -241,12 +244,15 @@ def test_printing_names_substitutions_weights_and_tables(tmp_path, capsys, monke
     card = papers.load("patel2025")
     report.print_comparison(card, "sample")
     assert "nothing was run yet" in capsys.readouterr().out
-    write(tmp_path, planned("patel2025", "published", "vgg19"), FIRST)
+    leaks = {**LEAKS, "subject": 0.75}
+    write(tmp_path, planned("patel2025", "published", "vgg19"), FIRST, leaks=leaks)
+    write(tmp_path, planned("patel2025", "leak-free", "vgg19"), FIRST)
     report.print_comparison(card, "sample")
     text = capsys.readouterr().out
     assert "sample-cells" in text and "vgg19, 32 px, random weights, 3 epochs" in text
     assert "Table 2 (percent; 95% intervals)" in text and "98.87" in text
     assert "6 of 21 printed cells were run again" in text
+    assert re.search(r"published +0.0% +75.0% +0.0% +0.0% +\?", text)
 
 
 def test_every_printed_score_of_a_run_is_compared():
