@@ -18,7 +18,7 @@ from leukkit.datasets import decode
 from leukkit.files import progress
 from leukkit.metrics import calibration
 from leukkit.saved import ModelFileError, classifier_files, embeddings, outliers
-from leukkit.schemas import Recipe, SavedRecord, SchemaError
+from leukkit.schemas import Recipe, SavedRecord
 
 OUT_OF_DISTRIBUTION = "out of distribution: do not rely on the answer"
 
@@ -93,13 +93,19 @@ def load(path: pathlib.Path | str) -> Predictor:
     """
     found = saved.read(path)
     place = found.folder / saved.RECORD
+    recipe = saved.recipe_of(found.record)
     try:
-        recipe = saved.recipe_of(found.record)
         images.Preparation(recipe.image_size, recipe.segmentation)
-    except (SchemaError, TypeError) as error:
-        raise ModelFileError(f"{place}: recipe: {error}") from error
+    except TypeError as error:
+        raise ModelFileError(f"{place}: recipe, segmentation: {error}") from error
+    is_network = found.record.model == saved.NETWORK
+    if is_network != (recipe.classifier is None):
+        raise ModelFileError(
+            f"{place}: model {found.record.model} and classifier {recipe.classifier!r} of the "
+            "recipe contradict each other"
+        )
     model = found.folder / found.record.model
-    if found.record.model == saved.NETWORK:
+    if is_network:
         return Predictor(found, recipe, network=_network(model, found.record, recipe))
     return Predictor(found, recipe, classifier=classifier_files.load(model))
 

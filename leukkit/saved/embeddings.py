@@ -1,11 +1,14 @@
 """What a network makes of an image before its head decides: the mean of its last feature map."""
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 BATCH = 32  # images at once
 
 
-def with_embeddings(network):
+def with_embeddings(network: Any) -> Any:
     """Return a network that gives the embedding beside the class probabilities, in one pass.
 
     Args:
@@ -35,7 +38,7 @@ def with_embeddings(network):
     return keras.Model(image, [*vectors, *answers])
 
 
-def members(network):
+def members(network: Any) -> list[Any]:
     """Return the network itself in a list, or the networks nested in it if it is an ensemble.
 
     Raises:
@@ -57,7 +60,7 @@ def members(network):
     return nested
 
 
-def embed(network, inputs, positions):
+def embed(network: Any, inputs: Any, positions: ArrayLike) -> NDArray[np.float32]:
     """Return the embeddings of some images, as `with_embeddings` gives them.
 
     Args:

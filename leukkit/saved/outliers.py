@@ -13,6 +13,7 @@ import math
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 # One in twenty images like the validation images is called unlike: the operating point at which the
 # literature compares detectors (Lee et al. 2018 and Sun et al. 2022 at 95% true positives), and one
@@ -37,7 +38,7 @@ class Reference(NamedTuple):
     rest: float
 
 
-def some_of(positions, seed, most=MOST_IMAGES):
+def some_of(positions: ArrayLike, seed: int, most: int = MOST_IMAGES) -> NDArray:
     """Return all positions, or ``most`` of them chosen by the seed, in ascending order."""
     positions = np.asarray(positions)
     if len(positions) > most:
@@ -45,7 +46,7 @@ def some_of(positions, seed, most=MOST_IMAGES):
     return np.sort(positions)
 
 
-def fit(embeddings, labels):
+def fit(embeddings: ArrayLike, labels: ArrayLike) -> Reference:
     """Fit class means and the shrunk covariance.
 
     The covariance is taken apart into its directions, so that neither it nor its inverse is made:
@@ -89,7 +90,7 @@ def fit(embeddings, labels):
     return Reference(means.astype(np.float32), directions[present].astype(np.float32), shrunk, rest)
 
 
-def distances(reference, embeddings):
+def distances(reference: Reference, embeddings: ArrayLike) -> NDArray[np.float64]:
     """Return the Mahalanobis distance of each embedding to the nearest class mean.
 
     Args:
@@ -120,7 +121,7 @@ def distances(reference, embeddings):
     return np.sqrt(squares.min(axis=0))
 
 
-def threshold(validation_distances, quantile=QUANTILE):
+def threshold(validation_distances: ArrayLike, quantile: float = QUANTILE) -> float:
     """Return the distance above which an image is called unlike the training images.
 
     The smallest validation distance that at least a share ``quantile`` of *further* images like
