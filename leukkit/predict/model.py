@@ -175,16 +175,15 @@ def find_images(paths: Iterable[pathlib.Path | str]) -> list[pathlib.Path]:
     Raises:
         FileNotFoundError: A folder holds no image.
     """
-    endings = tuple(ending for several in decode.SUFFIXES.values() for ending in several)
     found = []
     for path in map(pathlib.Path, paths):
         if not path.is_dir():
             found.append(path)
             continue
-        below = sorted(one for one in path.rglob("*") if one.suffix.lower() in endings)
+        below = sorted(one for one in path.rglob("*") if one.suffix.lower() in decode.SUFFIXES)
         if not below:
             raise FileNotFoundError(
-                f"{path}: no image in this folder; looked for {', '.join(endings)}"
+                f"{path}: no image in this folder; looked for {', '.join(decode.SUFFIXES)}"
             )
         found += below
     return found
