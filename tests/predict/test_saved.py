@@ -119,7 +119,11 @@ def test_arrays_are_read_without_pickle(copy, tmp_path):
     assert not mark.exists()
 
 
-def test_a_model_of_an_older_version_says_what_to_do(copy):
+def test_a_record_that_is_none_or_missing_is_named(copy):
+    for text in ("{", "[]", '{"format": 2}'):
+        (copy / "predictor.json").write_text(text)
+        with pytest.raises(ModelFileError, match=r"predictor\.json.*(is no JSON|format|missing)"):
+            predict.load(copy)
     (copy / "predictor.json").unlink()
     with pytest.raises(ModelFileError, match=r"no predictor\.json: an older version.*run again"):
         predict.load(copy / "model.keras")
@@ -150,13 +154,6 @@ def test_a_model_of_an_older_version_says_what_to_do(copy):
 def test_a_record_that_is_wrong_is_refused(copy, fields, message):
     change(copy, **fields)
     with pytest.raises(ModelFileError, match=message):
-        predict.load(copy)
-
-
-@pytest.mark.parametrize("text", ["{", "[]", '{"format": 2}'])
-def test_a_record_that_is_none_is_refused(copy, text):
-    (copy / "predictor.json").write_text(text)
-    with pytest.raises(ModelFileError, match=r"predictor\.json.*(no JSON|in format|missing field)"):
         predict.load(copy)
 
 
