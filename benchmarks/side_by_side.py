@@ -2,13 +2,14 @@
 
     git worktree add ../old d0e9bfe
     python -m benchmarks.side_by_side ../old results-old results-new
-    LEUKKIT_DATA_DIR=… LEUKKIT_WEIGHTS_DIR=… python -m benchmarks.side_by_side ../old results-old results-new --real
+    export LEUKKIT_DATA_DIR=… LEUKKIT_WEIGHTS_DIR=…
+    python -m benchmarks.side_by_side ../old results-old results-new --real
 
 Both make their own results, with the same threads and jobs, on the built-in sample, or with
-``--real`` on the subset of C-NMC 2019 that the profiles in ``docs/profiles`` are for; finished folds
-are not made again. Compared are, for each run that both have: the folds, the ids and labels of the
-images tested in each, and every probability (classifiers on features within 1e-9, trained networks
-within 1e-3). The audit's rows and verdicts are compared, too.
+``--real`` on the subset of C-NMC 2019 that the profiles in ``docs/profiles`` are for; finished
+folds are not made again. For each run that both have, the folds, the ids and labels of the images
+tested in each, and every probability are compared (classifiers on features within 1e-9, trained
+networks within 1e-3), and the audit's rows and verdicts.
 """
 
 import argparse
@@ -174,7 +175,8 @@ def _same_audit(options: argparse.Namespace, here: pathlib.Path) -> bool:
     columns = [name for name in ("paper", "place", "where", "printed", "verdict") if name in one]
     same = one[columns].equals(two[columns])
     print(
-        f"audit: {len(one)} and {len(two)} rows, {', '.join(columns)} {'equal' if same else 'differ'}"
+        f"audit: {len(one)} and {len(two)} rows, {', '.join(columns)} "
+        f"{'equal' if same else 'differ'}"
     )
     return same
 

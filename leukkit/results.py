@@ -283,8 +283,9 @@ def read_record(folder: pathlib.Path | str) -> FoldRecord:
     found = content.get("format", 1) if isinstance(content, dict) else None
     if found is not None and found != FOLD_FORMAT:
         raise ResultsError(
-            f"{path} was written in format {found}, and this version of leukkit reads {FOLD_FORMAT}, "
-            f"in which a subject is no longer called identity and a run has another name. {_KEEP}"
+            f"{path} was written in format {found}, and this version of leukkit reads "
+            f"{FOLD_FORMAT}, in which a subject is no longer called identity and a run has another "
+            f"name. {_KEEP}"
         )
     try:
         return check(FoldRecord, content, str(path))
@@ -369,7 +370,7 @@ def runs(
     top, rows = pathlib.Path(base or results_dir()).resolve(), []
     finished = top.glob(f"{paper}/{profile}/*/*/fold-*/fold.json")
     for folder in sorted({path.parent.parent for path in finished}):
-        row = dict(zip(PLACE, folder.relative_to(top).parts, strict=True))
+        row: dict[str, Any] = dict(zip(PLACE, folder.relative_to(top).parts, strict=True))
         row |= {"folds": len(_finished(folder)), "folder": str(folder), "problem": pd.NA}
         try:
             row = read_records(folder)[0].configuration.keys | row
@@ -404,8 +405,8 @@ def _checked(folder: pathlib.Path | str) -> dict[pathlib.Path, FoldRecord]:
         if changed := changed + ["folds"] * (first.folds != record.folds):
             raise ResultsError(
                 f"{folder} holds folds of two runs: {folders[0].name} and {fold.name} differ in "
-                f"{', '.join(changed)}. Their numbers must not be pooled. Keep the folds of one run "
-                "here, and move the others away"
+                f"{', '.join(changed)}. Their numbers must not be pooled. Keep the folds of one "
+                "run here, and move the others away"
             )
     expected, found = range(first.folds), [_number(fold) for fold in folders]
     if missing := sorted(set(expected) - set(found)):

@@ -1,7 +1,7 @@
 """The runs of a profile: planned, made where they are missing, and read back.
 
-Both engines are behind it: `leukkit.training` trains networks, `leukkit.classifiers` fits classifiers
-to features. An ensemble is a run whose members are runs.
+Both engines are behind it: `leukkit.training` trains networks, `leukkit.classifiers` fits
+classifiers to features. An ensemble is a run whose members are runs.
 """
 
 import functools
@@ -20,7 +20,7 @@ from leukkit.splits import Split
 
 
 def plan(card: Card | Profile, profile: str = "", split: str | None = None) -> list[Run]:
-    """List the runs of a card's profile, or of a profile that is no paper's, under one split or all."""
+    """List the runs of a card's profile, or of another profile, under one split or all."""
     found = card if isinstance(card, Profile) else card.profile(profile)
     return profiles.plan(found, split)
 
@@ -62,6 +62,7 @@ def make(
     waiting: list = []
     trained = [run for run in planned if run.recipe and not run.recipe.classifier]
     for run in trained:
+        assert run.recipe is not None
         split = _divided(run, divided)
         place = results.place(split, run.recipe, run.name, run.seed, planned=run, base=results_dir)
         if place.missing:

@@ -171,7 +171,10 @@ def test_copy_zero_is_the_image_itself():
         ({"fill": "white"}, "fill is 'white', expected 'black' or 'nearest' or 'reflect'"),
         ({"elastic": {"alpha": 3}}, "elastic is .*, expected a table with alpha"),
         ({"elastic": {"alpha": 3, "sigma": 0}}, "sigma, above 0"),
+        ({"elastic": {"alpha": 3, "sigma": -1}}, "sigma, above 0"),
         ({"elastic": {"alpha": -1, "sigma": 1}}, "alpha, 0 or more"),
+        ({"elastic": {"alpha": 1, "sigma": 1, "seed": 1}}, "a table with alpha"),
+        ({"zoom": -0.1}, "zoom is -0.1, expected a number from 0"),
         ({"angles": []}, r"angles is \[\], expected a list of degrees from -180 to 180"),
         ({"angles": 45}, "angles is 45, expected a list"),
         ({"angles": [0, 181]}, r"angles is \[0, 181\], expected a list"),
@@ -330,6 +333,14 @@ def test_elastic_fields_have_the_asked_strength_and_smoothness():
     assert np.sqrt(np.mean(edges**2)) == pytest.approx(strength, rel=0.2)
 
 
+def test_elastic_fields_are_the_same_on_every_machine():
+    x, y = augmentation._displaced({"alpha": 2.0, "sigma": 7.0, "seed": 1}, 30, 44)
+    found = [(x[row, column], y[row, column]) for row, column in [(0, 0), (14, 21), (29, 43)]]
+    np.testing.assert_allclose(
+        found, [(1.1097, 4.4681), (19.0607, 13.0047), (42.311, 30.7069)], atol=1e-3
+    )
+
+
 def test_elastic_fields_of_the_axes_and_the_copies_are_independent():
     ranges = {"elastic": {"alpha": 2.0, "sigma": 4}}
     fields = [displacement(ranges, copy) for copy in (1, 2, 3)]
@@ -416,6 +427,7 @@ def test_expand_lets_the_seed_choose_who_gets_one_more():
     cells = make_cells(["ALL"] * 20)
     chosen = {tuple(expand(cells, {"ALL": 25}, seed)["image_id"].iloc[20:]) for seed in range(5)}
     assert len(chosen) == 5
+    pd.testing.assert_frame_equal(expand(cells, {"ALL": 25}), expand(cells, {"ALL": 25}, 0))
 
 
 @pytest.mark.parametrize(

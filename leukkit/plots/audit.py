@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -40,7 +40,11 @@ def implied_accuracies(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
     ax.hlines(rows, frame["low"], frame["high"], color=color, linewidth=3)
     middle = (frame["low"] + frame["high"]) / 2
     ax.plot(middle, rows, "o", color=color, markersize=8, label="recomputed")
-    style = {"fillstyle": "none", "markersize": 7, "color": colors.class_color("published")}
+    style: dict[str, Any] = {
+        "fillstyle": "none",
+        "markersize": 7,
+        "color": colors.class_color("published"),
+    }
     for name, marker in zip(printed, MARKERS, strict=False):
         ax.plot(frame[name], rows, marker, label=f"printed, {name}", **style)
     ax.set(yticks=rows, yticklabels=frame.index, ylim=(len(frame) - 0.4, -0.6))

@@ -114,7 +114,7 @@ def leaderboard(
         split: ``"subject"`` or ``"official"``.
         quantity: A score of the frame.
         references: The frame of `leukkit.benchmark.leaderboard.references`; those of the same
-            quantity are drawn as dashed lines, each with a row of its own that names its split.
+            quantity are dashed lines, each with a row of its own that names its split.
         title: Above the figure; say which images.
         ax: Axes to draw on.
 

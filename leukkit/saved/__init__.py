@@ -159,9 +159,8 @@ def read(path: pathlib.Path | str) -> Saved:
                 f"{folder / name} is not the file that {RECORD} was written for: it was changed, "
                 f"damaged, or exchanged (its sha256 is another). {_AGAIN}"
             )
-    if (folder / "fold.json").is_file() and (
-        results.read_record(folder).configuration_hash != record.configuration_hash
-    ):
+    has_fold = (folder / "fold.json").is_file()
+    if has_fold and results.read_record(folder).configuration_hash != record.configuration_hash:
         raise ModelFileError(f"{folder} holds the files of two runs: {RECORD} and fold.json")
     return Saved(folder, record, _reference(folder) if ARRAYS in record.sha256 else None)
 

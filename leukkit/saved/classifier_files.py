@@ -24,7 +24,7 @@ class ModelFileError(ValueError):
     """A saved model that cannot be used: damaged, changed, of another version, or not trusted."""
 
 
-def save(classifier: Any, path: pathlib.Path | str) -> None:
+def save(classifier: Any, path: pathlib.Path) -> None:
     """Write a fitted classifier of `leukkit.classifiers` as skops file, whole or not at all.
 
     Args:

@@ -3,7 +3,7 @@
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 BATCH = 32  # images at once
 
@@ -38,7 +38,7 @@ def with_embeddings(network: Any) -> Any:
     return keras.Model(image, [*vectors, *answers])
 
 
-def members(network: Any) -> list[Any]:
+def members(network: Any) -> list:
     """Return the network itself in a list, or the networks nested in it if it is an ensemble.
 
     Raises:
@@ -60,7 +60,7 @@ def members(network: Any) -> list[Any]:
     return nested
 
 
-def embed(network: Any, inputs: Any, positions: ArrayLike) -> NDArray[np.float32]:
+def embed(network: Any, inputs: Any, positions: ArrayLike) -> np.ndarray:
     """Return the embeddings of some images, as `with_embeddings` gives them.
 
     Args:

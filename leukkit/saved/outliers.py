@@ -13,7 +13,7 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 # One in twenty images like the validation images is called unlike: the operating point at which the
 # literature compares detectors (Lee et al. 2018 and Sun et al. 2022 at 95% true positives), and one
@@ -38,7 +38,7 @@ class Reference(NamedTuple):
     rest: float
 
 
-def some_of(positions: ArrayLike, seed: int, most: int = MOST_IMAGES) -> NDArray:
+def some_of(positions: ArrayLike, seed: int, most: int = MOST_IMAGES) -> np.ndarray:
     """Return all positions, or ``most`` of them chosen by the seed, in ascending order."""
     positions = np.asarray(positions)
     if len(positions) > most:
@@ -90,7 +90,7 @@ def fit(embeddings: ArrayLike, labels: ArrayLike) -> Reference:
     return Reference(means.astype(np.float32), directions[present].astype(np.float32), shrunk, rest)
 
 
-def distances(reference: Reference, embeddings: ArrayLike) -> NDArray[np.float64]:
+def distances(reference: Reference, embeddings: ArrayLike) -> np.ndarray:
     """Return the Mahalanobis distance of each embedding to the nearest class mean.
 
     Args:

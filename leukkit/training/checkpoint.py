@@ -4,6 +4,8 @@ import contextlib
 import dataclasses
 import json
 import pathlib
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
@@ -18,7 +20,7 @@ class TrainingError(RuntimeError):
 
 
 @contextlib.contextmanager
-def writing(folder):
+def writing(folder: pathlib.Path) -> Iterator[None]:
     """Turn a failure to write into a message that says what is lost (nothing) and what to do."""
     try:
         yield
@@ -53,7 +55,9 @@ class State:
     seconds: float = 0.0
 
 
-def write(folder, configuration_hash, state, network, best):
+def write(
+    folder: pathlib.Path, configuration_hash: str, state: State, network: Any, best: list | None
+) -> None:
     """Write the checkpoint, whole or not at all.
 
     Args:
@@ -78,7 +82,7 @@ def write(folder, configuration_hash, state, network, best):
         np.savez(path, record=np.array(json.dumps(record)), **named)
 
 
-def read(folder, configuration_hash):
+def read(folder: pathlib.Path, configuration_hash: str) -> tuple[State, list, list, list] | None:
     """Return state, weights, optimizer and best weights of an unfinished fold, or None.
 
     Raises:
@@ -102,7 +106,7 @@ def read(folder, configuration_hash):
     return State(**record["state"]), arrays["weights"], arrays["optimizer"], arrays["best"]
 
 
-def remove(folder):
+def remove(folder: pathlib.Path) -> None:
     """Delete the checkpoint of a fold that is finished."""
     (pathlib.Path(folder) / FILE).unlink(missing_ok=True)
 

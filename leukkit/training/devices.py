@@ -3,6 +3,7 @@
 import functools
 import json
 import os
+from typing import Any
 
 from leukkit.training.checkpoint import TrainingError
 
@@ -10,7 +11,7 @@ LOGICAL_CPUS = "LEUKKIT_LOGICAL_CPUS"
 
 
 @functools.cache
-def strategy():
+def strategy() -> Any:
     """Return how training is spread over devices; networks are made and fitted in its scope.
 
     Several GPUs of this machine are mirrored: each holds the weights and gets its part of every
@@ -37,7 +38,7 @@ def strategy():
     return tf.distribute.get_strategy()
 
 
-def describe(the_strategy):
+def describe(the_strategy: Any) -> str:
     """Return the devices for results and messages, e.g. ``"2 x CPU, mirrored"``."""
     import tensorflow as tf
 
@@ -46,7 +47,7 @@ def describe(the_strategy):
     return f"{number} x {kind}, mirrored" if number > 1 else f"1 x {kind}"
 
 
-def make_repeatable(seed, deterministic):
+def make_repeatable(seed: int, deterministic: bool) -> None:
     """Seed what draws numbers; if ``deterministic``, also take only operations that repeat.
 
     TensorFlow has no way back from the second for the rest of the process.

@@ -5,12 +5,15 @@ data here, so a fold that was killed goes on from its last finished epoch to the
 """
 
 import functools
+import pathlib
 import time
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from leukkit import splits
+from leukkit.schemas import Recipe
 from leukkit.training import batches, checkpoint, network
 
 
@@ -28,13 +31,22 @@ class Images(NamedTuple):
         fold: A `splits.Fold` of positions.
     """
 
-    inputs: object
+    inputs: Any
     targets: np.ndarray
     image_ids: np.ndarray
     fold: splits.Fold
 
 
-def fit(model, images, recipe, seed, strategy, folder, configuration_hash, report):
+def fit(
+    model: Any,
+    images: Images,
+    recipe: Recipe,
+    seed: int,
+    strategy: Any,
+    folder: pathlib.Path,
+    configuration_hash: str,
+    report: Callable,
+) -> checkpoint.State:
     """Train a network on a fold, from its checkpoint if there is one.
 
     Args:
@@ -77,7 +89,7 @@ def fit(model, images, recipe, seed, strategy, folder, configuration_hash, repor
                 network.compile_phase(model, recipe, recipe.phases[number], replicas, total)
                 compiled = number
             _draw_alike(seeds, seed, state.epoch)
-            row = {"epoch": state.epoch + 1, "phase": number + 1}
+            row: dict[str, float] = {"epoch": state.epoch + 1, "phase": number + 1}
             row["learning_rate"] = recipe.phases[number].learning_rate
             row |= _train_epoch(model, images, recipe, steps, seed, state.epoch, report)
             row |= _validate(model, images, recipe)
@@ -92,7 +104,9 @@ def fit(model, images, recipe, seed, strategy, folder, configuration_hash, repor
     return state
 
 
-def predict(model, inputs, positions, recipe, strategy):
+def predict(
+    model: Any, inputs: Any, positions: np.ndarray, recipe: Recipe, strategy: Any
+) -> np.ndarray:
     """Return the class probabilities of some images, float64 (positions, classes).
 
     Every batch is full, so that no device is left without images; the padding is cut off. Rows
@@ -182,7 +196,7 @@ def _watch(epoch, report):
     return Watch()
 
 
-def training_data(make, images, batch_size, steps):
+def training_data(make: Callable, images: Images, batch_size: int, steps: int) -> Any:
     """Return one epoch as ``tf.data``: float32 images and targets, some batches made ahead.
 
     Args:

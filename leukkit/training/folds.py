@@ -34,9 +34,9 @@ def cross_validate(
     """Train and test a network on each fold that is not finished yet.
 
     The folds are tasks of joblib: within ``joblib.parallel_config(backend="dask")`` or ``"ray"``
-    the same call with ``jobs=None`` spreads them over machines that share the results folder and the
-    images. A run that equals one that the split's paper and profile plan has its plain name; any
-    other gets the name and eight digits of its hash, so that no finished result is lost.
+    the same call with ``jobs=None`` spreads them over machines that share the results folder and
+    the images. A run that equals one that the split's paper and profile plan has its plain name;
+    any other gets the name and eight digits of its hash, so that no finished result is lost.
 
     Args:
         split: What `splits.divide` gave.
@@ -206,7 +206,8 @@ def _train_fold(
     devices.make_repeatable(seed, recipe.deterministic)
     keras.utils.clear_session()  # lets go of the last fold's network
     cells, fold, classes = split.cells, split.folds[number], configuration.classes
-    inputs = statistics = None
+    inputs: Any = None
+    statistics = None
     if not _has_feature_maps(recipe):
         inputs = _inputs(split, recipe, seed)
     if recipe.normalization == "z-score":

@@ -1,11 +1,14 @@
 """The network of a fold: built, its layers frozen or not, compiled with the papers' optimizers."""
 
 import contextlib
+from typing import Any
+
+from leukkit.schemas import Phase, Recipe
 
 EAGER_BATCHES = 8  # below it, making the graph takes longer than the work itself
 
 
-def build(recipe, classes, statistics, seed):
+def build(recipe: Recipe, classes: int, statistics: tuple | None, seed: int) -> Any:
     """Build the network of a recipe (uncompiled), in the precision that the recipe asks for.
 
     Args:
@@ -24,7 +27,7 @@ def build(recipe, classes, statistics, seed):
     return network
 
 
-def compile_phase(network, recipe, phase, replicas, batches):
+def compile_phase(network: Any, recipe: Recipe, phase: Phase, replicas: int, batches: int) -> None:
     """Freeze and unfreeze layers for a phase and compile with a new optimizer.
 
     Args:
@@ -46,7 +49,7 @@ def compile_phase(network, recipe, phase, replicas, batches):
     network.optimizer.build(network.trainable_variables)  # or the first step is traced twice
 
 
-def cross_entropy(batch_size):
+def cross_entropy(batch_size: int) -> Any:
     """Return categorical cross-entropy, averaged over the whole batch.
 
     Keras averages over the images of each device, then over the devices: with 17 images on two
@@ -64,7 +67,7 @@ def cross_entropy(batch_size):
     return CrossEntropy(reduction="sum", name="cross_entropy")  # devices are summed, too
 
 
-def make_optimizer(recipe, learning_rate, network):
+def make_optimizer(recipe: Recipe, learning_rate: float, network: Any) -> Any:
     """Return the optimizer of a phase.
 
     Args:
@@ -118,7 +121,7 @@ def _layerwise_sgd():
     return LayerwiseSGD
 
 
-def seed_variables(network):
+def seed_variables(network: Any) -> list:
     """Return the states of the network's random layers (dropout)."""
     return [variable for variable in network.variables if "seed_generator_state" in variable.path]
 

@@ -55,3 +55,14 @@ def test_sums_without_printed_supports():
     row = frame.loc["Figure 1", "net"]
     assert row["row"].tolist() == [6, 10] and row["column"].tolist() == [7, 9]
     assert row["support"].isna().all() and row["images", ""] == 16
+
+
+def test_counts_named_in_the_text_are_found_wherever_the_positive_class_stands():
+    printed = matrix([[5, 1], [2, 8]], classes=["no", "ALL"], orientation="rows are actual")
+    values = {"true positives": 8, "false positives": 1, "false negatives": 2, "true negatives": 5}
+    claims = [
+        ("V", {"quantity": quantity, "model": "net"}, "images", str(value))
+        for quantity, value in values.items()
+    ]
+    found = audit.findings(card(matrices=[printed], claims=claims), ["matrices"])
+    assert verdicts(found) == ["not checkable"] + ["consistent"] * 4

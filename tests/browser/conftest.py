@@ -43,7 +43,9 @@ def small_report(tmp_path_factory):
     cells = [nbformat.v4.new_markdown_cell("# 01 · Try"), nbformat.v4.new_code_cell("print(1)")]
     notebook = nbformat.v4.new_notebook(cells=cells)
     notebook.metadata["leukkit"] = {"papers": ["patel2025"]}
-    notebooks.keep(notebook, notebooks.kept_path(folder, "sample", "01_try.ipynb"))
+    path = notebooks.kept_path(folder, "sample", "01_try.ipynb")
+    path.parent.mkdir(parents=True)
+    nbformat.write(notebook, path)
     return page.build(folder, tmp_path_factory.mktemp("report"), draws=50)
 
 

@@ -36,8 +36,17 @@ def options(tab, name):
 
 def pictures(tab, artifacts, name):
     """Keep what the window shows of some sections, for people to look at."""
-    for section in ("main", "comparison", "patel2025", "sultana-audit", "honest", "gap", "runs"):
-        tab.evaluate(f"document.getElementById('{section}').scrollIntoView()")
+    for section in (
+        "main",
+        "comparison",
+        "patel2025",
+        "sultana-audit",
+        "honest",
+        "gap",
+        "own",
+        "runs",
+    ):
+        tab.evaluate(f"document.getElementById('{section}')?.scrollIntoView()")
         tab.screenshot(path=artifacts / f"{name}-{section}.png")
 
 
@@ -134,7 +143,7 @@ def test_filters_by_all_words_and_clears(visit):
     assert all("densenet-201" in text and "svm" in text for text in texts)
     tab.locator('.filters[data-table="cells"] input').fill("no such thing")
     assert count(tab) == 0
-    assert tab.get_by_text("No cell fits these filters.").is_visible()
+    assert tab.get_by_text("None of the cells fit these filters.").is_visible()
     tab.locator('.filters[data-table="cells"] button').click()
     assert count(tab) == tab.locator("#cells tbody tr").count()
     assert urlsplit(tab.url).fragment == ""
@@ -170,6 +179,13 @@ def test_a_value_leads_to_its_run(visit):
     assert run.is_visible()
     assert re.search(r"\d{4}-\d\d-\d\d", run.inner_text())
     assert "TensorFlow" in run.inner_text()
+
+
+def test_runs_of_ones_own_stand_apart_and_lead_to_their_run(visit, small_report):
+    tab = visit(path=small_report)
+    assert "vgg19~0123abcd" not in tab.locator("#cells").inner_text()
+    tab.locator("#own-runs a", has_text="vgg19~0123abcd").click()
+    assert "vgg19~0123abcd" in tab.locator("#all-runs tr:target").inner_text()
 
 
 def test_stays_quick(visit):

@@ -63,7 +63,11 @@ def write(base, run, tested, fold=0, folds=1, leaks=LEAKS, tables=None, changes=
     configuration = Configuration(
         **{
             **{name: getattr(run, name) for name in ("paper", "profile", "split", "keys", "seed")},
-            **{"run": run.name, "table": table, "draw": 0, "recipe": recipe, "members": []},
+            "run": run.name,
+            "table": table,
+            "draw": 0,
+            "recipe": recipe,
+            "members": [],
             "dataset": run.data,
             "classes": [name.removeprefix("prob_") for name in tested if "prob_" in name],
             "images": {"train": f"a{fold}", "validation": "b", "test": f"c{fold}"},

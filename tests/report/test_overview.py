@@ -199,7 +199,9 @@ def test_runs_that_cannot_be_scored_do_not_stop_the_others(tmp_path):
     write(tmp_path, VGG, FIRST)
     frame = overview.cells(tmp_path, draws=10)
     row = cell(frame, paper="patel2025", table="Table 3")
-    assert "cannot be used" in row["leak-free status"] and "the same group" in row["leak-free status"]
+    assert (
+        "cannot be used" in row["leak-free status"] and "the same group" in row["leak-free status"]
+    )
     assert row["reproduced status"] == "run"
     status = cell(frame, paper="mishra", table="Table 5")["leak-free status"]
     assert "history.csv lacks accuracy" in status and str(tmp_path) not in status

@@ -3,7 +3,7 @@
 
 const collator = new Intl.Collator("en", { numeric: true });
 const comparison = document.querySelector('.filters[data-table="cells"]');
-const sorted = {}; // table id -> { key, order }
+const sorted = {}; // table id -> { sort, order }
 
 // ---- sort: a button in every head; rows without a number come last in both directions
 
@@ -14,7 +14,7 @@ function sortRows(table, head, order) {
   const keyed = [...table.tBodies[0].rows].map((row) => {
     const cell = row.cells[column];
     const text = cell ? (cell.dataset.sort ?? cell.textContent.trim()) : "";
-    return { row, key: isNumber && text !== "" ? Number(text.replaceAll(",", "")) : text };
+    return { row, key: isNumber && text !== "" ? Number(text) : text };
   });
   keyed.sort((one, two) => {
     if (one.key === "" || two.key === "") return (one.key === "") - (two.key === "");
@@ -23,21 +23,19 @@ function sortRows(table, head, order) {
   table.tBodies[0].append(...keyed.map((it) => it.row));
   for (const other of head.parentNode.children) other.removeAttribute("aria-sort");
   head.setAttribute("aria-sort", order);
-  sorted[table.id] = { key: head.dataset.key, order };
+  sorted[table.id] = { sort: head.dataset.key, order };
 }
 
-for (const table of document.querySelectorAll("table.sortable")) {
-  for (const head of table.tHead.rows[0].cells) {
-    const button = document.createElement("button");
-    button.type = "button";
-    button.append(...head.childNodes);
-    head.append(button);
-    button.addEventListener("click", () => {
-      const order = head.getAttribute("aria-sort") === "ascending" ? "descending" : "ascending";
-      sortRows(table, head, order);
-      if (table.id === "cells") writeFragment();
-    });
-  }
+for (const head of document.querySelectorAll("table.sortable th")) {
+  const button = document.createElement("button");
+  button.type = "button";
+  button.append(...head.childNodes);
+  head.append(button);
+  button.addEventListener("click", () => {
+    const order = head.getAttribute("aria-sort") === "ascending" ? "descending" : "ascending";
+    sortRows(head.closest("table"), head, order);
+    if (head.closest("#cells")) writeFragment();
+  });
 }
 
 // ---- filter: selects compare with a data attribute, the text field with all words of a row
@@ -51,9 +49,7 @@ function filterRows(form) {
     const fits = wanted.every(([name, value]) =>
       name === "text"
         ? value.toLowerCase().split(/\s+/).every((word) => row.words.includes(word))
-        : name === "status"
-          ? row.dataset.status.split(" ").includes(value)
-          : row.dataset[name] === value,
+        : row.dataset[name].split("|").includes(value),
     );
     row.hidden = !fits;
     shown += fits;
@@ -81,15 +77,10 @@ for (const form of document.querySelectorAll(".filters")) {
 // ---- the comparison's filters and order live in the address, so that they can be linked
 
 function writeFragment() {
-  const state = new URLSearchParams(
-    [...new FormData(comparison)].filter(([, value]) => value !== ""),
-  );
-  if (sorted.cells) {
-    state.set("sort", sorted.cells.key);
-    state.set("order", sorted.cells.order);
-  }
-  const text = state.toString();
-  history.replaceState(null, "", text ? `#${text}` : location.pathname);
+  const state = new URLSearchParams(new FormData(comparison));
+  for (const [name, value] of [...state]) if (value === "") state.delete(name);
+  for (const [name, value] of Object.entries(sorted.cells ?? {})) state.set(name, value);
+  history.replaceState(null, "", state.size ? `#${state}` : location.pathname);
 }
 
 function readFragment() {
