@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from leukkit.datasets import decode
 from leukkit.predict import output
 from leukkit.predict.model import Predictor, predict
 
@@ -29,7 +30,7 @@ def form(predictor: Predictor) -> Any:
     import ipywidgets
 
     files = ipywidgets.FileUpload(
-        accept=".bmp,.png,.jpg,.jpeg,.tif,.tiff",
+        accept=",".join(decode.SUFFIXES),
         multiple=True,
         description="Choose images",
         layout={"width": "max-content"},

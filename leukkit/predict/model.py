@@ -18,7 +18,7 @@ from leukkit.datasets import decode
 from leukkit.files import progress
 from leukkit.metrics import calibration
 from leukkit.saved import ModelFileError, classifier_files, embeddings, outliers
-from leukkit.schemas import Recipe, SavedRecord, SchemaError
+from leukkit.schemas import Recipe, SavedRecord
 
 OUT_OF_DISTRIBUTION = "out of distribution: do not rely on the answer"
 
@@ -93,13 +93,19 @@ def load(path: pathlib.Path | str) -> Predictor:
     """
     found = saved.read(path)
     place = found.folder / saved.RECORD
+    recipe = saved.recipe_of(found.record)
     try:
-        recipe = saved.recipe_of(found.record)
         images.Preparation(recipe.image_size, recipe.segmentation)
-    except (SchemaError, TypeError) as error:
-        raise ModelFileError(f"{place}: recipe: {error}") from error
+    except TypeError as error:
+        raise ModelFileError(f"{place}: recipe, segmentation: {error}") from error
+    is_network = found.record.model == saved.NETWORK
+    if is_network != (recipe.classifier is None):
+        raise ModelFileError(
+            f"{place}: model {found.record.model} and classifier {recipe.classifier!r} of the "
+            "recipe contradict each other"
+        )
     model = found.folder / found.record.model
-    if found.record.model == saved.NETWORK:
+    if is_network:
         return Predictor(found, recipe, network=_network(model, found.record, recipe))
     return Predictor(found, recipe, classifier=classifier_files.load(model))
 
@@ -169,16 +175,15 @@ def find_images(paths: Iterable[pathlib.Path | str]) -> list[pathlib.Path]:
     Raises:
         FileNotFoundError: A folder holds no image.
     """
-    endings = tuple(ending for several in decode.SUFFIXES.values() for ending in several)
     found = []
     for path in map(pathlib.Path, paths):
         if not path.is_dir():
             found.append(path)
             continue
-        below = sorted(one for one in path.rglob("*") if one.suffix.lower() in endings)
+        below = sorted(one for one in path.rglob("*") if one.suffix.lower() in decode.SUFFIXES)
         if not below:
             raise FileNotFoundError(
-                f"{path}: no image in this folder; looked for {', '.join(endings)}"
+                f"{path}: no image in this folder; looked for {', '.join(decode.SUFFIXES)}"
             )
         found += below
     return found

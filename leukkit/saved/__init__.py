@@ -168,8 +168,8 @@ def read(path: pathlib.Path | str) -> Saved:
 def recipe_of(record: SavedRecord) -> Recipe:
     """Return the recipe of a saved model; a head of one's own is in the model's file, not here."""
     fields = dict(record.recipe)
-    if isinstance(fields["head"], dict):
-        fields["head"] = fields["head"]["function"]
+    if isinstance(fields.get("head"), dict):
+        fields["head"] = fields["head"].get("function")
     return check(Recipe, fields, RECORD)
 
 

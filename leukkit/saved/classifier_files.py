@@ -21,14 +21,14 @@ _XGBOOST = "xgboost model in JSON"
 
 
 class ModelFileError(ValueError):
-    """A kept model that cannot be used: damaged, changed, of another version, or not trusted."""
+    """A saved model that cannot be used: damaged, changed, of another version, or not trusted."""
 
 
 def save(classifier: Any, path: pathlib.Path) -> None:
     """Write a fitted classifier of `leukkit.classifiers` as skops file, whole or not at all.
 
     Args:
-        classifier: Fitted; of a grid search the best estimator is kept.
+        classifier: Fitted; of a grid search the best estimator is saved.
         path: The file, usually ``model.skops``.
     """
     import skops.io
@@ -72,7 +72,7 @@ def load(path: pathlib.Path | str) -> Any:
     if foreign := sorted(set(found) - set(TRUSTED)):
         raise ModelFileError(
             f"{path} holds objects of types that are not trusted: {', '.join(foreign)}. Nothing of "
-            "it was loaded. A model kept by leukkit holds none of these; do not use this file"
+            "it was loaded. A model saved by leukkit holds none of these; do not use this file"
         )
     classifier = skops.io.load(path, trusted=list(TRUSTED))
     if isinstance(classifier, dict):
@@ -81,7 +81,7 @@ def load(path: pathlib.Path | str) -> Any:
     return classifier
 
 
-def _xgboost(kept, path):
+def _xgboost(kept: dict[str, Any], path: pathlib.Path) -> Any:
     """Return the classifier of a file that holds XGBoost's JSON."""
     import xgboost
     from sklearn.pipeline import make_pipeline
@@ -98,7 +98,7 @@ def _xgboost(kept, path):
     return make_pipeline(*kept["before"], named) if kept["before"] else named
 
 
-def _check(classifier, path):
+def _check(classifier: Any, path: pathlib.Path) -> None:
     """Refuse positions that point outside of their arrays: compiled code follows them unchecked."""
     from sklearn.ensemble import RandomForestClassifier
 
@@ -118,7 +118,7 @@ def _check(classifier, path):
         )
 
 
-def _sound_machine(machine):
+def _sound_machine(machine: Any) -> bool:
     svc, classes = machine.machine_, len(machine.classes_)
     support = np.asarray(svc.support_)
     return (
@@ -131,7 +131,7 @@ def _sound_machine(machine):
     )
 
 
-def _sound_tree(tree, features):
+def _sound_tree(tree: Any, features: int) -> bool:
     left, right = tree.children_left, tree.children_right
     inner = np.flatnonzero(left != -1)
     return bool(
@@ -142,7 +142,7 @@ def _sound_tree(tree, features):
     )
 
 
-def _start(path):
+def _start(path: pathlib.Path) -> str:
     with path.open("rb") as file:
         start = file.read(8)
     return f"it begins with {start!r}" if start else "it is empty"

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from leukkit import cli, metrics, papers, results, runs, splits
+from leukkit import cli, metrics, results, runs, splits
 from leukkit.benchmark import gap
 from leukkit.plots import gap_ladder
 from tests.report import small_results
@@ -185,15 +185,3 @@ def test_a_run_goes_on_where_it_stopped(tmp_path, monkeypatch, capsys):
     measured = gap.measure(str(profile), tmp_path, draws=100)
     assert len(measured) == len(gap.STEPS) * len(gap.QUANTITIES)
     assert "449 images of sample-cells (synthetic), random mobilenet-0.25" in gap.title(measured)
-
-
-def test_a_profile_with_a_wrong_key_is_refused(tmp_path):
-    path = tmp_path / "mine.toml"
-    path.write_text("network = 'densenet201'\n")
-    with pytest.raises(papers.CardError, match=r"mine\.toml: unknown field network"):
-        gap.load(str(path))
-    path.write_text("extends = 'none'\nseed = 0\n")
-    with pytest.raises(papers.CardError, match=r"mine\.toml: missing field datasets"):
-        gap.load(str(path))
-    with pytest.raises(papers.CardError, match="no profile 'smaple'; it has paper, sample"):
-        gap.load("smaple")

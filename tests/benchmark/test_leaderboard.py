@@ -48,19 +48,21 @@ def test_methods_name_what_a_profile_leaves_out():
     assert not listed["method"].str.contains("member").any()
 
 
-def test_a_profile_with_a_wrong_key_is_refused(tmp_path):
+@pytest.mark.parametrize("key", ["gap", "honest"])
+def test_a_profile_with_a_wrong_key_is_refused(tmp_path, key):
     path = tmp_path / "mine.toml"
+    run = next(iter(benchmark.load(key, "paper").runs))
     for text, problem in (
         ("speed = 1\n", "unknown field speed"),
-        ("[runs.mishra_vgg16-cnn]\nspeed = 1\n", r"runs\.mishra_vgg16-cnn: unknown field speed"),
+        (f"[runs.{run}]\nspeed = 1\n", f"runs.{run}: unknown field speed"),
         ('extends = "none"\nseed = 0\n', "missing field datasets"),
         ('leave_out = ["smaple"]\n', "no run has smaple"),
     ):
         path.write_text(text)
         with pytest.raises(papers.CardError, match=rf"mine\.toml: .*{problem}"):
-            leaderboard.load(str(path))
-    with pytest.raises(papers.CardError, match="no profile 'quick'"):
-        leaderboard.load("quick")
+            benchmark.load(key, str(path))
+    with pytest.raises(papers.CardError, match="no profile 'quick'; it has paper, sample"):
+        benchmark.load(key, "quick")
 
 
 # ----------------------------------------------------------------------------------- the two splits
@@ -191,16 +193,12 @@ def test_methods_are_named_by_what_was_used_and_members_are_none(base):
     assert set(folds["mobilenetv2 (frozen-features)", "subject"]) == {2}
 
 
-def test_nothing_run_is_an_empty_frame(tmp_path):
-    measured = leaderboard.measure("sample", tmp_path)
-    assert len(measured) == 0
-    table = leaderboard.leaderboard(measured, "subject", leaderboard.methods("sample"))
-    assert set(table["weighted F1"]) == {"not run", "not in this profile"}
-
-
 def test_the_leaderboard_ranks_by_weighted_f1_and_lists_the_rest(base):
+    listed = leaderboard.methods("sample")
+    nothing = leaderboard.leaderboard(leaderboard.measure("paper", base), "subject", listed)
+    assert set(nothing["weighted F1"]) == {"not run", "not in this profile"}
     measured = leaderboard.measure("sample", base, draws=20)
-    table = leaderboard.leaderboard(measured, "subject", leaderboard.methods("sample"))
+    table = leaderboard.leaderboard(measured, "subject", listed)
     ranked = table[table.index != ""]
     assert list(ranked.index) == ["1", "1", "3", "3"]
     assert set(ranked["method"][:2]) == {"mobilenet-0.25 + svm", "mobilenetv2 (frozen-features)"}

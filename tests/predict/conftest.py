@@ -1,0 +1,55 @@
+"""Saved models, made once: one small network, and each classifier on features."""
+
+import shutil
+
+import pytest
+
+from leukkit import datasets, papers, predict, runs
+from tests.training import tiny
+
+SMALL = """
+extends = "sample"
+datasets = { cnmc-2019 = "sample-cells" }
+leave_out = ["all-idb2"]
+[networks.densenet201]
+network = "mobilenet-0.25"
+[recipe]
+c = [10]
+gamma = [0.001, 0.1]
+kernels = ["rbf"]
+"""
+
+
+@pytest.fixture(scope="session")
+def network_run(tmp_path_factory):
+    """Return the folder of a finished network with a validation part."""
+    return tiny.cross_validate(tmp_path_factory.mktemp("results"), folds=2, per_class=40)
+
+
+@pytest.fixture(scope="session")
+def network(network_run):
+    return predict.load(network_run / "fold-0")
+
+
+@pytest.fixture
+def copy(network_run, tmp_path):
+    """Return a copy of the network's folder that a test may spoil."""
+    return shutil.copytree(network_run / "fold-0", tmp_path / "fold-0")
+
+
+@pytest.fixture(scope="session")
+def classifiers(tmp_path_factory):
+    """Return the folders of saved classifiers on features, by name."""
+    folder = tmp_path_factory.mktemp("results")
+    (folder / "small.toml").write_text(SMALL)
+    plan = papers.load("farag2025").plan(str(folder / "small.toml"), "leak-free")
+    named = {run.name: run.model_copy(update={"models_kept": [0]}) for run in plan}
+    names = ("svm", "svm-scaled", "rf", "xgboost")
+    chosen = [named[f"cnmc-2019_densenet201_{name}_augmented"] for name in names]
+    made = runs.make(chosen, results_dir=folder)
+    return {name: path / "fold-0" for name, path in zip(names, made, strict=True)}
+
+
+@pytest.fixture(scope="session")
+def paths():
+    return list(datasets.load("sample-cells")["path"][:3])

@@ -1,0 +1,181 @@
+"""Saved models used on images again: the same answers as in the test, warnings, and their forms."""
+
+import datetime
+import io
+import json
+import pathlib
+import shutil
+
+import numpy as np
+import PIL.Image
+import pytest
+
+from leukkit import cli, datasets, predict, results, splits
+from leukkit.metrics import calibration
+from leukkit.predict.form import saved
+from tests.training import tiny
+
+NOW = datetime.datetime.now(datetime.UTC)
+
+
+def predict_again(folder):
+    """Return a fold's test predictions, and what the saved model says of the same images."""
+    written = results.read_fold(folder)
+    cells = datasets.load("sample-cells").set_index("image_id")
+    model = predict.load(folder)
+    return written, model, predict.predict(model, list(cells.loc[written["image_id"], "path"]))
+
+
+@pytest.mark.parametrize("name", ["network", "svm", "svm-scaled", "rf", "xgboost"])
+def test_a_model_says_again_what_it_said_in_the_test_but_calibrated(name, request):
+    if name == "network":
+        folder = request.getfixturevalue("network_run") / "fold-0"
+    else:
+        folder = request.getfixturevalue("classifiers")[name]
+    written, model, found = predict_again(folder)
+    temperature = model.record.temperature
+    assert (found["calibrated"] == (temperature is not None)).all()
+    expected = calibration.scale_temperature(written, temperature or 1.0)
+    names = [f"prob_{one}" for one in model.classes]
+    np.testing.assert_allclose(found[names], expected[names], atol=1e-4)
+    np.testing.assert_allclose(found["confidence"], expected[names].max(axis=1), atol=1e-4)
+    if name == "network":
+        watched = results.read_fold(folder, "validation_predictions")
+        assert temperature == pytest.approx(calibration.fit_temperature(watched))
+    else:
+        assert found["out_of_distribution"].mean() < 0.1
+
+
+def test_strange_images_are_warned_about(classifiers, tmp_path):
+    original = np.array(PIL.Image.open(datasets.load("sample-cells")["path"][0]))
+    white = np.full_like(original, 255)
+    for name, pixels in {"inverted": 255 - original, "white": white}.items():
+        PIL.Image.fromarray(pixels).save(tmp_path / f"{name}.png")
+    model = predict.load(classifiers["svm"])
+    strange = predict.predict(model, [tmp_path / "inverted.png", tmp_path / "white.png"])
+    assert strange["out_of_distribution"].all(), strange["distance"] / strange["threshold"]
+    assert (strange["distance"] > strange["threshold"]).all()
+    assert strange["warning"].str.startswith("out of distribution").all()
+
+
+def test_images_of_another_size_are_predicted_with_a_warning(network, paths, tmp_path):
+    PIL.Image.open(paths[0]).resize((300, 200)).save(tmp_path / "large.tif")
+    row = predict.predict(network, [tmp_path / "large.tif"]).iloc[0]
+    assert row["predicted"] in network.classes
+    assert "300 x 200 pixels, training images are 112 x 112" in row["warning"]
+
+
+def test_damaged_images_are_named_and_the_others_come_out(network, paths, tmp_path):
+    text, cut, gone = (tmp_path / name for name in ("text.png", "cut.png", "gone.png"))
+    text.write_text("no image")
+    whole = pathlib.Path(paths[1]).read_bytes()
+    cut.write_bytes(whole[: len(whole) // 2])
+    frame = predict.predict(network, [paths[0], text, cut, gone, paths[1]], batch_size=2)
+    assert frame["error"].isna().tolist() == [True, False, False, False, True]
+    assert frame["predicted"].isna().tolist() == [False, True, True, True, False]
+    for path, part in ((text, "is not an image"), (cut, "cut short"), (gone, "no such file")):
+        message = frame.set_index("image").loc[str(path), "error"]
+        assert str(path) in message and part in message
+    alone = predict.predict(network, [paths[1]])
+    assert frame["prob_ALL"][4] == pytest.approx(alone["prob_ALL"][0], abs=1e-6)
+
+
+def test_without_validation_nothing_is_called_calibrated(tmp_path):
+    frame = tiny.cells(16)
+    divided = tiny.split(frame, splits.stratified_kfold(frame, folds=2, seed=0))
+    folder = tiny.run_folds(divided, tmp_path, select="last")
+    model = predict.load(folder / "fold-0")
+    row = predict.predict(model, [frame["path"][0]]).iloc[0]
+    assert not row["calibrated"]
+    assert np.isnan(row["distance"]) and row["out_of_distribution"] is not True
+    text = "\n".join(predict.describe(model))
+    assert "not calibrated: this run set no validation images aside" in text
+    assert "no warning for strange images: this run set no validation images aside" in text
+    assert "of the images are of subjects also in training" in text  # stratified by image
+
+
+def test_grad_cam_shows_a_network_and_is_refused_for_a_classifier(network, classifiers, paths):
+    pixels, maps = predict.look(network, paths)
+    assert pixels.shape == (3, 32, 32, 3) and maps.shape == (3, 32, 32)
+    with pytest.raises(ValueError, match="Grad-CAM is not defined for this model, rf on"):
+        predict.look(predict.load(classifiers["rf"]), paths)
+
+
+# ---------------------------------------------------------------------------------- what is shown
+
+
+def test_the_command_writes_csv_json_and_figures(network_run, paths, tmp_path, capsys):
+    model = str(network_run / "fold-0" / "model.keras")
+    for name in ("out.csv", "out.json"):
+        arguments = ["predict", model, *paths, "--output", str(tmp_path / name)]
+        assert cli.main([*arguments, "--grad-cam", str(tmp_path / "maps")]) == 0
+    text = capsys.readouterr().out
+    assert "Research software, not for clinical use." in text and "calibrated: temp" in text
+    rows = json.loads((tmp_path / "out.json").read_text())["images"]
+    assert [row["image"] for row in rows] == paths
+    assert all(row["error"] is None and 0 <= row["prob_ALL"] <= 1 for row in rows)
+    assert len((tmp_path / "out.csv").read_text().splitlines()) == 4
+    assert PIL.Image.open(tmp_path / "maps" / "grad-cam-1-to-3.png").width > 300
+
+
+def test_the_command_fails_where_an_image_or_the_call_is_bad(network_run, paths, tmp_path, capsys):
+    model, bad = str(network_run / "fold-0"), tmp_path / "bad.png"
+    bad.write_text("no image")
+    assert cli.main(["predict", model, paths[0], str(bad)]) == 1
+    assert f"error: {bad}: is not an image" in capsys.readouterr().out
+    (tmp_path / "empty").mkdir()
+    assert cli.main(["predict", model, str(tmp_path / "empty")]) == 1
+    assert "empty: no image in this folder" in capsys.readouterr().err
+    assert cli.main(["predict", model, paths[0], "--output", "answers.xlsx"]) == 1
+    assert "written as .csv or .json" in capsys.readouterr().err
+
+
+def test_folders_are_searched(tmp_path):
+    for name in ("b.PNG", "sub/a.tif", "notes.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    found = predict.find_images([tmp_path, tmp_path / "notes.txt"])
+    assert found == [tmp_path / name for name in ("b.PNG", "sub/a.tif", "notes.txt")]
+
+
+def test_names_with_html_or_control_characters_are_escaped(network, paths, tmp_path):
+    path = tmp_path / "<img src=x onerror=alert(1)>\x1b[31m$x$.png"
+    shutil.copy(paths[0], path)
+    frame = predict.predict(network, [path])
+    page = predict.as_html(predict.named(frame))
+    assert "<img" not in page and "&lt;img" in page
+    assert "\x1b" not in predict.as_text(frame)
+    assert predict.draw(network, frame) is not None
+
+
+def test_uploaded_files_are_predicted_and_not_kept(network, paths):
+    content = pathlib.Path(paths[0]).read_bytes()
+    uploads = (
+        {"name": "cell.png", "content": memoryview(content)},
+        {"name": "../../cell.png", "content": content},
+        {"name": "C:\\cells\\broken.png", "content": b"no image"},
+    )
+    with saved(uploads) as files:
+        frame = predict.named(predict.predict(network, files))
+    assert not any(path.exists() for path in files)
+    assert frame["image"].tolist() == ["cell.png", "cell.png", "broken.png"]
+    assert frame["error"][2].startswith("broken.png: is not an image")
+    expected = predict.predict(network, [paths[0]])["prob_ALL"][0]
+    assert frame["prob_ALL"][:2].tolist() == pytest.approx([expected] * 2)
+
+
+def test_the_form_answers_a_click(network, paths):
+    shown = predict.form(network)
+    (files, button), place = shown.children[0].children, shown.children[1]
+    button.click()
+    assert place.children[0].value == "Choose one or more image files first."
+    content = memoryview(pathlib.Path(paths[0]).read_bytes())
+    facts = {"type": "image/png", "size": len(content), "last_modified": NOW}
+    files.set_trait("value", ({"name": "<b>cell.png", "content": content, **facts},))
+    button.click()
+    table, picture = place.children
+    assert "&lt;b&gt;cell.png" in table.value and "not for clinical use" in table.value
+    assert PIL.Image.open(io.BytesIO(picture.value)).width > 100
+    files.set_trait("value", ({"name": "../", "content": b"", **facts},))
+    button.click()
+    assert "no usable file name" in place.children[0].value
