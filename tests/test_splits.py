@@ -304,6 +304,8 @@ def test_tuning_folds_follow_the_rule_of_the_split_and_score_each_original_once(
         assert sorted(np.concatenate([score for _, score in tuning])) == originals.tolist()
         for fit, score in tuning:
             assert not set(train[group][fit]) & set(train[group][score])
+            apart = set(train["patient"][fit]).isdisjoint(train["patient"][score])
+            assert apart == (group != "image_id")
             # With an original go its copies, and none is lost.
             scored = train["original"].isin(train["image_id"][score])
             assert fit.tolist() == train.index[~scored].tolist()
