@@ -258,6 +258,9 @@ def _number(keys: dict[str, Any], unit: str, printed: Any, place: str) -> dict[s
 
 
 def _frame(rows: list[dict[str, Any]]) -> pd.DataFrame:
+    if not rows:
+        columns = ["paper", "where", "quote", "quantity", "unit", "printed", "value"]
+        return pd.DataFrame(columns=columns, dtype="string").astype({"value": "float64"})
     frame = pd.DataFrame(rows).convert_dtypes().astype({"value": "float64"})
     if mixed := [str(name) for name, dtype in frame.dtypes.items() if is_object_dtype(dtype)]:
         raise CardError(f"values of more than one type under the key {', '.join(mixed)}")

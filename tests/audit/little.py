@@ -1,7 +1,5 @@
 """Little cards for the tests of the audit, printed numbers, and rows of the real papers."""
 
-import pandas as pd
-
 from leukkit import audit, papers
 from leukkit.audit.printed import Printed
 
@@ -10,15 +8,23 @@ POSITIVE = {"positive_class": {"value": "ALL", "reason": "test"}}
 
 def card(tables=(), matrices=(), claims=(), choices=POSITIVE):
     """Return a card that holds only what is given; claims are (where, keys, unit, printed)."""
-    rows = [
-        {"paper": "little", "where": where, "quote": "", "unit": unit, "printed": printed} | keys
-        for where, keys, unit, printed in claims
-    ]
-    columns = ["paper", "where", "quote", "quantity", "unit", "printed"]
-    claims = pd.DataFrame(rows) if rows else pd.DataFrame(columns=columns)
-    empty = {"paper": {}, "summary": "", "datasets": {}, "protocol": [], "profiles": {}}
-    found = {"tables": list(tables), "matrices": list(matrices), "claims": claims}
-    return papers.Card(key="little", choices=choices, **empty, **found)
+    content = papers.Content(
+        key="little",
+        paper={"title": "t", "authors": ["a"], "year": 2025},
+        summary="",
+        run_keys=[],
+        datasets={},
+        protocol=[],
+        choices=choices,
+        profiles={},
+        tables=list(tables),
+        matrices=list(matrices),
+        claims=[
+            {"where": where, "quote": "", "unit": unit, "printed": printed, "keys": keys}
+            for where, keys, unit, printed in claims
+        ],
+    )
+    return papers.Card(content)
 
 
 def table(columns, rows, name="Table 1", unit="percent", **where):

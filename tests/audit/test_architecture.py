@@ -56,6 +56,6 @@ def test_recorded_sizes_are_those_of_the_built_networks(network, side):
 def test_recorded_sizes_are_those_that_keras_states_and_builds():
     assert architecture.SIZES["vgg16"].parameters == 138_357_544
     assert architecture.SIZES["vgg19"].parameters == 143_667_240
-    head = models.build("vgg16-cnn", 4, models.smallest_image("vgg16-cnn")).get_layer("head")
+    head = models.build("vgg16", 4, 32, head="convolutions").get_layer("head")
     kinds = [type(layer).__name__ for layer in head.layers]
     assert architecture.HEADS["vgg16-cnn"] == tuple(k for k in kinds if k not in NO_STEP)
