@@ -29,7 +29,14 @@ def load(key: str, name: str) -> Profile:
     """
     content = read_file(key)
     known = content.get("profiles", content)
-    return profiles.resolve(key, {**known, "paper": _with_recipes(known["paper"])}, name)
+    profile = profiles.resolve(key, {**known, "paper": _with_recipes(known["paper"])}, name)
+    for run, entry in profile.runs.items() if key == "honest" else ():
+        if entry.get("paper") not in papers.KEYS:  # or listing the methods fails, after hours
+            raise papers.CardError(
+                f"{name}: runs.{run}: paper is {entry.get('paper')!r}; expected one of "
+                f"{', '.join(papers.KEYS)}"
+            )
+    return profile
 
 
 @functools.cache

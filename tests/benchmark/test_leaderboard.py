@@ -65,6 +65,19 @@ def test_a_profile_with_a_wrong_key_is_refused(tmp_path, key):
         benchmark.load(key, "quick")
 
 
+def test_a_method_of_no_known_paper_is_refused_before_it_is_run(tmp_path):
+    path = tmp_path / "mine.toml"
+    run = next(iter(benchmark.load("honest", "sample").runs))
+    new = 'model = "vgg16"\nimage_size = 32\nphases = [{ epochs = 1, learning_rate = 0.1 }]\n'
+    for text, found in (
+        (f'[runs.{run}]\npaper = "nobody2030"\n', f"runs.{run}: paper is 'nobody2030'"),
+        (f"[runs.mine]\n{new}", "runs.mine: paper is None"),
+    ):
+        path.write_text(text)
+        with pytest.raises(papers.CardError, match=rf"mine\.toml: {found}; .*sultana"):
+            benchmark.load("honest", str(path))
+
+
 # ----------------------------------------------------------------------------------- the two splits
 
 
