@@ -68,6 +68,8 @@ def test_embeddings_that_say_nothing_are_refused():
         outliers.fit(np.repeat([[1.0, 2], [3, 4]], 5, axis=0), [0] * 5 + [1] * 5)
     with pytest.raises(ValueError, match="not finite"):
         outliers.fit([[1.0, np.nan], [0, 1]], [0, 1])
+    with pytest.raises(ValueError, match=r"shape \(2, 1\) for 3 labels; expected one row each"):
+        outliers.fit([[1.0], [2]], [0, 1, 1])
     reference = outliers.fit(np.random.default_rng(0).standard_normal((9, 3)), np.zeros(9))
     with pytest.raises(ValueError, match=r"\(1, 2\), those of training have 3"):
         outliers.distances(reference, [[1.0, 2]])

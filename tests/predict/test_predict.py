@@ -13,6 +13,7 @@ import pytest
 from leukkit import cli, datasets, predict, results, splits
 from leukkit.metrics import calibration
 from leukkit.predict.form import saved
+from leukkit.saved import ModelFileError
 from tests.training import tiny
 
 NOW = datetime.datetime.now(datetime.UTC)
@@ -78,6 +79,18 @@ def test_damaged_images_are_named_and_the_others_come_out(network, paths, tmp_pa
         assert str(path) in message and part in message
     alone = predict.predict(network, [paths[1]])
     assert frame["prob_ALL"][4] == pytest.approx(alone["prob_ALL"][0], abs=1e-6)
+
+
+def test_a_model_that_gives_no_numbers_is_refused(network, paths, monkeypatch):
+    monkeypatch.setattr(network, "answer", lambda pixels: (np.zeros((1, 8)), [[np.nan, 1]]))
+    with pytest.raises(ModelFileError, match=r"fold-0: the model gives values that are not finite"):
+        predict.predict(network, paths[:1])
+
+
+def test_nothing_is_drawn_of_images_that_could_not_be_read(network, tmp_path):
+    frame = predict.predict(network, [tmp_path / "gone.png"])
+    with pytest.raises(ValueError, match="none of the 1 images could be read: nothing to draw"):
+        predict.draw(network, frame)
 
 
 def test_without_validation_nothing_is_called_calibrated(tmp_path):
@@ -162,6 +175,12 @@ def test_uploaded_files_are_predicted_and_not_kept(network, paths):
     assert frame["error"][2].startswith("broken.png: is not an image")
     expected = predict.predict(network, [paths[0]])["prob_ALL"][0]
     assert frame["prob_ALL"][:2].tolist() == pytest.approx([expected] * 2)
+
+
+def test_an_upload_that_is_too_large_is_refused():
+    upload = {"name": "smear.png", "content": bytes(51 * 2**20)}
+    with pytest.raises(ValueError, match=r"smear\.png has 51 MB; at most 50 MB"), saved([upload]):
+        pass
 
 
 def test_the_form_answers_a_click(network, paths):

@@ -93,6 +93,19 @@ def test_positions_that_point_out_of_a_model_are_refused(tmp_path):
         classifier_files.load(tmp_path / "model.skops")
 
 
+def test_a_skops_file_without_a_whole_xgboost_model_is_refused(tmp_path):
+    import skops.io
+
+    path = tmp_path / "model.skops"
+    skops.io.dump({"classes": ["ALL", "healthy"]}, path)
+    with pytest.raises(ModelFileError, match=r"holds \['classes'\], not a classifier of leukkit"):
+        classifier_files.load(path)
+    kept = {"before": [], "classes": ["ALL", "healthy"], "seed": 0}
+    skops.io.dump({**kept, classifier_files._XGBOOST: b"no model"}, path)
+    with pytest.raises(ModelFileError, match="its XGBoost model is damaged"):
+        classifier_files.load(path)
+
+
 @pytest.mark.parametrize("name", ["model.keras", "predictor.npz"])
 def test_a_changed_damaged_or_missing_file_is_noticed(copy, name):
     with (copy / name).open("ab") as file:
