@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from leukkit import training
+from leukkit.results import ConfigurationError
+from leukkit.training import checkpoint, fit
 from leukkit.training.network import compile_phase, cross_entropy, make_optimizer
 from tests.training import tiny
 
@@ -56,6 +58,45 @@ def test_the_last_layers_are_unfrozen_but_not_their_batch_normalization():
     kinds = {type(model.get_layer(name)).__name__ for name in learning}
     assert kinds == {"Conv2D", "Functional"}
     assert len(learning) == 2
+
+
+def test_more_layers_than_there_are_cannot_be_unfrozen():
+    model = tiny.build("tiny", 2, 32, normalization="backbone")
+    phase = types.SimpleNamespace(trainable=5, learning_rate=1e-3)
+    with pytest.raises(ValueError, match="trainable = 5, but there are 4 layers"):
+        compile_phase(model, recipe(), phase, 1, 100)
+
+
+@pytest.mark.parametrize(("weight", "loss"), [(np.nan, 0.5), (np.inf, 0.5), (1.0, np.nan)])
+def test_an_epoch_whose_last_batch_spoils_the_weights_is_refused(weight, loss):
+    model = types.SimpleNamespace(get_weights=lambda: [np.ones(3), np.array([weight])])
+    row = {"epoch": 2, "validation_loss": loss}
+    with pytest.raises(fit.LossError, match="no finite numbers after epoch 2, batch 7"):
+        fit._check_finite(model, row, 7, validated=True)
+    if np.isfinite(weight):  # without validation images there is no such loss
+        fit._check_finite(model, row, 7, validated=False)
+
+
+def test_a_checkpoint_of_another_configuration_is_kept_and_named(tmp_path):
+    network = types.SimpleNamespace(
+        get_weights=lambda: [np.ones(3)], optimizer=types.SimpleNamespace(variables=[])
+    )
+    checkpoint.write(tmp_path, "one", checkpoint.State(epoch=2), network, None)
+    with pytest.raises(
+        ConfigurationError, match=r"npz is an unfinished fold of another.*--results-dir"
+    ):
+        checkpoint.read(tmp_path, "another")
+    state, (weights,), _, _ = checkpoint.read(tmp_path, "one")
+    assert state.epoch == 2 and weights.tolist() == [1, 1, 1]
+
+
+def test_a_fold_that_cannot_be_written_says_what_to_do(tmp_path):
+    expected = r"fold-0: the fold could not be written \(disk full\).*finished folds are untouched"
+    with (
+        pytest.raises(training.TrainingError, match=expected),
+        checkpoint.writing(tmp_path / "fold-0"),
+    ):
+        raise OSError("disk full")
 
 
 def test_synchronized_batch_normalization_is_an_option():
