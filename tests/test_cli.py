@@ -111,6 +111,22 @@ def test_what_cannot_be_done_is_said_with_the_next_step(
     assert all(word in message for word in words) and "LEUKKIT_TRACEBACK" in message
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "required: COMMAND"),
+        (["data"], "required: ACTION"),
+        (["predict", "fold-0"], "required: IMAGE"),
+        (["reproduce", "--quick"], "unrecognized arguments: --quick"),
+    ],
+)
+def test_a_wrong_call_ends_with_status_2_and_the_usage(capsys, arguments, message):
+    with pytest.raises(SystemExit) as ended:
+        cli.main(arguments)
+    printed = capsys.readouterr().err
+    assert ended.value.code == 2 and message in printed and "usage: leukkit" in printed
+
+
 def test_data_check_prints_the_findings_of_the_sample(capsys):
     assert cli.main(["data", "check", "sample-cells"]) == 0
     text = capsys.readouterr().out

@@ -38,6 +38,11 @@ def test_public_modules_are_there_after_importing_the_package_alone():
     subprocess.run([sys.executable, "-c", f"import leukkit; print({', '.join(used)})"], check=True)
 
 
+def test_a_module_that_is_not_there_is_named():
+    with pytest.raises(AttributeError, match="module 'leukkit' has no attribute 'protocols'"):
+        leukkit.protocols  # noqa: B018
+
+
 def test_a_wheel_holds_cards_templates_and_the_notebooks(tmp_path):
     source = tmp_path / "source"
     leave_out = shutil.ignore_patterns("__pycache__")

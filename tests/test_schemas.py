@@ -122,6 +122,7 @@ exec("def without_source(features): return features")
         ({"weight_decay": 1e-4}, "weight_decay and new_layer_factor need optimizer = 'sgd'"),
         ({"new_layer_factor": 10.0}, "need optimizer = 'sgd'"),
         ({"optimizer": "rmsprop"}, "optimizer: .*'adam' or 'sgd', found 'rmsprop'"),
+        ({"select": "first"}, "select: .*'best' or 'last', found 'first'"),
         ({"image_size": 0}, "image_size: .*greater than or equal to 1, found 0"),
         ({"image_size": 32.5}, "image_size: .*valid integer, found 32.5"),
         ({"momentum": float("inf")}, "momentum: .*finite number"),

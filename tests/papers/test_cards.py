@@ -114,6 +114,7 @@ def test_parts_of_a_card(read):
         ('summary = "A card with one table."\n', "", r"the file: missing field summary"),
         ('key = "little"', 'key = "large"', r"key is 'large', but the file is named"),
         (', reason = "Not stated."', "", r"missing field choices.seed.reason"),
+        ('{ value = 0, reason = "Not stated." }', "0", r"choices.seed: .*dictionary.*found 0"),
         ('says = "80/20", ', "", r"missing field protocol.0.says"),
         (', authors = ["A. Uthor"]', "", r"missing field paper.authors"),
         ("value = 7272", "valeu = 1, value = 2", r"unknown field .*cnmc-2019.stated.0.valeu"),
