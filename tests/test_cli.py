@@ -111,6 +111,12 @@ def test_what_cannot_be_done_is_said_with_the_next_step(
     assert all(word in message for word in words) and "LEUKKIT_TRACEBACK" in message
 
 
+def test_the_place_of_an_error_is_shown_on_request(monkeypatch):
+    monkeypatch.setenv("LEUKKIT_TRACEBACK", "1")
+    with pytest.raises(papers.CardError, match="nobody2030"):
+        cli.main(["audit", "nobody2030"])
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -134,6 +134,9 @@ def test_a_missing_fold_is_named_and_the_others_are_not_pooled(tmp_path):
         results.read_table(folder)
     listed = results.runs(tmp_path).iloc[0]
     assert "missing: fold-1" in listed["problem"] and listed["folds"] == 2
+    folder.rename(folder.with_name("run"))  # as a planned run is called
+    with pytest.raises(results.ResultsError, match=r"2 of 3 folds; missing: fold-1"):
+        results.find(tmp_path, "own", "own")
 
 
 def test_folds_of_two_runs_in_one_folder_are_refused(tmp_path):

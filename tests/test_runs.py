@@ -143,6 +143,16 @@ def test_other_settings_do_not_overwrite_a_planned_run(profile, finished):
         runs.make([changed], results_dir=finished)
 
 
+def test_an_unknown_network_is_named_before_any_is_trained(tmp_path, monkeypatch):
+    monkeypatch.setattr(runs.joblib, "Parallel", lambda **_: pytest.fail("training has begun"))
+    path = tmp_path / "mine.toml"
+    path.write_text('extends = "sample"\n[runs.vgg-16]\nmodels_kept = [0]\n')
+    planned = papers.load("mishra").plan(str(path), "published")
+    assert {run.name for run in planned} > {"vgg-16"}
+    with pytest.raises(ValueError, match=r"unknown backbone 'vgg-16'; choose one of: .*vgg16"):
+        runs.make(planned, results_dir=tmp_path)
+
+
 def test_the_chosen_hyperparameters_and_the_grid_are_kept(profile, finished):
     folder = runs.folder(run_of(profile, PLAIN, "published"), finished)
     chosen = results.read_record(folder / "fold-0").selected

@@ -161,3 +161,10 @@ def test_the_head_computes_in_float32_under_mixed_precision():
 def test_arguments_that_cannot_be_meant(arguments, match):
     with pytest.raises(ValueError, match=match):
         models.build(**({"network": "resnet18", "classes": 2, "image_size": 32} | arguments))
+
+
+def test_the_layer_that_normalizes_names_what_it_knows():
+    from leukkit.models.normalize import Normalize
+
+    with pytest.raises(ValueError, match="unknown normalization 'half'; choose one of"):
+        Normalize("half")

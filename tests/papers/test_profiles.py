@@ -228,6 +228,13 @@ def test_every_profile_can_be_run(key, name):
             assert run.table.get("validation") != "test" and run.table.get("augment") != "before"
 
 
+def test_a_misspelled_run_is_another_one_of_which_nothing_says_how_it_is_made(tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text("[runs.cnmc-2019_densnet201_svm]\nmodels_kept = [0]\n")
+    with pytest.raises(SchemaError, match=r"densnet201_svm: a recipe needs phases of training, or"):
+        papers.load("farag2025").profile(str(path))
+
+
 @pytest.mark.parametrize("key", papers.KEYS)
 def test_every_printed_run_is_made_as_published_and_in_the_sample(key):
     card = papers.load(key)
