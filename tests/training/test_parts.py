@@ -77,6 +77,15 @@ def test_an_epoch_whose_last_batch_spoils_the_weights_is_refused(weight, loss):
         fit._check_finite(model, row, 7, validated=False)
 
 
+def test_a_batch_whose_loss_is_no_number_is_refused_and_the_others_are_reported():
+    reported = []
+    watch = fit._watch(1, reported.append)
+    watch.on_train_batch_end(2, {"loss": 0.5})
+    with pytest.raises(fit.LossError, match="the loss is nan after epoch 2, batch 4"):
+        watch.on_train_batch_end(3, {"loss": np.nan})
+    assert reported == [1]
+
+
 def test_a_checkpoint_of_another_configuration_is_kept_and_named(tmp_path):
     network = types.SimpleNamespace(
         get_weights=lambda: [np.ones(3)], optimizer=types.SimpleNamespace(variables=[])
