@@ -217,6 +217,17 @@ def test_a_disk_that_fills_up_keeps_what_was_finished(tmp_path, monkeypatch):
     assert rows(tmp_path)[1] == [6, 7, 8, 9]
 
 
+def test_a_disk_that_fails_is_not_called_full(tmp_path, monkeypatch):
+    def fails(path, content):
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(pathlib.Path, "write_bytes", fails)
+    with pytest.raises(OSError, match="Input/output error") as raised:
+        rows(tmp_path)
+    assert raised.value.errno == errno.EIO and "space" not in str(raised.value)
+    assert shards(tmp_path) == []
+
+
 def test_a_folder_that_cannot_be_written(tmp_path):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(OSError, match="LEUKKIT_CACHE_DIR"):

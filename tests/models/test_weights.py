@@ -266,6 +266,18 @@ def test_imagenet_weights_that_cannot_be_downloaded(name, offline):
         assert part in str(caught.value)
 
 
+def test_a_download_of_other_bytes_is_not_taken_for_a_missing_network(tmp_path, monkeypatch):
+    import keras
+
+    def other_bytes(*_, **__):
+        raise ValueError("the hash is another one")
+
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    monkeypatch.setattr(keras.utils, "get_file", other_bytes)
+    with pytest.raises(ValueError, match=r"^the hash is another one$"):
+        weights_module.weights_file("vgg19", "imagenet")
+
+
 def test_a_broken_download_is_fetched_again(tmp_path, monkeypatch):
     import keras
 
