@@ -107,10 +107,22 @@ def test_a_planned_run_has_its_plain_name_and_a_changed_one_has_not(tmp_path):
 def test_a_finished_fold_with_other_images_is_kept_and_named(tmp_path):
     write(tmp_path)
     split = make_split()
-    split.cells["sha256"] = ["a", "b", "c", "other"]
-    with pytest.raises(results.ConfigurationError, match=r"different: images\.test.*--results-dir"):
-        results.place(split, RECIPE, "run", 0, base=tmp_path)
+    for other in "efgh":
+        split.cells["sha256"] = ["a", "b", "c", other]
+        with pytest.raises(
+            results.ConfigurationError, match=r"different: images\.test\).*--results-dir"
+        ):
+            results.place(split, RECIPE, "run", 0, base=tmp_path)
     assert place(tmp_path).missing == []
+
+
+def test_a_run_says_which_weights_it_began_with_and_an_ensemble_which_members(tmp_path):
+    assert place(tmp_path).folds[0].weights == "he-normal-1:0"
+    assert place(tmp_path, seed=3).folds[0].weights == "he-normal-1:3"
+    members = [["a", "b"], ["c", "d"]]
+    mean = results.place(make_split(2), None, "mean", 0, members=members, base=tmp_path)
+    assert [fold.members for fold in mean.folds] == members
+    assert mean.folds[0].weights == "" and mean.folds[0].recipe is None
 
 
 def test_predictions_come_back_as_written_with_ids_as_text(tmp_path):
