@@ -74,8 +74,9 @@ def divide(cells: pd.DataFrame, table: Mapping[str, Any], seed: int = 0) -> Spli
             * ``augment``: ``"before"`` copies images of the whole set and then splits, so that
               copies of one original fall on both sides. ``"after"`` copies training images only.
             * ``copies``: ``{counts = {...}}`` images per class after augmentation of the whole set
-              (a training part gets its share of them), ``{balance = true}`` as many as the largest
-              class has, or ``{each = 10}`` ten copies of each original.
+              (a training part gets its share of them, but keeps all its originals),
+              ``{balance = true}`` as many as the largest class has, or ``{each = 10}`` ten copies
+              of each original.
             * ``tuning``: number of folds within a training part, for a grid search; 0 for none:
               networks choose on ``fold.validation``. They follow the rule of the split, groups
               whole, copies on the fitting side only; with ``tuned_by_image = true`` they are plain
@@ -95,7 +96,8 @@ def divide(cells: pd.DataFrame, table: Mapping[str, Any], seed: int = 0) -> Spli
         )
     cells = _of_phases(cells, PHASES if wanted.split == "official" else PHASES[:1])
     if wanted.augment == "before":
-        targets = _targets(wanted.copies, cells, np.arange(len(cells)), len(cells))
+        copies, everyone = wanted.copies or {}, np.arange(len(cells))
+        targets = copies.get("counts") or _targets(copies, cells, everyone, len(cells))
         cells = augmentation.expand(cells, targets, seed)
     originals, outer = cells, _folds(cells, wanted, seed)
     folds = outer

@@ -388,7 +388,6 @@ def test_copies_before_the_split_reach_the_counts_and_leak(cells, table, tested,
     [
         ({"each": 3}, {"healthy": 4, "ALL": 4}),
         ({"counts": {"healthy": 420, "ALL": 210}}, {"healthy": 10, "ALL": 5}),
-        ({"counts": {"healthy": 20, "ALL": 42}}, {"healthy": 1, "ALL": 1}),  # never fewer
     ],
 )
 def test_copies_multiply_the_images(cells, augment, copies, expected):
@@ -397,6 +396,13 @@ def test_copies_multiply_the_images(cells, augment, copies, expected):
     images = split.cells if augment == "before" else split.cells.iloc[split.folds[0].train]
     originals = images["label"][images["copy"] == 0].value_counts()
     assert (images["label"].value_counts() / originals).to_dict() == expected
+
+
+def test_counts_below_the_originals_are_refused_before_the_split_and_copy_nothing_after(cells):
+    table = {"split": "stratified", "folds": 3, "copies": {"counts": {"healthy": 20, "ALL": 42}}}
+    with pytest.raises(ValueError, match="healthy has 42 images, more than its target of 20"):
+        splits.divide(cells, table | {"augment": "before"})
+    assert (splits.divide(cells, table | {"augment": "after"}).cells["copy"] == 0).all()
 
 
 def test_balancing_copies_the_smaller_class_up_to_the_larger(cells):
