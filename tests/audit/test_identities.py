@@ -54,6 +54,17 @@ def test_rates_by_hand():
     assert audit.rates(little, "Table 2").empty
 
 
+@pytest.mark.parametrize(("printed", "verdict"), [("87.1", "consistent"), ("99.7", "inconsistent")])
+def test_precision_follows_from_the_rates_and_the_class_sizes(printed, verdict):
+    columns = [{"quantity": name} for name in ("sensitivity", "specificity", "precision")]
+    tables = [table(columns, [({"model": "net"}, ["90", "60", printed])], part="test")]
+    little = card(tables, claims=images_for_test(ALL=30, healthy=10))
+    found = audit.findings(little, ["identities"])
+    finding = next(f for f in found if "precision" in f.recomputed)
+    assert finding.verdict == verdict
+    assert "x 10 = 4.00, true positives 90% x 30 = 27.0" in finding.evidence
+
+
 @pytest.mark.parametrize(
     ("formula", "verdict"),
     [
