@@ -1,6 +1,7 @@
 """The first layer of every network: from RGB values 0..255 to what the network wants to see."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -63,7 +64,7 @@ class Normalize(keras.layers.Layer):
                 "0. Take them from the pixels of the training images"
             )
 
-    def call(self, images):
+    def call(self, images: keras.KerasTensor) -> keras.KerasTensor:
         """Return float32 of the shape of ``images`` (n, height, width, 3)."""
         reverse, mean, deviation = MODES.get(self.mode, (False, self.mean, self.deviation))
         pixels = ops.cast(images, self.compute_dtype)
@@ -72,11 +73,11 @@ class Normalize(keras.layers.Layer):
         mean = ops.convert_to_tensor(mean, dtype=self.compute_dtype)
         return (pixels - mean) / ops.convert_to_tensor(deviation, dtype=self.compute_dtype)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: tuple) -> tuple:
         """Return ``input_shape``."""
         return input_shape
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Return what ``from_config`` needs to make the same layer."""
         own = {"mode": self.mode, "mean": self.mean, "deviation": self.deviation}
         return {**super().get_config(), **own}

@@ -6,6 +6,8 @@ normalization. Each network is a function from normalized pixels, a Keras tensor
 the last feature map (n, about s / 32, about s / 32, channels), which is nowhere below 0.
 """
 
+from collections.abc import Sequence
+
 import keras
 from keras import layers
 
@@ -90,7 +92,9 @@ def _project(inputs, channels, stride, name):
 SERESNET152_STAGES = ((64, 3), (128, 8), (256, 36), (512, 3))  # channels inside a block, blocks
 
 
-def seresnet152(image: keras.KerasTensor, stages=SERESNET152_STAGES) -> keras.KerasTensor:
+def seresnet152(
+    image: keras.KerasTensor, stages: Sequence[Sequence[int]] = SERESNET152_STAGES
+) -> keras.KerasTensor:
     """SE-ResNet-152 (Hu et al. 2018, Fig. 3 and Table 1), one of sultana's baselines.
 
     The network that its authors trained in Caffe: the first 1 x 1 convolution of a block halves the

@@ -5,13 +5,16 @@ import inspect
 import os
 import types
 from collections.abc import Callable
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import pandas as pd
 import pydantic
 from pydantic import Field
 
 from leukkit.schemas.base import Model, check
+
+if TYPE_CHECKING:
+    import keras
 
 
 class Phase(Model):
@@ -134,7 +137,7 @@ class Recipe(Model):
         fields = {name: getattr(self, name) for name in type(self).model_fields}
         return check(Recipe, fields | changes, "recipe")
 
-    def build(self, classes: int, statistics: tuple | None = None, seed: int = 0):
+    def build(self, classes: int, statistics: tuple | None = None, seed: int = 0) -> "keras.Model":
         """Return the uncompiled ``keras.Model`` that this recipe trains.
 
         Args:
