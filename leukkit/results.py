@@ -7,13 +7,14 @@ never made again; a folder without one was interrupted and is.
 
 import contextlib
 import datetime
+import functools
 import glob
 import hashlib
 import importlib.metadata
 import json
 import pathlib
 import platform
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import pandas as pd
@@ -207,6 +208,24 @@ def lock(folder: pathlib.Path) -> Iterator[None]:
     folder.mkdir(parents=True, exist_ok=True)
     with filelock.FileLock(folder / ".lock"):
         yield
+
+
+def once(make: Callable[..., None]) -> Callable[..., None]:
+    """Decorate what makes a fold: it holds the folder meanwhile, and a finished fold is skipped.
+
+    Args:
+        make: Takes the fold's folder and its `Configuration` first.
+    """
+
+    @functools.wraps(make)
+    def make_once(
+        folder: pathlib.Path, configuration: Configuration, *arguments: Any, **options: Any
+    ) -> None:
+        with lock(folder):
+            if not is_done(folder, configuration):
+                make(folder, configuration, *arguments, **options)
+
+    return make_once
 
 
 def write_fold(

@@ -15,7 +15,7 @@ import pandas as pd
 
 from leukkit import datasets, metrics, results, splits
 from leukkit.papers import Card, profiles
-from leukkit.schemas import Profile, Run
+from leukkit.schemas import Configuration, FoldRecord, Profile, Run
 from leukkit.splits import Split
 
 
@@ -134,9 +134,8 @@ def _load(data: str, same_subject: tuple[tuple[str, ...], ...]) -> pd.DataFrame:
     return datasets.join_subjects(datasets.load(data), same_subject)
 
 
-def _combine(run: Run, split: Split, base: pathlib.Path | str | None) -> results.Place:
-    """Write the folds of an ensemble: the mean of its members, and weighted by validation."""
-    started = time.monotonic()
+def _combine(run: Run, split: Split, base: pathlib.Path | str | None) -> None:
+    """Make what is missing of an ensemble."""
     folders = [
         results.run_folder(base, run.paper, run.profile, run.split, name) for name in run.members
     ]
@@ -151,28 +150,44 @@ def _combine(run: Run, split: Split, base: pathlib.Path | str | None) -> results
         members=[[record.configuration_hash for record in of_fold] for of_fold in records],
         base=base,
     )
-    parts = ("predictions", "validation_predictions", "training_predictions")
     for number in place.missing:
-        found = [path / f"fold-{number}" for path in folders]
-        frames = {part: [results.read_fold(path, part) for path in found] for part in parts}
-        weights = metrics.ensembles.fit_weights(frames["validation_predictions"])
-        tables = {part: metrics.ensembles.mean(several) for part, several in frames.items()}
-        tables["weighted_predictions"] = metrics.ensembles.mean(frames["predictions"], weights)
-        with results.lock(place.fold(number)):
-            results.write_fold(
-                place.fold(number),
-                place.folds[number],
-                split,
-                number,
-                tables,
-                seconds=time.monotonic() - started,
-                weights_used="; ".join(
-                    f"{name}: {record.weights_used}"
-                    for name, record in zip(run.members, records[number], strict=True)
-                ),
-                selected={
-                    name: round(float(weight), 2)
-                    for name, weight in zip(run.members, weights, strict=True)
-                },
-            )
-    return place
+        found = {
+            name: path / f"fold-{number}" for name, path in zip(run.members, folders, strict=True)
+        }
+        _combine_fold(
+            place.fold(number), place.folds[number], split, number, found, records[number]
+        )
+
+
+@results.once
+def _combine_fold(
+    folder: pathlib.Path,
+    configuration: Configuration,
+    split: Split,
+    number: int,
+    members: dict[str, pathlib.Path],
+    records: list[FoldRecord],
+) -> None:
+    """Write one fold of an ensemble: the mean of its members, and weighted by validation."""
+    started = time.monotonic()
+    frames = {
+        part: [results.read_fold(member, part) for member in members.values()]
+        for part in ("predictions", "validation_predictions", "training_predictions")
+    }
+    weights = metrics.ensembles.fit_weights(frames["validation_predictions"])
+    tables = {part: metrics.ensembles.mean(several) for part, several in frames.items()}
+    tables["weighted_predictions"] = metrics.ensembles.mean(frames["predictions"], weights)
+    results.write_fold(
+        folder,
+        configuration,
+        split,
+        number,
+        tables,
+        seconds=time.monotonic() - started,
+        weights_used="; ".join(
+            f"{name}: {record.weights_used}" for name, record in zip(members, records, strict=True)
+        ),
+        selected={
+            name: round(float(weight), 2) for name, weight in zip(members, weights, strict=True)
+        },
+    )

@@ -280,6 +280,20 @@ def test_two_processes_do_not_hold_one_fold(tmp_path):
         filelock.FileLock(tmp_path / ".lock", timeout=0).acquire()
 
 
+def test_a_fold_that_was_finished_meanwhile_is_not_made_again(tmp_path):
+    made = []
+
+    @results.once
+    def make(folder, configuration):
+        made.append(folder)
+        write(tmp_path)
+
+    found = place(tmp_path)
+    for _ in range(2):  # both processes saw it missing
+        make(found.fold(0), found.folds[0])
+    assert made == [found.fold(0)]
+
+
 def test_the_digest_of_cells_sees_labels_and_order():
     cells = make_split().cells
     base = results.cells_digest(cells, [0, 1])

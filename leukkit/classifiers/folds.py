@@ -117,6 +117,7 @@ def fit(recipe: Recipe, vectors: np.ndarray, labels: np.ndarray, tuning: Any, se
     return fits[str(recipe.classifier)](vectors, labels, seed=seed, scale=recipe.scaled)
 
 
+@results.once
 def _make_fold(
     folder: pathlib.Path,
     configuration: Configuration,
@@ -125,20 +126,6 @@ def _make_fold(
     number: int,
     extracted: np.ndarray,
     *,
-    save: bool,
-) -> None:
-    with results.lock(folder):
-        if not results.is_done(folder, configuration):
-            _fit_fold(folder, configuration, split, recipe, number, extracted, save)
-
-
-def _fit_fold(
-    folder: pathlib.Path,
-    configuration: Configuration,
-    split: Split,
-    recipe: Recipe,
-    number: int,
-    extracted: np.ndarray,
     save: bool,
 ) -> None:
     """Fit, predict and write one fold."""

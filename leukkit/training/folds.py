@@ -170,7 +170,14 @@ def _has_feature_maps(recipe: Recipe) -> bool:
     return recipe.frozen and recipe.normalization != "z-score"
 
 
-def _make_fold(
+def _make_fold(folder: pathlib.Path, *arguments: Any, **options: Any) -> None:
+    """Train, predict and write one fold; whatever it needs it loads itself."""
+    with writing(folder):
+        _train_fold(folder, *arguments, **options)
+
+
+@results.once
+def _train_fold(
     folder: pathlib.Path,
     configuration: Configuration,
     split: Split,
@@ -180,22 +187,6 @@ def _make_fold(
     save: bool,
     tensorboard: bool,
     strategy: Any = None,
-) -> None:
-    """Train, predict and write one fold; whatever it needs it loads itself."""
-    with writing(folder), results.lock(folder):
-        if not results.is_done(folder, configuration):
-            _train_fold(folder, configuration, split, recipe, number, save, tensorboard, strategy)
-
-
-def _train_fold(
-    folder: pathlib.Path,
-    configuration: Configuration,
-    split: Split,
-    recipe: Recipe,
-    number: int,
-    save: bool,
-    tensorboard: bool,
-    strategy: Any,
 ) -> None:
     import keras
 
