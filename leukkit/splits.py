@@ -96,9 +96,7 @@ def divide(cells: pd.DataFrame, table: Mapping[str, Any], seed: int = 0) -> Spli
         )
     cells = _of_phases(cells, PHASES if wanted.split == "official" else PHASES[:1])
     if wanted.augment == "before":
-        copies, everyone = wanted.copies or {}, np.arange(len(cells))
-        targets = copies.get("counts") or _targets(copies, cells, everyone, len(cells))
-        cells = augmentation.expand(cells, targets, seed)
+        cells = augmentation.expand(cells, _targets(wanted.copies, cells), seed)
     originals, outer = cells, _folds(cells, wanted, seed)
     folds = outer
     if wanted.augment == "after":
@@ -363,10 +361,9 @@ def _copy_training(
     """
     parts = []
     for fold in folds:
-        targets = _targets(copies, cells, fold.train, whole)
-        parts.append(augmentation.expand(_part(cells, fold.train), targets, seed))
-    no_more = _targets({"each": 0}, cells, np.arange(len(cells)), whole)
-    everything = augmentation.expand(cells, no_more, seed)
+        part = _part(cells, fold.train)
+        parts.append(augmentation.expand(part, _targets(copies, part, whole), seed))
+    everything = augmentation.expand(cells, _targets({"each": 0}, cells), seed)
     added = pd.concat([part[part["copy"] > 0] for part in parts])
     added = added.drop_duplicates("image_id").sort_values(["original", "copy"])
     everything = pd.concat([everything, added], ignore_index=True)
@@ -379,13 +376,17 @@ def _copy_training(
     return everything, with_copies
 
 
-def _targets(copies: Any, cells: pd.DataFrame, positions: np.ndarray, whole: int) -> dict[str, int]:
-    """Return the images per class that a part of ``whole`` images has after augmentation."""
-    counted = cells["label"].iloc[positions].value_counts()
-    present = {str(label): int(images) for label, images in counted.items()}
-    if "counts" in copies:  # scaled to the part, and never below its originals
+def _targets(copies: Any, cells: pd.DataFrame, whole: int | None = None) -> dict[str, int]:
+    """Return the images per class that ``cells`` have after augmentation.
+
+    Counts are of the whole set; of a part of ``whole`` images, its share, and all its originals.
+    """
+    present = {str(label): int(count) for label, count in cells["label"].value_counts().items()}
+    if "counts" in copies and whole is None:
+        return dict(copies["counts"])
+    if "counts" in copies:
         return {
-            label: max(present.get(label, 0), round(count * len(positions) / whole))
+            label: max(present.get(label, 0), round(count * len(cells) / whole))
             for label, count in copies["counts"].items()
         }
     if "each" in copies:
