@@ -30,6 +30,7 @@ __all__ = [
     "read",
     "read_mask",
     "resize",
+    "segment_and_resize",
 ]
 
 VERSION = 1  # raise it when the same settings begin to give other pixels
@@ -245,17 +246,22 @@ def channel_statistics(
     return mean, np.sqrt(squares / total)
 
 
-def _read(path, crop, preparation):
-    """Return the image at its final size, and what is wrong with its mask, if anything."""
+def segment_and_resize(rgb: np.ndarray, preparation: Preparation) -> tuple[np.ndarray, str | None]:
+    """Return one decoded image at its final size, and what is wrong with its mask, if anything."""
     if preparation.segmentation is None:
-        return read_resized(path, preparation.image_size, crop), None
-    rgb = read(path, crop)
+        return resize(rgb, preparation.image_size), None
     try:
         mask = segmentation.segment_nucleus(rgb, **preparation.segmentation)
     except segmentation.SegmentationError as error:
         return resize(rgb, preparation.image_size), str(error)
     problem = "the mask is empty" if not mask.any() else "the mask is full" if mask.all() else None
     return resize(segmentation.apply_mask(rgb, mask), preparation.image_size), problem
+
+
+def _read(path, crop, preparation):
+    if preparation.segmentation is None:  # the same, sooner
+        return read_resized(path, preparation.image_size, crop), None
+    return segment_and_resize(read(path, crop), preparation)
 
 
 def _crops(cells):

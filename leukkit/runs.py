@@ -1,4 +1,4 @@
-"""The runs of a profile: planned, made where they are missing, and read back.
+"""The runs of a profile, made where they are missing.
 
 Both engines are behind it: `leukkit.training` trains networks, `leukkit.classifiers` fits
 classifiers to features. An ensemble is a run whose members are runs.
@@ -14,15 +14,8 @@ import joblib
 import pandas as pd
 
 from leukkit import datasets, metrics, results, splits
-from leukkit.papers import Card, profiles
-from leukkit.schemas import Configuration, FoldRecord, Profile, Run
+from leukkit.schemas import Configuration, FoldRecord, Run
 from leukkit.splits import Split
-
-
-def plan(card: Card | Profile, profile: str = "", split: str | None = None) -> list[Run]:
-    """List the runs of a card's profile, or of another profile, under one split or all."""
-    found = card if isinstance(card, Profile) else card.profile(profile)
-    return profiles.plan(found, split)
 
 
 def load_cells(data: str, same_subject: Iterable[Iterable[str]] = ()) -> pd.DataFrame:
@@ -46,7 +39,7 @@ def make(
     """Make what is missing of some runs; folds of all of them are tasks of one ``joblib.Parallel``.
 
     Args:
-        planned: What `plan` gave, or some of it.
+        planned: What `profiles.plan` or a card's ``plan`` gave, or some of it.
         jobs: Folds at once; None for what ``joblib.parallel_config`` says.
         tensorboard: Whether networks write TensorBoard logs into the folds' folders.
         results_dir: Folder of the results; None for ``results`` of the project.

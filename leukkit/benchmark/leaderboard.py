@@ -7,6 +7,7 @@ that the images come from. A method keeps its paper's recipe (``honest.toml``); 
 the images that are scored. All scores are computed from ``results/honest/``.
 """
 
+import contextlib
 import pathlib
 import time
 from collections.abc import Callable
@@ -15,8 +16,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from leukkit import benchmark, metrics, papers, results, runs, splits
+from leukkit import benchmark, images, metrics, papers, results, runs, splits
 from leukkit.files import replace_when_done, results_dir
+from leukkit.papers import profiles
 from leukkit.schemas import Profile, Recipe, Run
 from leukkit.splits import NoPhaseError, Split
 
@@ -59,7 +61,11 @@ def divide(profile: str, split: str) -> Split:
 
 def possible(profile: str) -> dict[str, Split]:
     """Return the splits that the images of a profile allow, divided."""
-    return {name: divide(profile, name) for name in SPLITS if not problem(profile, name)}
+    found = {}
+    for name in SPLITS:
+        with contextlib.suppress(NoPhaseError):
+            found[name] = divide(profile, name)
+    return found
 
 
 def problem(profile: str, split: str) -> str:
@@ -100,7 +106,7 @@ def run(profile: str, split: str, base: pathlib.Path | str | None = None) -> lis
         training.TrainingError: A fold could not be trained or written.
     """
     numbers = load(profile)
-    return runs.make(runs.plan(numbers, split=split), jobs=numbers.jobs, results_dir=base)
+    return runs.make(profiles.plan(numbers, split), jobs=numbers.jobs, results_dir=base)
 
 
 def methods(profile: str) -> pd.DataFrame:
@@ -233,20 +239,18 @@ def time_methods(profile: str, base: pathlib.Path | str | None = None) -> pd.Dat
     Returns:
         Frame with ``paper, method, seconds, images``.
     """
-    from leukkit.datasets import decode
-
     numbers = load(profile)
     cells = runs.load_cells(numbers.datasets["cnmc-2019"]).head(TIMED)
-    decoded = [decode.read(path) for path in cells["path"]]
+    decoded = [images.read(path) for path in cells["path"]]
     seconds: dict[str, float] = {}
     rows = []
-    for planned in {run.name: run for run in reversed(runs.plan(numbers))}.values():
+    for planned in _by_name(numbers).values():
         if planned.recipe is None:
             continue
         classify = _classifier(planned, decoded, base)
         if classify is not None:
             seconds[planned.name] = _median_seconds(classify) / len(decoded)
-    for planned in {run.name: run for run in runs.plan(numbers)}.values():
+    for planned in _by_name(numbers).values():
         name = _name(planned.keys, planned.recipe)
         parts_of = [seconds.get(one) for one in planned.members or [planned.name]]
         if name is not None and None not in parts_of:
@@ -259,6 +263,14 @@ def time_methods(profile: str, base: pathlib.Path | str | None = None) -> pd.Dat
     with replace_when_done(_seconds_file(profile, base)) as path:
         frame.to_csv(path, index=False)
     return frame
+
+
+def _by_name(numbers: Profile) -> dict[str, Run]:
+    """Return each run of a profile once, as it is planned under the first of its splits."""
+    found: dict[str, Run] = {}
+    for run in profiles.plan(numbers):
+        found.setdefault(run.name, run)
+    return found
 
 
 def _name(keys: dict[str, Any], recipe: Recipe | dict[str, Any] | None) -> tuple[str, str] | None:
@@ -281,16 +293,16 @@ def _name(keys: dict[str, Any], recipe: Recipe | dict[str, Any] | None) -> tuple
 
 def _rows(numbers: Profile) -> list[dict[str, Any]]:
     """Return what each method of a profile is, in words."""
-    rows = []
-    for planned in {run.name: run for run in runs.plan(numbers)}.values():
+    rows, all_runs = [], _by_name(numbers)
+    for planned in all_runs.values():
         name = _name(planned.keys, planned.recipe)
         if name is None:
             continue
         row: dict[str, Any] = {"paper": name[0], "method": name[1]}
         recipe = planned.recipe
         if recipe is None:
-            first = next(run for run in runs.plan(numbers) if run.name == planned.members[0])
-            recipe, trained = first.recipe, f"mean of {', '.join(planned.members)}"
+            recipe = all_runs[planned.members[0]].recipe
+            trained = f"mean of {', '.join(planned.members)}"
         elif recipe.classifier:
             words = {"svm": "SVM, by a grid search", "rf": "random forest", "xgboost": "XGBoost"}
             trained = words[recipe.classifier] + " on standardized features" * recipe.scaled
@@ -390,15 +402,8 @@ def _fit_again(planned: Run, recipe: Recipe, chosen: dict[str, Any]) -> Any:
 
 def _pixels(decoded: list[np.ndarray], recipe: Recipe) -> np.ndarray:
     """Return what a network sees of decoded images: segmented if it is asked for, resized."""
-    from leukkit import segmentation
-    from leukkit.datasets import decode
-
-    if recipe.segmentation is not None:
-        masks = [segmentation.segment_nucleus(rgb, **recipe.segmentation) for rgb in decoded]
-        decoded = [
-            segmentation.apply_mask(rgb, mask) for rgb, mask in zip(decoded, masks, strict=True)
-        ]
-    return np.stack([decode.resize(rgb, recipe.image_size) for rgb in decoded])
+    preparation = images.Preparation(recipe.image_size, recipe.segmentation)
+    return np.stack([images.segment_and_resize(rgb, preparation)[0] for rgb in decoded])
 
 
 def _median_seconds(work: Callable[[], Any]) -> float:
