@@ -154,11 +154,15 @@ def leakage_shares(splits: Mapping[str, Split]) -> pd.DataFrame:
     """
     rows = {}
     for name, split in splits.items():
-        table = leakage(split).drop(columns="fold")
-        images = table.pop("test_images")
-        shares = table.mul(images, axis=0).sum(skipna=False) / images.sum()
-        rows[name] = {"test images": int(images.sum()), **shares}
+        table = leakage(split)
+        rows[name] = {"test images": int(table["test_images"].sum()), **pool_leakage(table)}
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("split")
+
+
+def pool_leakage(table: pd.DataFrame) -> pd.Series:
+    """Return the shares of `leakage` over the test images of all folds; NA where one is unknown."""
+    images = table["test_images"]
+    return table[list(LEAKS)].mul(images, axis=0).sum(skipna=False) / images.sum()
 
 
 def holdout(

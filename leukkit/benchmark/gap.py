@@ -17,6 +17,7 @@ from leukkit import benchmark, datasets, metrics, results, runs
 from leukkit.files import results_dir
 from leukkit.papers import profiles
 from leukkit.schemas import Profile
+from leukkit.splits import pool_leakage
 
 KEY = "gap"
 QUANTITIES = ("accuracy", "weighted_f1", "balanced_accuracy", "auc")
@@ -206,7 +207,6 @@ class _Scored(NamedTuple):
         ]
         records = [record for folder in folders for record in results.read_records(folder)]
         leaks = pd.DataFrame([record.leakage for record in records], dtype=float)
-        shares = leaks[list(LEAKS)].mul(leaks["test_images"], axis=0).sum(skipna=False)
         used = records[0].configuration
         facts = {
             "repeats": len(tables),
@@ -216,7 +216,7 @@ class _Scored(NamedTuple):
             "dataset": used.dataset,
             "network": (used.recipe or {})["network"],
             "weights": used.weights,
-            **(shares / leaks["test_images"].sum()),
+            **pool_leakage(leaks)[list(LEAKS)],
         }
         points = {name: scored[name].to_numpy() for name in QUANTITIES}
         means = {name: np.mean([one[name] for one in drawn], axis=0) for name in QUANTITIES}

@@ -93,7 +93,7 @@ def load(path: pathlib.Path | str) -> Predictor:
     """
     found = saved.read(path)
     place = found.folder / saved.RECORD
-    recipe = saved.recipe_of(found.record)
+    recipe = Recipe.from_record(found.record.recipe, saved.RECORD)
     try:
         images.Preparation(recipe.image_size, recipe.segmentation)
     except TypeError as error:

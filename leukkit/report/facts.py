@@ -8,8 +8,9 @@ from typing import Any
 import pandas as pd
 
 from leukkit import files, metrics, papers, results
-from leukkit.schemas import Configuration, FoldRecord, Recipe, check
+from leukkit.schemas import Configuration, FoldRecord, Recipe
 from leukkit.schemas.recipe import in_words
+from leukkit.splits import LEAKS, pool_leakage
 
 NAMES = {
     "all-2021": "ALL 2021",
@@ -58,7 +59,6 @@ SETTINGS = {  # others are named by their field
     "select": "epoch kept",
     "steps": "batches per epoch (0: all images)",
 }
-LEAKS = ("patient", "subject", "source_image", "bytes", "original")
 TYPES = {
     **dict.fromkeys(("paper", "profile", "split", "run"), "string"),
     "folds": "Int64",
@@ -131,8 +131,7 @@ def leakage(records: Iterable[FoldRecord]) -> dict[str, Any]:
     """Return the shares (0..1) of test images that leak over some folds, NA where unknown."""
     found = pd.DataFrame([record.leakage for record in records])
     found = found.reindex(columns=["test_images", *LEAKS]).astype("Float64")
-    leaked = found[list(LEAKS)].mul(found["test_images"], axis=0).sum(skipna=False)
-    return (leaked / found["test_images"].sum()).to_dict()
+    return pool_leakage(found).to_dict()
 
 
 def network(folder: pathlib.Path | str, configuration: Configuration) -> str:
@@ -216,13 +215,9 @@ def name_cells(cells: pd.DataFrame) -> list[str]:
 
 
 def recipe_of(configuration: Configuration) -> Recipe | None:
-    """Return the recipe of a run, None for an ensemble; a head of one's own by its name."""
-    if configuration.recipe is None:
-        return None
-    fields = dict(configuration.recipe)
-    if isinstance(fields["head"], dict):
-        fields["head"] = fields["head"]["function"]
-    return check(Recipe, fields, "recipe")
+    """Return the recipe of a run, None for an ensemble."""
+    recorded = configuration.recipe
+    return None if recorded is None else Recipe.from_record(recorded, "recipe")
 
 
 def settings(

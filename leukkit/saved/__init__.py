@@ -165,14 +165,6 @@ def read(path: pathlib.Path | str) -> Saved:
     return Saved(folder, record, _reference(folder) if ARRAYS in record.sha256 else None)
 
 
-def recipe_of(record: SavedRecord) -> Recipe:
-    """Return the recipe of a saved model; a head of one's own is in the model's file, not here."""
-    fields = dict(record.recipe)
-    if isinstance(fields.get("head"), dict):
-        fields["head"] = fields["head"].get("function")
-    return check(Recipe, fields, RECORD)
-
-
 def _write(
     folder: pathlib.Path,
     model: Literal["model.keras", "model.skops"],
@@ -330,7 +322,7 @@ def _read_record(path: pathlib.Path) -> SavedRecord:
         )
     try:
         record = check(SavedRecord, content, str(path))
-        recipe_of(record)
+        Recipe.from_record(record.recipe, RECORD)
     except SchemaError as error:
         raise ModelFileError(f"{error}. {_AGAIN}") from None
     return record

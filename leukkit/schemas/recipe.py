@@ -4,7 +4,7 @@ import hashlib
 import inspect
 import os
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 import pandas as pd
@@ -193,6 +193,22 @@ class Recipe(Model):
         fields = self.model_dump(exclude={"head"})
         head = self.head if isinstance(self.head, str) else _function_record(self.head)
         return fields | {"head": head}
+
+    @classmethod
+    def from_record(cls, recorded: Mapping[str, Any], place: str) -> Self:
+        """Return the recipe of a `record`; a head of one's own is in it by its name alone.
+
+        Args:
+            recorded: The record.
+            place: Where it stands, for messages.
+
+        Raises:
+            SchemaError: It is damaged.
+        """
+        fields = dict(recorded)
+        if isinstance(fields.get("head"), dict):
+            fields["head"] = fields["head"].get("function")
+        return check(cls, fields, place)
 
     def table(self) -> pd.DataFrame:
         """Return the settings that matter for this kind of recipe, one row each."""
