@@ -92,6 +92,11 @@ def test_a_head_is_known_by_its_name_or_by_its_source_and_defaults():
     assert recipe(head=made_again("double")).record() == record
     others = [made_again("double", times=3), made_again("triple"), "pooled"]
     assert len({digest(recipe(head=head).record()) for head in [double, *others]}) == 4
+    again = Recipe.from_record(record, "fold.json")
+    assert again == recipe(head=record["head"]["function"])
+    assert Recipe.from_record(again.record(), "fold.json") == again
+    with pytest.raises(SchemaError, match=r"fold\.json.*depth"):
+        Recipe.from_record({**record, "depth": 3}, "fold.json")
     of_the_kit = made_again("dense")
     of_the_kit.__module__ = "leukkit.models.heads"
     assert recipe(head=of_the_kit).record() == recipe(head="dense").record()
