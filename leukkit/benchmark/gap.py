@@ -105,9 +105,7 @@ def measure(
     """
     place = f"{base or results_dir()}/{KEY}/{pathlib.Path(profile).stem}"
     found = results.find(base, KEY, profile)
-    rows: list[dict[str, Any]] = []
-    before: _Scored | None = None
-    first: _Scored | None = None
+    frames = []
     for step in STEPS if len(found) else ():
         made = found[found["split"] == step.split].sort_values("run")
         if made.empty:
@@ -115,30 +113,26 @@ def measure(
                 f"{place} has no run of {step.split}: the same command as before makes what is "
                 "missing"
             )
-        here = _Scored.of(made["folder"], step, draws, seed)
-        if first is None or rows[-1]["ladder"] != step.ladder:
-            before, first = None, here
-        elif here.subjects != first.subjects:
+        here = _score(made["folder"], step, draws, seed)
+        if not step.closed:
+            first = before = here
+        if here.subjects != first.subjects:
             raise results.ResultsError(
                 f"the steps of {place} tested other subjects; their runs are of two data sets. "
                 "Move one of them away"
             )
-        for name in QUANTITIES:
-            points = here.points[name]
-            row = {
-                **step._asdict(),
-                "quantity": name,
-                **_interval("value", points, here.drawn[name]),
-            }
-            for column, other in (("worth", before), ("total", before and first)):
-                if other is None:
-                    row |= dict.fromkeys((column, f"{column} low", f"{column} high"), np.nan)
-                else:
-                    lost = other.points[name].mean() - points.mean()
-                    row |= _interval(column, lost, other.drawn[name] - here.drawn[name])
-            rows.append({**row, "lowest": points.min(), "highest": points.max(), **here.facts})
+        columns = _interval("value", here) | _interval("worth", before, here)
+        columns |= _interval("total", first, here)
+        columns |= {"lowest": here.points.min(), "highest": here.points.max()}
+        frames.append(pd.DataFrame(columns).assign(**step._asdict(), **here.facts))
         before = here
-    return pd.DataFrame(rows)
+    if not frames:
+        return pd.DataFrame()
+    measured = pd.concat(frames).rename_axis("quantity").reset_index()
+    measured = measured.rename(columns={"value low": "low", "value high": "high"})
+    compared = measured.columns.str.match("worth|total")
+    measured.loc[measured["closed"] == "", compared] = np.nan  # no step before
+    return measured
 
 
 def steps(measured: pd.DataFrame, quantity: str = "auc") -> pd.DataFrame:
@@ -178,55 +172,55 @@ class _Scored(NamedTuple):
     """The repeats of one step.
 
     Attributes:
-        points: Score by name, float64 (repeats,).
-        drawn: Mean over the repeats in each resample of subjects, float64 (draws,).
+        points: Scores of each repeat, (repeats, quantities).
+        drawn: Their means over the repeats in each resample of subjects, (draws, quantities).
         subjects: In the order of the resamples.
         facts: What was used, and what leaks.
     """
 
-    points: dict[str, np.ndarray]
-    drawn: dict[str, np.ndarray]
-    subjects: tuple[str, ...]
+    points: pd.DataFrame
+    drawn: pd.DataFrame
+    subjects: list[str]
     facts: dict[str, Any]
 
-    @classmethod
-    def of(cls, folders: pd.Series, step: Step, draws: int, seed: int) -> "_Scored":
-        tables = [results.read_table(folder) for folder in folders]
-        if not step.copies_tested:
-            tables = [table[~table["image_id"].str.contains("#")] for table in tables]
-        subjects = tuple(sorted(tables[0]["subject"].unique()))
-        for table in tables:
-            if table["subject"].isna().any() or set(table["subject"]) != set(subjects):
-                raise results.ResultsError(
-                    "two repeats of one step tested other subjects; their runs are of two data "
-                    "sets. Move one of them away"
-                )
-        scored = pd.DataFrame([metrics.scores(table) for table in tables])
-        drawn = [
-            metrics.resample(table, order=subjects, draws=draws, seed=seed) for table in tables
-        ]
-        records = [record for folder in folders for record in results.read_records(folder)]
-        leaks = pd.DataFrame([record.leakage for record in records], dtype=float)
-        used = records[0].configuration
-        facts = {
-            "repeats": len(tables),
-            "splits": len({_tested_together(table) for table in tables}),
-            "images": len(tables[0]),
-            "subjects": len(subjects),
-            "dataset": used.dataset,
-            "network": (used.recipe or {})["network"],
-            "weights": used.weights,
-            **pool_leakage(leaks)[list(LEAKS)],
-        }
-        points = {name: scored[name].to_numpy() for name in QUANTITIES}
-        means = {name: np.mean([one[name] for one in drawn], axis=0) for name in QUANTITIES}
-        return cls(points, means, subjects, facts)
+
+def _score(folders: pd.Series, step: Step, draws: int, seed: int) -> _Scored:
+    tables = [results.read_table(folder) for folder in folders]
+    if not step.copies_tested:
+        tables = [table[~table["image_id"].str.contains("#")] for table in tables]
+    subjects = sorted(tables[0]["subject"].unique())
+    for table in tables:
+        if table["subject"].isna().any() or set(table["subject"]) != set(subjects):
+            raise results.ResultsError(
+                "two repeats of one step tested other subjects; their runs are of two data "
+                "sets. Move one of them away"
+            )
+    points = pd.DataFrame([metrics.scores(table) for table in tables])
+    drawn = [metrics.resample(table, order=subjects, draws=draws, seed=seed) for table in tables]
+    records = [record for folder in folders for record in results.read_records(folder)]
+    leaks = pd.DataFrame([record.leakage for record in records], dtype=float)
+    used = records[0].configuration
+    facts = {
+        "repeats": len(tables),
+        "splits": len({_tested_together(table) for table in tables}),
+        "images": len(tables[0]),
+        "subjects": len(subjects),
+        "dataset": used.dataset,
+        "network": (used.recipe or {})["network"],
+        "weights": used.weights,
+        **pool_leakage(leaks)[list(LEAKS)],
+    }
+    names = list(QUANTITIES)
+    return _Scored(points[names], sum(drawn)[names] / len(drawn), subjects, facts)
 
 
-def _interval(name: str, points: Any, drawn: np.ndarray) -> dict[str, float]:
-    low, high = np.nanquantile(drawn, [0.025, 0.975])
-    ends = ("low", "high") if name == "value" else (f"{name} low", f"{name} high")
-    return {name: float(np.mean(points)), ends[0]: low, ends[1]: high}
+def _interval(name: str, one: _Scored, less: _Scored | None = None) -> dict[str, pd.Series]:
+    """Return the scores of a step, or how much higher they are than another's, and intervals."""
+    point, drawn = one.points.mean(), one.drawn
+    if less is not None:
+        point, drawn = point - less.points.mean(), drawn - less.drawn
+    low, high = drawn.quantile([0.025, 0.975]).to_numpy()
+    return {name: point, f"{name} low": low, f"{name} high": high}
 
 
 def _tested_together(table: pd.DataFrame) -> frozenset:

@@ -9,14 +9,16 @@ the images that are scored. All scores are computed from ``results/honest/``.
 
 import contextlib
 import pathlib
-import time
+import statistics
+import timeit
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from leukkit import benchmark, images, metrics, papers, results, runs, splits
+from leukkit import benchmark, features, images, metrics, models, papers, results, runs, splits
+from leukkit.classifiers import folds
 from leukkit.files import replace_when_done, results_dir
 from leukkit.papers import profiles
 from leukkit.schemas import Profile, Recipe, Run
@@ -38,7 +40,6 @@ COLUMNS = [
     *("paper", "method", "split", "quantity", "value", "low", "high"),
     *("images", "groups", "folds", "weights"),
 ]
-NOT_HERE, NOT_RUN = "not in this profile", "not run"
 TIMED = 32  # images, in one batch
 REPEATS = 3  # the median counts
 
@@ -116,15 +117,12 @@ def methods(profile: str) -> pd.DataFrame:
         Frame, one row per method: ``paper, method, image (px), what is trained, begins with`` and
         ``in this profile``. Members of an ensemble are no methods of their own.
     """
-    here, everything = _rows(load(profile)), _rows(load("paper"))
-    known = {(row["paper"], row["method"]) for row in here}
-    rows = [row | {"in this profile": True} for row in here]
-    rows += [
-        row | {"in this profile": False}
-        for row in everything
-        if (row["paper"], row["method"]) not in known
+    rows = [
+        {**row, "in this profile": is_here}
+        for is_here, numbers in ((True, load(profile)), (False, load("paper")))
+        for row in _rows(numbers)
     ]
-    frame = pd.DataFrame(rows)
+    frame = pd.DataFrame(rows).drop_duplicates(["paper", "method"])
     order = frame["paper"].map(papers.KEYS.index)
     return frame.iloc[order.argsort(kind="stable")].reset_index(drop=True)
 
@@ -210,7 +208,11 @@ def leaderboard(
     table = table.sort_values(["rank", "paper", "method"]).drop(columns="score")
     table["rank"] = [f"{rank:.0f}" for rank in table["rank"]]
     if listed is not None:
-        table = pd.concat([table, _unranked(listed, table)], ignore_index=True)
+        ranked = pd.MultiIndex.from_frame(table[["paper", "method"]])
+        others = listed[~pd.MultiIndex.from_frame(listed[["paper", "method"]]).isin(ranked)]
+        why = others["in this profile"].map({True: "not run", False: "not in this profile"})
+        others = others[["paper", "method"]].assign(**{QUANTITIES["weighted_f1"]: why})
+        table = pd.concat([table, others], ignore_index=True)
     return table.fillna("").set_index("rank")
 
 
@@ -244,22 +246,19 @@ def time_methods(profile: str, base: pathlib.Path | str | None = None) -> pd.Dat
     decoded = [images.read(path) for path in cells["path"]]
     seconds: dict[str, float] = {}
     rows = []
-    for planned in _by_name(numbers).values():
-        if planned.recipe is None:
-            continue
-        classify = _classifier(planned, decoded, base)
-        if classify is not None:
-            seconds[planned.name] = _median_seconds(classify) / len(decoded)
-    for planned in _by_name(numbers).values():
-        name = _name(planned.keys, planned.recipe)
-        parts_of = [seconds.get(one) for one in planned.members or [planned.name]]
-        if name is not None and None not in parts_of:
-            paper, method = name
-            total = sum(filter(None, parts_of))
-            rows.append(
-                {"paper": paper, "method": method, "seconds": total, "images": len(decoded)}
-            )
+    planned = _by_name(numbers)
+    for name, run in planned.items():
+        if run.recipe is not None and (classify := _classifier(run, run.recipe, decoded, base)):
+            classify()
+            taken = timeit.repeat(classify, number=1, repeat=REPEATS)
+            seconds[name] = statistics.median(taken) / len(decoded)
+    for run in planned.values():
+        name_of = _name(run.keys, run.recipe)
+        parts_of = [seconds.get(part, np.nan) for part in run.members or [run.name]]
+        if name_of is not None:
+            rows.append((*name_of, sum(parts_of), len(decoded)))
     frame = pd.DataFrame(rows, columns=["paper", "method", "seconds", "images"])
+    frame = frame.dropna().reset_index(drop=True)
     with replace_when_done(_seconds_file(profile, base)) as path:
         frame.to_csv(path, index=False)
     return frame
@@ -273,46 +272,44 @@ def _by_name(numbers: Profile) -> dict[str, Run]:
     return found
 
 
-def _name(keys: dict[str, Any], recipe: Recipe | dict[str, Any] | None) -> tuple[str, str] | None:
+def _name(keys: dict[str, Any], recipe: Recipe | None) -> tuple[str, str] | None:
     """Return paper and method of a run: the network that was used, its classifier or variant.
 
     None for the member of an ensemble, which is no method of its own.
     """
     if recipe is None:
         return keys["paper"], keys["model"]
-    used = recipe.record() if isinstance(recipe, Recipe) else recipe
-    if used["classifier"]:
-        scaled = "-scaled" * used["scaled"]
-        return keys["paper"], f"{used['network']} + {used['classifier']}{scaled}"
+    if recipe.classifier:
+        scaled = "-scaled" * recipe.scaled
+        return keys["paper"], f"{recipe.network} + {recipe.classifier}{scaled}"
     if keys["variant"] == "member":
         return None
-    head = "" if used["head"] == "pooled" else f" + {used['head']}"
+    head = "" if recipe.head == "pooled" else f" + {recipe.head}"
     variant = f" ({keys['variant']})" if keys["variant"] else ""
-    return keys["paper"], f"{used['network']}{head}{variant}"
+    return keys["paper"], f"{recipe.network}{head}{variant}"
 
 
 def _rows(numbers: Profile) -> list[dict[str, Any]]:
     """Return what each method of a profile is, in words."""
-    rows, all_runs = [], _by_name(numbers)
-    for planned in all_runs.values():
-        name = _name(planned.keys, planned.recipe)
+    rows, planned = [], _by_name(numbers)
+    for run in planned.values():
+        name = _name(run.keys, run.recipe)
         if name is None:
             continue
-        row: dict[str, Any] = {"paper": name[0], "method": name[1]}
-        recipe = planned.recipe
-        if recipe is None:
-            recipe = all_runs[planned.members[0]].recipe
-            trained = f"mean of {', '.join(planned.members)}"
+        recipe = run.recipe or planned[run.members[0]].recipe
+        assert recipe is not None
+        if run.members:
+            trained = f"mean of {', '.join(run.members)}"
         elif recipe.classifier:
             words = {"svm": "SVM, by a grid search", "rf": "random forest", "xgboost": "XGBoost"}
             trained = words[recipe.classifier] + " on standardized features" * recipe.scaled
         else:
-            shown = recipe.table()["value"]
-            trained = shown["phases"] + f", {recipe.steps} steps each" * bool(recipe.steps)
-        assert recipe is not None
+            trained = recipe.table().loc["phases", "value"]
+            trained += f", {recipe.steps} steps each" * bool(recipe.steps)
         known = {"none": "random weights", "imagenet": "ImageNet"}
-        begins = known.get(recipe.weights, pathlib.Path(recipe.weights).name)
-        row |= {"image (px)": recipe.image_size, "what is trained": trained, "begins with": begins}
+        row = {"paper": name[0], "method": name[1], "image (px)": recipe.image_size}
+        row["what is trained"] = trained
+        row["begins with"] = known.get(recipe.weights, pathlib.Path(recipe.weights).name)
         rows.append(row)
     return rows
 
@@ -321,28 +318,11 @@ def _finished(profile: str, base: pathlib.Path | str | None) -> list[tuple[str, 
     """Return paper, method, split and folder of each finished run that is a method."""
     found = []
     for row in results.find(base, KEY, profile).itertuples():
-        configuration = results.read_record(pathlib.Path(str(row.folder)) / "fold-0").configuration
-        name = _name(configuration.keys, configuration.recipe)
-        if name is not None:
-            found.append((*name, str(row.split), str(row.folder)))
+        used = results.read_records(row.folder)[0].configuration
+        recipe = None if used.recipe is None else Recipe.from_record(used.recipe, row.folder)
+        if name := _name(used.keys, recipe):
+            found.append((*name, used.split, row.folder))
     return found
-
-
-def _unranked(listed: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows of the methods that have no scores, and why."""
-    ranked = set(zip(table["paper"], table["method"], strict=True))
-    first = QUANTITIES["weighted_f1"]
-    rows = [
-        {
-            "rank": "",
-            "method": row["method"],
-            "paper": row["paper"],
-            first: NOT_RUN if row["in this profile"] else NOT_HERE,
-        }
-        for row in listed.to_dict("records")
-        if (row["paper"], row["method"]) not in ranked
-    ]
-    return pd.DataFrame(rows, columns=["rank", "method", "paper", first])
 
 
 def _text(quantity: str, row: pd.Series) -> str:
@@ -357,60 +337,41 @@ def _seconds_file(profile: str, base: pathlib.Path | str | None) -> pathlib.Path
 
 
 def _classifier(
-    planned: Run, decoded: list[np.ndarray], base: pathlib.Path | str | None
+    run: Run, recipe: Recipe, decoded: list[np.ndarray], base: pathlib.Path | str | None
 ) -> Callable[[], np.ndarray] | None:
     """Return a function that classifies the decoded images, or None where nothing is fitted yet."""
     import keras
 
-    recipe = planned.recipe
-    assert recipe is not None
+    preparation = images.Preparation(recipe.image_size, recipe.segmentation)
+
+    def pixels() -> np.ndarray:
+        return np.stack([images.segment_and_resize(rgb, preparation)[0] for rgb in decoded])
+
     if recipe.classifier is None:
         keras.utils.clear_session()
-        network = recipe.replace(weights="none").build(2, seed=planned.seed)
-        return lambda: network.predict_on_batch(_pixels(decoded, recipe).astype(np.float32))
-    folder = runs.folder(planned, base) / "fold-0"
+        network = recipe.replace(weights="none").build(2, seed=run.seed)
+        return lambda: network.predict_on_batch(pixels().astype(np.float32))
+    folder = runs.folder(run, base) / "fold-0"
     if not (folder / "fold.json").exists():
         return None
-    from leukkit import features, models
-
-    fitted = _fit_again(planned, recipe, results.read_record(folder).selected)
+    fitted = _fit_again(run, recipe, results.read_record(folder).selected)
     extractor = models.build_backbone(
-        recipe.network, recipe.image_size, recipe.weights_source, planned.seed
+        recipe.network, recipe.image_size, recipe.weights_source, run.seed
     )
 
     def classify() -> np.ndarray:
-        pixels = _pixels(decoded, recipe)
-        inputs = features.network_input(pixels, recipe.network, recipe.normalization)
+        inputs = features.network_input(pixels(), recipe.network, recipe.normalization)
         return fitted.predict(extractor.predict_on_batch(inputs))
 
     return classify
 
 
-def _fit_again(planned: Run, recipe: Recipe, chosen: dict[str, Any]) -> Any:
+def _fit_again(run: Run, recipe: Recipe, chosen: dict[str, Any]) -> Any:
     """Fit the classifier of the first fold as it was, without its grid search."""
-    from leukkit.classifiers import folds
-
-    split = runs.split_of(planned)
+    split = runs.split_of(run)
     part = split.cells.iloc[split.folds[0].train]
     if chosen:
         one = {"c": [chosen["C"]], "gamma": [chosen["gamma"]], "kernels": [chosen["kernel"]]}
         recipe = recipe.replace(**one)
-    vectors = folds.extract(part, recipe, planned.seed)
-    labels = part["label"].to_numpy(dtype=object)
-    return folds.fit(recipe, vectors, labels, split.tuning[0] if split.tuning else 0, planned.seed)
-
-
-def _pixels(decoded: list[np.ndarray], recipe: Recipe) -> np.ndarray:
-    """Return what a network sees of decoded images: segmented if it is asked for, resized."""
-    preparation = images.Preparation(recipe.image_size, recipe.segmentation)
-    return np.stack([images.segment_and_resize(rgb, preparation)[0] for rgb in decoded])
-
-
-def _median_seconds(work: Callable[[], Any]) -> float:
-    work()
-    taken = []
-    for _ in range(REPEATS):
-        started = time.perf_counter()
-        work()
-        taken.append(time.perf_counter() - started)
-    return float(np.median(taken))
+    vectors, labels = folds.extract(part, recipe, run.seed), part["label"].to_numpy(dtype=object)
+    return folds.fit(recipe, vectors, labels, split.tuning[0] if split.tuning else 0, run.seed)

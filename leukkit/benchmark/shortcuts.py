@@ -8,7 +8,7 @@ other classifier. What it reaches beyond chance, a network may reach without loo
 import pathlib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -19,18 +19,24 @@ from leukkit import classifiers, images, metrics, segmentation, splits
 SHORTCUTS = ("image border", "mean color", "mask area", "file size")
 ALL = "all of these"
 QUANTITIES = {"auc": "AUC", "balanced_accuracy": "balanced accuracy"}
+# column of `check` -> its place in the frame of `metrics.bootstrap`
+SCORES = {
+    f"{quantity}{'' if end == 'point' else ' ' + end}": (quantity, end)
+    for quantity in QUANTITIES
+    for end in ("point", "low", "high")
+}
 BORDER = 1 / 32  # width of the outer ring, of the image's height or width
 RARE = 0.05  # share of images: a shortcut that varies in fewer is said to
 MOSTLY_BLACK = 0.2  # share of black pixels from which the images are cut-out cells on black
 TREES = 100
+THREADS = 2  # files read at once
 
 
-def features(cells: pd.DataFrame, threads: int = 2) -> pd.DataFrame:
+def features(cells: pd.DataFrame) -> pd.DataFrame:
     """Compute the numbers that each shortcut sees.
 
     Args:
         cells: The cells frame, originals only.
-        threads: Files read at once.
 
     Returns:
         Frame, one row per image; the columns have two levels, the shortcut (one of `SHORTCUTS`) and
@@ -46,26 +52,25 @@ def features(cells: pd.DataFrame, threads: int = 2) -> pd.DataFrame:
     """
     crops = cells["crop"] if "crop" in cells else [pd.NA] * len(cells)
     crops = [None if pd.isna(crop) else int(crop) for crop in crops]
+    paths = cells["path"]
 
-    def numbers(path: str, crop: int | None) -> tuple:
-        return _numbers(images.read(path, crop))
+    def nucleus(rgb: NDArray[np.uint8]) -> float:
+        return segmentation.segment_nucleus(rgb).mean()
 
-    def nucleus(path: str, crop: int | None) -> float:
-        return segmentation.segment_nucleus(images.read(path, crop)).mean()
-
-    with ThreadPoolExecutor(threads) as pool:
-        found = pool.map(numbers, cells["path"], crops)
+    with ThreadPoolExecutor(THREADS) as pool:
+        found = pool.map(lambda *image: _numbers(images.read(*image)), paths, crops)
         border, color, areas = (np.array(part) for part in zip(*found, strict=True))
         on_black = np.median(1 - areas) > MOSTLY_BLACK
         if not on_black:
-            areas = np.array(list(pool.map(nucleus, cells["path"], crops)))
+            nuclei = pool.map(lambda *image: nucleus(images.read(*image)), paths, crops)
+            areas = np.array(list(nuclei))
     sides = [
         f"{side} {what} {channel}"
         for side in ("top", "bottom", "left", "right")
         for what in ("mean", "spread")
         for channel in ("red", "green", "blue")
     ]
-    sizes = [pathlib.Path(path).stat().st_size for path in cells["path"]]
+    sizes = [pathlib.Path(path).stat().st_size for path in paths]
     parts = {
         "image border": pd.DataFrame(border, columns=sides),
         "mean color": pd.DataFrame(color, columns=["red", "green", "blue"]),
@@ -83,7 +88,6 @@ def check(
     seed: int = 0,
     draws: int = 2000,
     missing: Literal["error", "image"] = "error",
-    seen: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
     """Score what each shortcut tells about the class, by image and by subject.
 
@@ -94,7 +98,6 @@ def check(
         draws: Bootstrap draws of the intervals.
         missing: As in `splits.subject_kfold`: ``"image"`` for data without patients, where the
             split by subject then only keeps identical files together.
-        seen: The frame of `features`, if it was computed before.
 
     Returns:
         Frame, one row per shortcut and split: ``shortcut, split, sees`` (what exactly),
@@ -107,7 +110,7 @@ def check(
     Raises:
         ValueError: As the splits, for example subjects missing and ``missing="error"``.
     """
-    seen = features(cells) if seen is None else seen
+    seen = features(cells)
     divided = {
         "by image": splits.stratified_kfold(cells, folds, seed=seed),
         "by subject": splits.subject_kfold(cells, folds, seed=seed, missing=missing),
@@ -119,6 +122,15 @@ def check(
         "file size": _formats(cells),
         ALL: "all numbers above",
     }
+    over, groups_are = metrics.groups(cells)
+    classes = cells.attrs["classes"]
+    about = {
+        "auc chance": 0.5,
+        "balanced_accuracy chance": 1 / len(classes),
+        "images": len(cells),
+        "groups": over.nunique(),
+        "groups_are": groups_are,
+    }
     rows = []
     for shortcut in (*SHORTCUTS, ALL):
         numbers = (seen if shortcut == ALL else seen[shortcut]).to_numpy()
@@ -126,19 +138,19 @@ def check(
         constant, varied = bool(most_frequent == len(numbers)), 1 - most_frequent / len(numbers)
         rarely = not constant and varied < RARE
         alike = f", the same in {1 - varied:.1%} of the images" if rarely else ""
-        row = {"shortcut": shortcut, "sees": sees[shortcut] + alike}
+        row = {"shortcut": shortcut, "sees": sees[shortcut] + alike, **about}
         for split, parts in divided.items():
-            scored = _score(cells, None if constant else numbers, parts, seed, draws)
+            scored = dict.fromkeys(SCORES, np.nan)
+            if not constant:
+                predictions = _predict(cells, numbers, parts, seed).assign(group=over.to_numpy())
+                found = metrics.bootstrap(predictions, "group", draws)
+                scored = {column: found.loc[place] for column, place in SCORES.items()}
             rows.append({**row, "constant": constant, "varied": varied, "split": split, **scored})
     return pd.DataFrame(rows)
 
 
-def table(checked: pd.DataFrame, decimals: int = 2) -> pd.DataFrame:
+def table(checked: pd.DataFrame) -> pd.DataFrame:
     """Format the frame of `check` for reading, one row per shortcut.
-
-    Args:
-        checked: The frame of `check`.
-        decimals: Of the scores.
 
     Returns:
         Frame of text indexed by shortcut and what it sees: AUC and balanced accuracy under each
@@ -151,9 +163,9 @@ def table(checked: pd.DataFrame, decimals: int = 2) -> pd.DataFrame:
         for quantity, name in QUANTITIES.items():
             score, low, high = (row[f"{quantity}{end}"] for end in ("", " low", " high"))
             column = f"{name}, {row['split']}"
-            text = metrics.with_interval(score, low, high, decimals)
+            text = metrics.with_interval(score, low, high, decimals=2)
             place[column] = "constant" if row["constant"] else text
-            chance[column] = f"{row[f'{quantity} chance']:.{decimals}f}"
+            chance[column] = f"{row[f'{quantity} chance']:.2f}"
     rows["chance", "nothing"] = chance
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis(["shortcut", "sees"])
 
@@ -178,39 +190,13 @@ def _formats(cells: pd.DataFrame) -> str:
     return f"{kinds}: how well an image compresses"
 
 
-def _score(
-    cells: pd.DataFrame,
-    numbers: NDArray | None,
-    folds: Sequence[splits.Fold],
-    seed: int,
-    draws: int,
-) -> dict[str, Any]:
-    """Score a shortcut; ``numbers`` is None where they are the same in all images."""
-    classes = list(cells.attrs.get("classes", sorted(cells["label"].unique())))
-    over, groups_are = metrics.groups(cells)
-    scored = {"images": len(cells), "groups": over.nunique(), "groups_are": groups_are}
-    scored |= {"auc chance": 0.5, "balanced_accuracy chance": 1 / len(classes)}
-    frame = pd.DataFrame(np.nan, index=list(QUANTITIES), columns=["point", "low", "high"])
-    if numbers is not None:
-        predictions = _predict(cells, numbers, folds, seed, classes)
-        frame = metrics.bootstrap(predictions.assign(group=over.to_numpy()), "group", draws)
-    for name in QUANTITIES:
-        ends = (name, f"{name} low", f"{name} high")
-        scored |= dict(zip(ends, frame.loc[name, ["point", "low", "high"]], strict=True))
-    return scored
-
-
 def _predict(
-    cells: pd.DataFrame,
-    numbers: NDArray,
-    folds: Sequence[splits.Fold],
-    seed: int,
-    classes: list[str],
+    cells: pd.DataFrame, numbers: NDArray, folds: Sequence[splits.Fold], seed: int
 ) -> pd.DataFrame:
     """Return the predictions of every image by the forest of the fold that tests it."""
     from sklearn.ensemble import RandomForestClassifier
 
-    labels = cells["label"].to_numpy(dtype=object).astype(str)
+    classes, labels = cells.attrs["classes"], cells["label"].to_numpy(dtype=object).astype(str)
     probabilities = np.zeros((len(cells), len(classes)))
     for fold in folds:
         forest = RandomForestClassifier(
