@@ -1,7 +1,7 @@
 """The command line: ``leukkit reproduce``, ``report``, ``predict``, ``audit``, ``gap`` and more.
 
-Each command is a function that takes the options, prints, and returns the status. What it needs is
-imported in it, so that ``leukkit --help`` stays quick.
+Each command is a function that takes the options, prints, and returns the status; its docstring is
+the command's help. What it needs is imported in it, so that ``leukkit --help`` stays quick.
 """
 
 import argparse
@@ -16,9 +16,12 @@ import leukkit
 DESCRIPTION = (
     "What a leukemia image classifier is really worth: papers re-run, with and without leaks."
 )
-SHARED_ARGUMENTS: dict[str, dict[str, Any]] = {
-    "name": {"help": "a data set, e.g. cnmc-2019"},
+ARGUMENTS: dict[str, dict[str, Any]] = {
     "paper": {"nargs": "?", "default": "all", "help": "a paper's key, or all (default)"},
+    "name": {"help": "a data set, e.g. cnmc-2019"},
+    "folder": {"type": pathlib.Path, "metavar": "DIR"},
+    "model": {"help": "a fold's folder with a saved model, or the model file"},
+    "images": {"nargs": "+", "metavar": "IMAGE", "help": "image file, or folder of them"},
     "--root": {"help": "the data set's folder, if not LEUKKIT_DATA_DIR/<name>"},
     "--profile": {"default": "sample", "help": "sample (default), paper, or a profile's TOML file"},
     "--data-dir": {"help": "folder that holds the data sets (LEUKKIT_DATA_DIR)"},
@@ -28,7 +31,15 @@ SHARED_ARGUMENTS: dict[str, dict[str, Any]] = {
         "default": pathlib.Path("report"),
         "help": "folder of the report (default: report)",
     },
+    "--in-place": {"action": "store_true", "help": "also keep the outputs in notebooks/"},
+    "--grad-cam": {"type": pathlib.Path, "metavar": "FOLDER", "help": "draw where a network looks"},
+    "--verdict": {"help": "only these rows: consistent, inconsistent, not checkable"},
+    "--near-duplicates": {
+        "action": "store_true",
+        "help": "also look for images that are nearly alike",
+    },
 }
+OF_RUNS = ("--profile", "--data-dir", "--results-dir")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -59,68 +70,36 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=leukkit.__version__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-
-    text = "run a paper's notebook and print published | reproduced | leak-free"
-    command = _add(commands, reproduce, text, "paper", "--profile", "--data-dir", "--results-dir")
-    command.add_argument("--report-dir", **SHARED_ARGUMENTS["--report-dir"])
-    command.add_argument(
-        "--in-place", action="store_true", help="also keep the outputs in notebooks/"
-    )
-    text = "write report/index.html from the results alone"
-    _add(commands, report, text, "--results-dir", "--report-dir")
-    command = _add(commands, notebooks, "copy the notebooks into a folder, to change them there")
-    command.add_argument("folder", type=pathlib.Path, metavar="DIR")
-
-    text = "say what a saved model makes of images, and whether they are like its own"
-    command = _add(commands, predict, text)
-    command.add_argument("model", help="a fold's folder with a saved model, or the model file")
-    command.add_argument("images", nargs="+", metavar="IMAGE", help="image file, or folder of them")
-    _add_file(command, "--output", "write the answers as .csv or .json")
-    command.add_argument(
-        "--grad-cam", type=pathlib.Path, metavar="FOLDER", help="draw where a network looks"
-    )
-    command = _add(commands, audit, "print which of a paper's numbers can be true", "paper")
-    command.add_argument(
-        "--verdict", help="only these rows: consistent, inconsistent, not checkable"
-    )
-    _add_file(command, "--csv", "write the rows to FILE")
-
-    text = "run the methods of all papers under one leak-free split, and rank them"
-    _add(commands, honest, text, "--profile", "--data-dir", "--results-dir")
-    text = "run one classifier split after split: what each leak is worth"
-    command = _add(commands, gap, text, "--profile", "--data-dir", "--results-dir")
-    _add_file(command, "--figure", "write the figure (AUC)")
-
+    _add(commands, reproduce, "paper", *OF_RUNS, "--report-dir", "--in-place")
+    _add(commands, report, "--results-dir", "--report-dir")
+    _add(commands, notebooks, "folder")
+    text = "write the answers as .csv or .json"
+    _add(commands, predict, "model", "images", "--grad-cam", output=text)
+    _add(commands, audit, "paper", "--verdict", csv="write the rows to FILE")
+    _add(commands, honest, *OF_RUNS)
+    _add(commands, gap, *OF_RUNS, figure="write the figure (AUC)")
     data = commands.add_parser("data", help="get and check data sets")
     actions = data.add_subparsers(required=True, metavar="ACTION")
-    _add(actions, fetch, "download a data set, or say how to get it", "name", "--data-dir")
-    text = "print what is wrong with a data set"
-    command = _add(actions, check, text, "name", "--root", "--data-dir")
-    command.add_argument(
-        "--near-duplicates", action="store_true", help="also look for images that are nearly alike"
-    )
-    _add_file(command, "--figure", "write the nearly alike pairs as figure")
-    text = "write a data set's card: source, contents, traps, uses"
-    command = _add(actions, card, text, "name", "--root", "--data-dir")
-    _add_file(command, "--output", "write the card to FILE (Markdown)")
+    _add(actions, fetch, "name", "--data-dir")
+    text = "write the nearly alike pairs as figure"
+    _add(actions, check, "name", "--root", "--data-dir", "--near-duplicates", figure=text)
+    _add(actions, card, "name", "--root", "--data-dir", output="write the card to FILE (Markdown)")
     return parser
 
 
-def _add(commands: Any, function: Any, text: str, *shared: str) -> argparse.ArgumentParser:
-    """Add a command, named after its function, with arguments that several commands share."""
-    command = commands.add_parser(function.__name__, help=text)
+def _add(commands: Any, function: Any, *arguments: str, **files: str) -> None:
+    """Add a command: its function, arguments, and options that name a file to write."""
+    text = function.__doc__.removesuffix(".")
+    command = commands.add_parser(function.__name__, help=text[0].lower() + text[1:])
     command.set_defaults(command=function)
-    for name in shared:
-        command.add_argument(name, **SHARED_ARGUMENTS[name])
-    return command
-
-
-def _add_file(command: argparse.ArgumentParser, name: str, text: str) -> None:
-    command.add_argument(name, type=pathlib.Path, metavar="FILE", help=text)
+    for name in arguments:
+        command.add_argument(name, **ARGUMENTS[name])
+    for name, use in files.items():
+        command.add_argument(f"--{name}", type=pathlib.Path, metavar="FILE", help=use)
 
 
 def reproduce(options: argparse.Namespace) -> int:
-    """Run notebooks, keep them, print the comparison, and write the report."""
+    """Run a paper's notebook and print published | reproduced | leak-free."""
     from leukkit import files, papers
     from leukkit.report import notebooks, print_comparison
 
@@ -147,7 +126,7 @@ def reproduce(options: argparse.Namespace) -> int:
 
 
 def report(options: argparse.Namespace) -> int:
-    """Write the cards of saved models, and the report, from the results alone."""
+    """Write report/index.html from the results alone."""
     from leukkit import files
     from leukkit.report import cards, page
 
@@ -160,7 +139,7 @@ def report(options: argparse.Namespace) -> int:
 
 
 def notebooks(options: argparse.Namespace) -> int:
-    """Copy the notebooks into a folder; nothing there is overwritten."""
+    """Copy the notebooks into a folder, to change them there."""
     from leukkit.report import notebooks
 
     copied = notebooks.copy(options.folder)
@@ -169,7 +148,7 @@ def notebooks(options: argparse.Namespace) -> int:
 
 
 def predict(options: argparse.Namespace) -> int:
-    """Print what a saved model makes of images; 1 if one of them could not be read."""
+    """Say what a saved model makes of images, and whether they are like its own."""
     from leukkit import predict
 
     if options.output is not None:  # a wrong name must not cost the minutes of a run
@@ -188,11 +167,11 @@ def predict(options: argparse.Namespace) -> int:
         for path in predict.write_figures(predictor, frame, options.grad_cam):
             print(f"written: {path}")
     print(leukkit.NOT_FOR_CLINICAL_USE)
-    return int(frame["error"].notna().any())
+    return int(frame["error"].notna().any())  # one of the images could not be read
 
 
 def audit(options: argparse.Namespace) -> int:
-    """Print the verdicts on the printed numbers."""
+    """Print which of a paper's numbers can be true."""
     from leukkit import audit
 
     frame = audit.run(None if options.paper == "all" else options.paper)
@@ -203,9 +182,7 @@ def audit(options: argparse.Namespace) -> int:
 
 
 def honest(options: argparse.Namespace) -> int:
-    """Run the honest benchmark and print its leaderboards."""
-    import pandas as pd
-
+    """Run the methods of all papers under one leak-free split, and rank them."""
     from leukkit.benchmark import leaderboard
 
     reasons = {split: leaderboard.problem(options.profile, split) for split in leaderboard.SPLITS}
@@ -214,7 +191,6 @@ def honest(options: argparse.Namespace) -> int:
             leaderboard.run(options.profile, split)
     leaderboard.time_methods(options.profile)
     measured, methods = leaderboard.measure(options.profile), leaderboard.methods(options.profile)
-    pd.set_option("display.max_columns", None, "display.width", None, "display.max_rows", None)
     for split, reason in reasons.items():
         print(f"\n{split}: {reason or 'intervals (95%) over subjects'}")
         if not reason:
@@ -227,7 +203,7 @@ def honest(options: argparse.Namespace) -> int:
 
 
 def gap(options: argparse.Namespace) -> int:
-    """Run the ladders of the gap and print their steps."""
+    """Run one classifier split after split: what each leak is worth."""
     from leukkit.benchmark import gap
 
     gap.run(options.profile)
@@ -243,7 +219,7 @@ def gap(options: argparse.Namespace) -> int:
 
 
 def fetch(options: argparse.Namespace) -> int:
-    """Get a data set, or say how."""
+    """Download a data set, or say how to get it."""
     from leukkit import datasets
 
     print(datasets.fetch(options.name))
@@ -251,7 +227,7 @@ def fetch(options: argparse.Namespace) -> int:
 
 
 def check(options: argparse.Namespace) -> int:
-    """Print what is wrong with a data set; 1 if images are damaged."""
+    """Print what is wrong with a data set."""
     from leukkit import datasets
     from leukkit.datasets import near_duplicates
 
@@ -277,7 +253,7 @@ def check(options: argparse.Namespace) -> int:
 
 
 def card(options: argparse.Namespace) -> int:
-    """Print or write a data set's card."""
+    """Write a data set's card: source, contents, traps, uses."""
     from leukkit import datasets
     from leukkit.files import replace_when_done
     from leukkit.report import cards
@@ -303,7 +279,3 @@ def _write_figure(axes: Any, path: pathlib.Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     axes.flat[0].figure.savefig(path, dpi=130)
     print(f"written: {path}")
-
-
-if __name__ == "__main__":
-    sys.exit(main())

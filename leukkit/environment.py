@@ -100,17 +100,13 @@ def fingerprint() -> str:
     ).stdout.split()[-1]
 
 
-class Source:
+class Source(str):
     """Python source: highlighted where a notebook displays it, plain text everywhere else."""
 
-    def __init__(self, text: str) -> None:
-        self.text = text
-
-    def __repr__(self) -> str:
-        return self.text
+    __repr__ = str.__str__
 
     def _repr_markdown_(self) -> str:
-        return f"```python\n{self.text}\n```"
+        return f"```python\n{self}\n```"
 
 
 def show_source(source: Callable) -> Source:

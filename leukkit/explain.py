@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from leukkit import models, results
 from leukkit.images import Preparation, prepare
 from leukkit.metrics import arrays
-from leukkit.saved import embeddings
+from leukkit.saved.outliers import members
 
 _BATCH = 16  # images at once; the gradient is taken of the head alone, so this is little memory
 
@@ -114,7 +114,7 @@ def grad_cam(
             "set KERAS_BACKEND=tensorflow before Python starts"
         )
     images = _check_images(model, images)
-    networks = [_parts(member) for member in embeddings.members(model)]
+    networks = [_parts(member) for member in members(model)]
     if classes is not None:
         classes = _check_classes(model, len(images), classes)
     maps = np.zeros(images.shape[:3], dtype=np.float32)
@@ -125,8 +125,8 @@ def grad_cam(
             explained = keras.ops.convert_to_numpy(model(batch, training=False)).argmax(axis=1)
         else:
             explained = classes[here]
-        members = [_scaled(_maps(parts, batch, explained)) for parts in networks]
-        maps[here] = _scaled(np.mean(members, axis=0))
+        scaled = [_scaled(_maps(parts, batch, explained)) for parts in networks]
+        maps[here] = _scaled(np.mean(scaled, axis=0))
     return maps
 
 

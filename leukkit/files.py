@@ -14,29 +14,34 @@ import tqdm.auto
 import tqdm.autonotebook
 import tqdm.std
 
+SECONDS_BETWEEN_LINES = 10.0  # of progress in a log
+
 
 def cache_dir() -> pathlib.Path:
     """Return the folder for samples, hashes of files and features (``LEUKKIT_CACHE_DIR``)."""
-    configured = os.environ.get("LEUKKIT_CACHE_DIR")
-    return pathlib.Path(configured or platformdirs.user_cache_dir("leukkit", appauthor=False))
+    default = platformdirs.user_cache_dir("leukkit", appauthor=False)
+    return _configured("LEUKKIT_CACHE_DIR") or pathlib.Path(default)
 
 
 def data_dir() -> pathlib.Path | None:
     """Return the folder that holds the data sets (``LEUKKIT_DATA_DIR``), or None if unset."""
-    configured = os.environ.get("LEUKKIT_DATA_DIR")
-    return pathlib.Path(configured) if configured else None
+    return _configured("LEUKKIT_DATA_DIR")
 
 
 def results_dir() -> pathlib.Path:
     """Return the folder of results (``LEUKKIT_RESULTS_DIR``), else ``results`` of the project."""
-    configured = os.environ.get("LEUKKIT_RESULTS_DIR")
-    return pathlib.Path(configured) if configured else project_dir() / "results"
+    return _configured("LEUKKIT_RESULTS_DIR") or project_dir() / "results"
 
 
 def project_dir() -> pathlib.Path:
     """Return the checkout that leukkit is installed from, else the current folder."""
     checkout = pathlib.Path(__file__).resolve().parent.parent
     return checkout if (checkout / "notebooks").is_dir() else pathlib.Path.cwd()
+
+
+def _configured(variable: str) -> pathlib.Path | None:
+    folder = os.environ.get(variable)
+    return pathlib.Path(folder) if folder else None
 
 
 @contextlib.contextmanager
@@ -78,27 +83,18 @@ def replace_when_done(path: str | os.PathLike, is_folder: bool = False) -> Itera
             temporary.unlink(missing_ok=True)
 
 
-def progress(
-    iterable: Iterable,
-    description: str,
-    total: int | None = None,
-    unit: str = "it",
-    seconds_between_lines: float = 10.0,
-) -> Iterator:
+def progress(iterable: Iterable, description: str, unit: str = "it") -> Iterator:
     """Yield from ``iterable`` and show on standard error how far the work is.
 
-    A terminal or a notebook gets a bar; a log gets at most one plain line in
-    ``seconds_between_lines`` seconds; ``TQDM_DISABLE=1`` in the environment silences both.
+    A terminal or a notebook gets a bar; a log gets at most one plain line in ten seconds;
+    ``TQDM_DISABLE=1`` in the environment silences both.
 
     Args:
         iterable: What to go through.
         description: A few words, e.g. ``"hashing"``.
-        total: Number of items; ``len(iterable)`` if not given.
         unit: What one item is, e.g. ``"image"``.
-        seconds_between_lines: See above.
     """
-    if total is None and isinstance(iterable, Sized):
-        total = len(iterable)
+    total = len(iterable) if isinstance(iterable, Sized) else None
     if _is_quiet() or _is_live():
         with bar(total, description, unit) as shown:
             for item in iterable:
@@ -108,14 +104,12 @@ def progress(
     last = time.monotonic()
     for done, item in enumerate(iterable, start=1):
         yield item
-        if time.monotonic() - last >= seconds_between_lines:
+        if time.monotonic() - last >= SECONDS_BETWEEN_LINES:
             last = time.monotonic()
             print(f"{description}: {done} of {total or '?'} {unit}s", file=sys.stderr, flush=True)
 
 
-def bar(
-    total: int | None, description: str, unit: str = "it", seconds_between_lines: float = 10.0
-) -> tqdm.std.tqdm:
+def bar(total: int | None, description: str, unit: str = "it") -> tqdm.std.tqdm:
     """Return a tqdm bar to move by hand; shown, thinned out or silenced as in `progress`."""
     live = _is_live()
     return tqdm.auto.tqdm(
@@ -124,7 +118,7 @@ def bar(
         unit=unit,
         leave=False,
         disable=_is_quiet(),
-        mininterval=0.1 if live else seconds_between_lines,
+        mininterval=0.1 if live else SECONDS_BETWEEN_LINES,
         ascii=None if live else True,
     )
 

@@ -16,19 +16,11 @@ class Painter:
 def test_check_prints_versions_and_refuses_old_packages(monkeypatch, capsys):
     environment.check()
     first, devices, warning = capsys.readouterr().out.splitlines()
-    assert first.startswith("leukkit ")
-    assert "tensorflow 2." in first
-    assert devices.startswith("GPUs: ")
-    assert "not for clinical use" in warning
+    assert first.startswith("leukkit ") and "tensorflow 2." in first
+    assert devices.startswith("GPUs: ") and "not for clinical use" in warning
     monkeypatch.setitem(environment.FLOORS, "numpy", (99, 1))
     with pytest.raises(RuntimeError, match=r"numpy\. Run: pip install -U 'numpy>=99\.1'"):
         environment.check()
-
-
-def test_the_machine_in_a_few_words():
-    machine = environment.hardware()
-    assert machine["cores"] >= 1
-    assert isinstance(machine["processor"], str)
 
 
 def test_source_is_dedented_text_that_a_notebook_highlights():

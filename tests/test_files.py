@@ -2,17 +2,18 @@ import pytest
 
 from leukkit import files
 
+FOLDERS = {
+    "LEUKKIT_CACHE_DIR": files.cache_dir,
+    "LEUKKIT_DATA_DIR": files.data_dir,
+    "LEUKKIT_RESULTS_DIR": files.results_dir,
+}
+
 
 def test_folders_follow_the_environment(tmp_path, monkeypatch):
-    for name in ("CACHE", "DATA", "RESULTS"):
-        monkeypatch.setenv(f"LEUKKIT_{name}_DIR", str(tmp_path / name))
-    assert [files.cache_dir(), files.data_dir(), files.results_dir()] == [
-        tmp_path / "CACHE",
-        tmp_path / "DATA",
-        tmp_path / "RESULTS",
-    ]
-    for name in ("CACHE", "DATA", "RESULTS"):
-        monkeypatch.setenv(f"LEUKKIT_{name}_DIR", "")
+    for name, ask in FOLDERS.items():
+        monkeypatch.setenv(name, str(tmp_path / name))
+        assert ask() == tmp_path / name
+        monkeypatch.setenv(name, "")
     assert files.cache_dir().name == "leukkit"
     assert files.data_dir() is None
     assert files.results_dir() == files.project_dir() / "results"
@@ -41,7 +42,8 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path):
 
 def test_a_log_gets_plain_lines_and_every_item(capsys, monkeypatch):
     monkeypatch.delenv("TQDM_DISABLE", raising=False)
-    items = list(files.progress(range(3), "hashing", unit="image", seconds_between_lines=0))
+    monkeypatch.setattr(files, "SECONDS_BETWEEN_LINES", 0)
+    items = list(files.progress(range(3), "hashing", unit="image"))
     assert items == [0, 1, 2]
     lines = capsys.readouterr().err.splitlines()
     assert lines == [f"hashing: {done} of 3 images" for done in (1, 2, 3)]
@@ -49,6 +51,7 @@ def test_a_log_gets_plain_lines_and_every_item(capsys, monkeypatch):
 
 def test_silence_on_request(capsys, monkeypatch):
     monkeypatch.setenv("TQDM_DISABLE", "1")
-    assert list(files.progress(iter("ab"), "x", seconds_between_lines=0)) == ["a", "b"]
+    monkeypatch.setattr(files, "SECONDS_BETWEEN_LINES", 0)
+    assert list(files.progress(iter("ab"), "x")) == ["a", "b"]
     files.bar(3, "x").update(3)
     assert capsys.readouterr().err == ""

@@ -3,7 +3,6 @@
 Research software, not for clinical use.
 """
 
-from leukkit.predict.form import form, named
 from leukkit.predict.model import (
     Predictor,
     check_explainable,
@@ -18,6 +17,8 @@ from leukkit.predict.output import (
     check_output,
     describe,
     draw,
+    form,
+    named,
     write,
     write_figures,
 )

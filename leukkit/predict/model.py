@@ -4,80 +4,54 @@
 `predict` gives one row per image. Research software, not for clinical use.
 """
 
+import dataclasses
 import pathlib
 import zipfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import PIL.Image
 
-from leukkit import explain, images, saved, segmentation
+from leukkit import classifiers, explain, features, images, models, saved, segmentation
 from leukkit.datasets import decode
 from leukkit.files import progress
 from leukkit.metrics import calibration
-from leukkit.saved import ModelFileError, classifier_files, embeddings, outliers
+from leukkit.saved import ModelFileError, classifier_files, outliers
 from leukkit.schemas import Recipe, SavedRecord
 
 OUT_OF_DISTRIBUTION = "out of distribution: do not rely on the answer"
 
 
+@dataclasses.dataclass
 class Predictor:
     """A model that was saved.
 
     Attributes:
         folder: Where it lies.
         record: Its `schemas.SavedRecord`.
-        recipe: How images are prepared, and what the model is.
+        recipe: What the model is.
         reference: `outliers.Reference`, or None where no images were set aside for a threshold.
+        preparation: How images become pixels, as in training.
+        answer: What the model makes of uint8 pixels (n, side, side, 3), before calibration: a
+            function that returns float32 embeddings (n, features) and float64 probabilities
+            (n, classes).
         network: The ``keras.Model``, for Grad-CAM; None for a classifier on features.
     """
 
-    def __init__(
-        self, found: saved.Saved, recipe: Recipe, network: Any = None, classifier: Any = None
-    ) -> None:
-        self.folder, self.record, self.reference = found
-        self.recipe = recipe
-        self.network = network
-        self._classifier = classifier
-        if network is not None:
-            self._outputs = embeddings.with_embeddings(network)
-        else:
-            self._outputs = _backbone(self.record, recipe)
+    folder: pathlib.Path
+    record: SavedRecord
+    recipe: Recipe
+    reference: outliers.Reference | None
+    preparation: images.Preparation
+    answer: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
+    network: Any = None
 
     @property
     def classes(self) -> tuple[str, ...]:
         """The class names, in the order of the columns."""
         return tuple(self.record.classes)
-
-    @property
-    def preparation(self) -> images.Preparation:
-        """How images become pixels, as in training."""
-        return images.Preparation(self.recipe.image_size, self.recipe.segmentation)
-
-    def answer(self, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return what the model makes of images, before calibration.
-
-        Args:
-            pixels: uint8 (n, side, side, 3).
-
-        Returns:
-            float32 embeddings (n, features) and float64 probabilities (n, classes).
-        """
-        from keras import ops
-
-        if self.network is not None:
-            outputs = self._outputs(pixels.astype(np.float32), training=False)
-            vectors, values = (ops.convert_to_numpy(one) for one in outputs)
-            values = values.astype(np.float64)
-            return vectors, values / values.sum(axis=1, keepdims=True)
-        from leukkit import classifiers, features
-
-        recipe = self.recipe
-        inputs = features.network_input(pixels, recipe.network, recipe.normalization)
-        vectors = ops.convert_to_numpy(self._outputs(inputs, training=False))
-        return vectors, classifiers.class_scores(self._classifier, vectors, self.record.classes)
 
 
 def load(path: pathlib.Path | str) -> Predictor:
@@ -91,23 +65,26 @@ def load(path: pathlib.Path | str) -> Predictor:
         ModelFileError: A file is damaged, changed, of another version, or would run code.
         leukkit.models.WeightsError: The weights under a classifier cannot be read.
     """
-    found = saved.read(path)
-    place = found.folder / saved.RECORD
-    recipe = Recipe.from_record(found.record.recipe, saved.RECORD)
+    folder, record, recipe, reference = saved.read(path)
+    place = folder / saved.RECORD
     try:
-        images.Preparation(recipe.image_size, recipe.segmentation)
+        preparation = images.Preparation(recipe.image_size, recipe.segmentation)
     except TypeError as error:
         raise ModelFileError(f"{place}: recipe, segmentation: {error}") from error
-    is_network = found.record.model == saved.NETWORK
+    is_network = record.model == saved.NETWORK
     if is_network != (recipe.classifier is None):
         raise ModelFileError(
-            f"{place}: model {found.record.model} and classifier {recipe.classifier!r} of the "
+            f"{place}: model {record.model} and classifier {recipe.classifier!r} of the "
             "recipe contradict each other"
         )
-    model = found.folder / found.record.model
+    network = None
     if is_network:
-        return Predictor(found, recipe, network=_network(model, found.record, recipe))
-    return Predictor(found, recipe, classifier=classifier_files.load(model))
+        network = _network(folder / record.model, record, recipe)
+        answer = _answers_of_network(network)
+    else:
+        classifier = classifier_files.load(folder / record.model)
+        answer = _answers_of_classifier(classifier, record, recipe)
+    return Predictor(folder, record, recipe, reference, preparation, answer, network)
 
 
 def predict(
@@ -115,10 +92,8 @@ def predict(
 ) -> pd.DataFrame:
     """Predict images, each on its own: a damaged one does not stop the others.
 
-    Args:
-        predictor: A `Predictor`.
-        paths: Image files that `leukkit.images` reads, of any size.
-        batch_size: Images in memory at once.
+    The paths name image files that `leukkit.images` reads, of any size; ``batch_size`` of them are
+    in memory at once.
 
     Returns:
         A frame, one row per path in their order:
@@ -132,20 +107,19 @@ def predict(
     starts = range(0, len(paths), batch_size)
     rows = []
     for start in progress(starts, "predicting", unit="batch"):
-        rows += _predict_batch(predictor, list(paths[start : start + batch_size]))
+        rows += _predict_batch(predictor, paths[start : start + batch_size])
+    probabilities = [f"prob_{name}" for name in predictor.classes]
+    columns = ["image", "predicted", "confidence", *probabilities, "calibrated"]
+    columns += ["distance", "threshold", "out_of_distribution", "warning", "error"]
     text = dict.fromkeys(("image", "predicted", "warning", "error"), "string")
     types = {**text, "calibrated": "boolean", "out_of_distribution": "boolean"}
-    return pd.DataFrame(rows, columns=_columns(predictor)).astype(types)
+    return pd.DataFrame(rows, columns=columns).astype(types)
 
 
 def look(
     predictor: Predictor, paths: Sequence[pathlib.Path | str]
 ) -> tuple[np.ndarray, np.ndarray]:
     """Show where a network looks for the class that it predicts (`explain.grad_cam`).
-
-    Args:
-        predictor: A `Predictor` of a network.
-        paths: n image files that can be read.
 
     Returns:
         What the network saw, uint8 (n, side, side, 3), and the maps, float32 (n, side, side).
@@ -189,24 +163,18 @@ def find_images(paths: Iterable[pathlib.Path | str]) -> list[pathlib.Path]:
     return found
 
 
-def _columns(predictor):
-    probabilities = [f"prob_{name}" for name in predictor.classes]
-    first = ["image", "predicted", "confidence", *probabilities, "calibrated"]
-    return [*first, "distance", "threshold", "out_of_distribution", "warning", "error"]
-
-
 def _predict_batch(predictor, paths):
     """Return a dict for each path; what could not be read has an ``error``."""
     rows = [{"image": str(path)} for path in paths]
     pixels, readable = [], []
-    for row, path in zip(rows, paths, strict=True):
+    for row in rows:
         try:
-            prepared, row["warning"] = _prepare(predictor, path)
+            prepared, unusual = _prepare(predictor, row["image"])
         except (images.ImageError, segmentation.SegmentationError, OSError) as error:
             row["error"] = str(error).removesuffix(decode.FETCH_AGAIN).strip()
         else:
             pixels.append(prepared)
-            readable.append(row)
+            readable.append((row, unusual))
     if not readable:
         return rows
     vectors, probabilities = predictor.answer(np.concatenate(pixels))
@@ -215,25 +183,23 @@ def _predict_batch(predictor, paths):
             f"{predictor.folder}: the model gives values that are not finite; its weights are "
             "damaged. Make the run again"
         )
-    temperature = predictor.record.temperature
+    temperature, threshold = predictor.record.temperature, predictor.record.threshold
     if temperature is not None:
         probabilities = calibration.scale_probabilities(probabilities, temperature)
-    for row, values in zip(readable, probabilities, strict=True):
+    distances = [None] * len(readable)
+    if predictor.reference is not None:
+        distances = outliers.distances(predictor.reference, vectors)
+    for (row, unusual), values, distance in zip(readable, probabilities, distances, strict=True):
         row |= {f"prob_{name}": p for name, p in zip(predictor.classes, values, strict=True)}
         row["predicted"] = predictor.classes[int(values.argmax())]
         row["confidence"] = values.max()
         row["calibrated"] = temperature is not None
-    if predictor.reference is not None:
-        limit = predictor.record.threshold
-        distances = outliers.distances(predictor.reference, vectors)
-        for row, distance in zip(readable, distances, strict=True):
-            far = bool(distance > limit)
-            row |= {"distance": distance, "threshold": limit, "out_of_distribution": far}
-            row["warning"] = "; ".join(
-                filter(None, [OUT_OF_DISTRIBUTION if far else "", row["warning"]])
-            )
-    for row in readable:
-        row["warning"] = row["warning"] or pd.NA
+        warnings = [unusual] if unusual else []
+        if distance is not None:
+            far = bool(distance > threshold)
+            row |= {"distance": distance, "threshold": threshold, "out_of_distribution": far}
+            warnings = [OUT_OF_DISTRIBUTION] * far + warnings
+        row["warning"] = "; ".join(warnings) or pd.NA
     return rows
 
 
@@ -259,8 +225,6 @@ def _prepare(predictor, path):
 
 def _network(path: pathlib.Path, record: SavedRecord, recipe: Recipe) -> Any:
     """Return the ``keras.Model`` of a file, without running code from it."""
-    from leukkit import models
-
     if not zipfile.is_zipfile(path):  # Keras would go by the content, and read older formats
         raise ModelFileError(f"{path} is no .keras file (a zip archive): it is damaged")
     try:
@@ -279,9 +243,24 @@ def _network(path: pathlib.Path, record: SavedRecord, recipe: Recipe) -> Any:
     return network
 
 
-def _backbone(record: SavedRecord, recipe: Recipe) -> Any:
-    """Return the network under a classifier, after making sure that its weights are the same."""
-    from leukkit import models
+def _answers_of_network(network: Any) -> Callable:
+    """Return what `Predictor.answer` is for a network."""
+    from keras import ops
+
+    with_embeddings = outliers.with_embeddings(network)
+
+    def answer(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        outputs = with_embeddings(pixels.astype(np.float32), training=False)
+        vectors, values = (ops.convert_to_numpy(one) for one in outputs)
+        values = values.astype(np.float64)
+        return vectors, values / values.sum(axis=1, keepdims=True)
+
+    return answer
+
+
+def _answers_of_classifier(classifier: Any, record: SavedRecord, recipe: Recipe) -> Callable:
+    """Return what `Predictor.answer` is for a classifier, if the weights below it are the same."""
+    from keras import ops
 
     name, weights = recipe.network, recipe.weights_source
     try:
@@ -296,4 +275,11 @@ def _backbone(record: SavedRecord, recipe: Recipe) -> Any:
             f"the weights {recipe.weights} of {name} are other ones than the model was made with "
             f"({found[:20]} in place of {record.weights[:20]}); get the right file"
         )
-    return models.build_backbone(name, recipe.image_size, weights, record.seed)
+    backbone = models.build_backbone(name, recipe.image_size, weights, record.seed)
+
+    def answer(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        inputs = features.network_input(pixels, name, recipe.normalization)
+        vectors = ops.convert_to_numpy(backbone(inputs, training=False))
+        return vectors, classifiers.class_scores(classifier, vectors, record.classes)
+
+    return answer

@@ -1,18 +1,30 @@
-"""Predictions as text, CSV, JSON, HTML and figures: what `leukkit predict` and notebook 08 show."""
+"""Predictions as text, CSV, JSON, HTML and figures: what `leukkit predict` and notebook 08 show.
 
+In a notebook also as a form: choose image files of your own, and see what a saved model says of
+them.
+"""
+
+import contextlib
 import html
 import io
 import json
 import pathlib
+import tempfile
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from leukkit import NOT_FOR_CLINICAL_USE, results
+from leukkit.datasets import decode
 from leukkit.files import replace_when_done
-from leukkit.predict.model import Predictor, look
+from leukkit.predict.model import Predictor, look, predict
 
 AT_ONCE = 16  # images in a figure
+MOST_ROWS = 60  # of a table in the terminal
+MOST_BYTES = 50 * 2**20  # of one uploaded file
+WIDEST = 640  # pixels of the figure in a form
 
 
 def describe(predictor: Predictor) -> list[str]:
@@ -42,23 +54,23 @@ def describe(predictor: Predictor) -> list[str]:
     return [printable(line) for line in lines]
 
 
-def as_text(frame: pd.DataFrame, most: int = 60) -> str:
+def as_text(frame: pd.DataFrame) -> str:
     """Return predictions as a table for the terminal, warnings and errors below it.
 
-    Args:
-        frame: What `leukkit.predict.predict` gave.
-        most: Rows of the table; of more the first half and the last half are shown.
+    Of many rows the first and the last are shown.
     """
-    done = frame[frame["error"].isna()]
-    shown = done if len(done) <= most else pd.concat([done.head(most // 2), done.tail(most // 2)])
+    shown = done = frame[frame["error"].isna()]
+    if len(done) > MOST_ROWS:
+        shown = pd.concat([done.head(MOST_ROWS // 2), done.tail(MOST_ROWS // 2)])
     parts = []
     if len(shown):
         parts.append(_readable(shown).map(printable).to_string(index=False))
     if len(shown) < len(done):
         parts.append(f"({len(done) - len(shown)} rows in the middle are left out)")
     for kind in ("warning", "error"):
-        for row in frame[frame[kind].notna()].itertuples():
-            parts.append(f"{kind}: {printable(row.image)}: {printable(_alone(row, kind))}")
+        told = frame[frame[kind].notna()]
+        for image, text in zip(told["image"], _without_path(told, kind), strict=True):
+            parts.append(f"{kind}: {printable(image)}: {printable(text)}")
     return "\n".join(parts)
 
 
@@ -67,22 +79,14 @@ def as_html(frame: pd.DataFrame) -> str:
     table = _readable(frame)
     for kind in ("warning", "error"):
         if frame[kind].notna().any():
-            table[kind] = [
-                "" if pd.isna(getattr(row, kind)) else _alone(row, kind)
-                for row in frame.itertuples()
-            ]
+            table[kind] = _without_path(frame, kind)
     return table.to_html(index=False, escape=True, border=0, justify="left") + (
         f"<p><i>{html.escape(NOT_FOR_CLINICAL_USE)}</i></p>"
     )
 
 
 def write(frame: pd.DataFrame, predictor: Predictor, path: pathlib.Path | str) -> None:
-    """Write predictions to a file.
-
-    Args:
-        frame: What `leukkit.predict.predict` gave.
-        predictor: The `Predictor`.
-        path: A ``.csv``, or a ``.json`` that also says what the model is.
+    """Write predictions to a ``.csv``, or a ``.json`` that also says what the model is.
 
     Raises:
         ValueError: Another kind of file.
@@ -111,9 +115,7 @@ def check_output(path: pathlib.Path | str) -> None:
 def draw(predictor: Predictor, frame: pd.DataFrame) -> np.ndarray:
     """Draw images and, under each, where the network looks (`plots.grad_cam_grid`).
 
-    Args:
-        predictor: A `Predictor` of a network.
-        frame: What `leukkit.predict.predict` gave; rows with an error are left out.
+    Rows with an error are left out.
 
     Returns:
         The Axes.
@@ -161,6 +163,96 @@ def as_png(axes: np.ndarray) -> bytes:
     return file.getvalue()
 
 
+def form(predictor: Predictor) -> Any:
+    """Return the form: a button to choose files, one to predict, and a place for the answer.
+
+    Returns:
+        An ``ipywidgets.VBox``; as the last value of a cell it is shown. Nothing that is chosen is
+        kept.
+    """
+    import ipywidgets
+
+    files = ipywidgets.FileUpload(
+        accept=",".join(decode.SUFFIXES),
+        multiple=True,
+        description="Choose images",
+        layout={"width": "max-content"},
+    )
+    button = ipywidgets.Button(description="Predict", button_style="primary")
+    place = ipywidgets.VBox()
+
+    def respond(_):
+        place.children = [ipywidgets.HTML("working …")]
+        try:
+            place.children = _answer(predictor, files.value)
+        except (ValueError, OSError) as error:  # nobody sees what a callback raises
+            place.children = [ipywidgets.HTML(html.escape(str(error)))]
+
+    button.on_click(respond)
+    return ipywidgets.VBox([ipywidgets.HBox([files, button]), place])
+
+
+def _answer(predictor: Predictor, uploads: Sequence[dict[str, Any]]) -> list[Any]:
+    """Return a table of answers and, for a network, where it looks in the first images."""
+    import ipywidgets
+
+    if not uploads:
+        return [ipywidgets.HTML("Choose one or more image files first.")]
+    with saved(uploads) as paths:
+        frame = predict(predictor, paths)
+        shown = [ipywidgets.HTML(as_html(named(frame)))]
+        readable = frame[frame["error"].isna()].head(AT_ONCE)
+        if predictor.network is not None and len(readable):
+            picture = as_png(draw(predictor, readable))
+            layout = {"max_width": f"{WIDEST}px"}
+            shown.append(ipywidgets.Image(value=picture, format="png", layout=layout))
+    return shown
+
+
+@contextlib.contextmanager
+def saved(uploads: Sequence[dict[str, Any]]) -> Iterator[list[pathlib.Path]]:
+    """Write uploaded files into a folder of their own, for the time of the block.
+
+    Args:
+        uploads: The value of an ``ipywidgets.FileUpload`` (8.x): dicts with ``name`` and
+            ``content`` (bytes or a memoryview).
+
+    Yields:
+        The paths, in order. Of a name only its last part is used, and two files of one name do not
+        overwrite each other: each lies in a numbered folder.
+
+    Raises:
+        ValueError: A file has no name, or more than ``MOST_BYTES``.
+    """
+    with tempfile.TemporaryDirectory(prefix="leukkit-upload-") as folder:
+        paths = []
+        for number, upload in enumerate(uploads):
+            name = pathlib.PurePosixPath(str(upload["name"]).replace("\\", "/")).name
+            if not name.strip(".\0") or "\0" in name:
+                raise ValueError(f"the upload {upload['name']!r} has no usable file name")
+            content = bytes(upload["content"])
+            if len(content) > MOST_BYTES:
+                raise ValueError(
+                    f"{name} has {len(content) / 2**20:.0f} MB; at most {MOST_BYTES // 2**20} MB"
+                )
+            path = pathlib.Path(folder, str(number), name)
+            path.parent.mkdir()
+            path.write_bytes(content)
+            paths.append(path)
+        yield paths
+
+
+def named(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return predictions with the files' names in place of the paths of the passing folder."""
+    names = {path: pathlib.PurePath(path).name for path in frame["image"]}
+    errors = [
+        text if pd.isna(text) else text.replace(path, names[path])
+        for text, path in zip(frame["error"], frame["image"], strict=True)
+    ]
+    image = frame["image"].map(names).astype("string")
+    return frame.assign(image=image, error=pd.array(errors, dtype="string"))
+
+
 def printable(text: object) -> str:
     """Return text in which no character can move the cursor or color the terminal."""
     return "".join(
@@ -183,9 +275,10 @@ def _readable(frame):
     return table.astype("object").fillna("")
 
 
-def _alone(row, kind):
-    """Return a row's warning or error without the path, which stands beside it."""
-    return getattr(row, kind).removeprefix(f"{row.image}: ")
+def _without_path(frame, kind):
+    """Return warnings or errors without the path, which stands beside them."""
+    texts = zip(frame["image"], frame[kind].fillna(""), strict=True)
+    return [text.removeprefix(f"{image}: ") for image, text in texts]
 
 
 def _title(row, strange):

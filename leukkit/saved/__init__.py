@@ -19,7 +19,8 @@ import PIL.Image
 from leukkit import results
 from leukkit.files import replace_when_done
 from leukkit.metrics import calibration, prediction_frame
-from leukkit.saved import classifier_files, embeddings, outliers
+from leukkit.models.weights import sha256
+from leukkit.saved import classifier_files, outliers
 from leukkit.saved.classifier_files import ModelFileError
 from leukkit.schemas import (
     SAVED_FORMAT,
@@ -42,10 +43,11 @@ _AGAIN = "Delete the folder and make the run again, or get the folder anew, whol
 
 
 class Saved(NamedTuple):
-    """What lies beside a saved model: the folder, its record, and the training embeddings."""
+    """What lies beside a saved model, and its folder; the reference is of training embeddings."""
 
     folder: pathlib.Path
     record: SavedRecord
+    recipe: Recipe
     reference: outliers.Reference | None
 
 
@@ -60,30 +62,23 @@ def save_network(
 ) -> None:
     """Write ``model.keras``, ``predictor.json`` and ``predictor.npz`` into a fold's folder.
 
-    Args:
-        folder: Of the fold.
-        network: The whole trained network.
-        configuration: Of the fold.
-        split: Of the run.
-        number: Of the fold.
-        inputs: uint8 images or float32 feature maps, rows as in ``split.cells``.
-        held_out: Predictions of the validation part, or None if it has no images.
+    ``network`` is the whole trained one; ``inputs`` are uint8 images or float32 feature maps, rows
+    as in ``split.cells``; ``held_out`` are the predictions of the validation part, None if it has
+    no images.
     """
     with replace_when_done(folder / NETWORK) as path:
         network.save(path)
     cells, fold = split.cells, split.folds[number]
-    train = fold.train[_originals(cells, fold.train)]
-    chosen = outliers.some_of(train, configuration.seed)
+    train = outliers.some_of(fold.train[_are_originals(cells)[fold.train]], configuration.seed)
+    training = outliers.embed(network, inputs, train)
     watched = fold.validation
-    labels = cells["label"].iloc[chosen].to_numpy(str)
-    empty = embeddings.embed(network, inputs, chosen[:1])[:0]
     _write(
         folder,
         NETWORK,
         configuration,
-        cells.iloc[chosen],
-        training=(embeddings.embed(network, inputs, chosen), labels),
-        validation=embeddings.embed(network, inputs, watched) if len(watched) else empty,
+        cells.iloc[train],
+        training=(training, cells["label"].iloc[train].to_numpy(str)),
+        validation=outliers.embed(network, inputs, watched) if len(watched) else training[:0],
         held_out=NOTHING_HELD_OUT if held_out is None else held_out,
     )
 
@@ -101,26 +96,30 @@ def save_classifier(
     Such a run has no validation part. What takes its place is the held-out part of the first
     tuning fold: a classifier with the same settings, fitted on the rest of the training images,
     gives the scores for the temperature, and the reference embeddings are of that rest. Copies
-    serve for fitting only.
-
-    Args:
-        folder: Of the fold.
-        fitted: The fitted classifier.
-        configuration: Of the fold.
-        split: Of the run.
-        number: Of the fold.
-        features: float32 (images, features), rows as in ``split.cells``.
+    serve for fitting only. ``features`` are float32 (images, features), rows as in ``split.cells``.
     """
+    from sklearn.base import clone
+    from sklearn.model_selection import check_cv
+
+    from leukkit import classifiers
+
     classifier_files.save(fitted, folder / CLASSIFIER)
-    train = split.folds[number].train
+    train, classes = split.folds[number].train, configuration.classes
     part, rows = split.cells.iloc[train], features[train]
     labels = part["label"].to_numpy(dtype=object).astype(str)
-    original = _originals(split.cells, train)
+    original = _are_originals(part)
+    fit, held = np.arange(len(train)), np.array([], dtype=np.int64)
     if split.tuning:
-        fit, held = _first_tuning_fold(split.tuning[number], rows, labels)
-    else:
-        fit, held = np.arange(len(train)), np.array([], dtype=np.int64)
+        tuning = check_cv(split.tuning[number], labels, classifier=True)
+        fit, held = map(np.asarray, next(tuning.split(rows, labels)))
     held = held[original[held]]
+    held_out: pd.DataFrame | str = NOTHING_HELD_OUT
+    if len(held) and set(labels[fit]) != set(classes):
+        held_out = "the first tuning fold does not hold every class"
+    elif len(held):
+        again = clone(getattr(fitted, "best_estimator_", fitted)).fit(rows[fit], labels[fit])
+        scores = classifiers.class_scores(again, rows[held], classes)
+        held_out = prediction_frame(part.iloc[held], scores, classes)
     reference = outliers.some_of(fit[original[fit]], configuration.seed)
     _write(
         folder,
@@ -129,7 +128,7 @@ def save_classifier(
         part[original],
         training=(rows[reference], labels[reference]),
         validation=rows[held],
-        held_out=_held_out(fitted, rows, part, fit, held, configuration.classes),
+        held_out=held_out,
     )
 
 
@@ -150,11 +149,11 @@ def read(path: pathlib.Path | str) -> Saved:
         raise FileNotFoundError(f"{path}: no such folder or model file")
     if not (folder / RECORD).is_file():
         raise _nothing_to_read(folder)
-    record = _read_record(folder / RECORD)
+    record, recipe = _read_record(folder / RECORD)
     for name, expected in record.sha256.items():
         if not (folder / name).is_file():
             raise ModelFileError(f"{folder / name} is gone. {_AGAIN}")
-        if _sha256(folder / name) != expected:
+        if sha256(folder / name) != expected:
             raise ModelFileError(
                 f"{folder / name} is not the file that {RECORD} was written for: it was changed, "
                 f"damaged, or exchanged (its sha256 is another). {_AGAIN}"
@@ -162,7 +161,8 @@ def read(path: pathlib.Path | str) -> Saved:
     has_fold = (folder / "fold.json").is_file()
     if has_fold and results.read_record(folder).configuration_hash != record.configuration_hash:
         raise ModelFileError(f"{folder} holds the files of two runs: {RECORD} and fold.json")
-    return Saved(folder, record, _reference(folder) if ARRAYS in record.sha256 else None)
+    reference = _reference(folder) if ARRAYS in record.sha256 else None
+    return Saved(folder, record, recipe, reference)
 
 
 def _write(
@@ -177,17 +177,12 @@ def _write(
 ) -> None:
     """Write ``predictor.json`` and ``predictor.npz`` beside a model that is already written.
 
-    Args:
-        folder: The fold's folder.
-        model: The model's file.
-        configuration: Of the fold.
-        cells: Of the training originals.
-        training: Embeddings (n, features) and n labels of training images, originals only.
-        validation: Embeddings (m, features) of images that were not trained on; m may be 0.
-        held_out: Their predictions, or a text: why there are none.
+    ``cells`` are the training originals, ``training`` the embeddings (n, features) and labels of
+    some of them, ``validation`` the embeddings (m, features) of images that were not trained on,
+    and ``held_out`` their predictions, or a text: why there are none.
     """
     temperature, not_calibrated = _temperature(held_out)
-    reference, threshold, no_threshold = _threshold(training, validation, held_out)
+    reference, threshold, no_threshold = _threshold(training, validation)
     files: list[str] = [model]
     if reference is None:
         (folder / ARRAYS).unlink(missing_ok=True)
@@ -198,7 +193,7 @@ def _write(
     same = {*SavedRecord.model_fields} & {*Configuration.model_fields}
     record = SavedRecord(
         model=model,
-        sha256={name: _sha256(folder / name) for name in files},
+        sha256={name: sha256(folder / name) for name in files},
         configuration_hash=configuration.hash,
         **{name: getattr(configuration, name) for name in same},
         crop=_crop(cells),
@@ -215,61 +210,22 @@ def _write(
         path.write_text(record.model_dump_json(indent=1) + "\n", encoding="utf-8")
 
 
-def _originals(cells: pd.DataFrame, positions: np.ndarray) -> np.ndarray:
-    """Return for each position whether its image is an original, not a copy."""
-    if "copy" not in cells:
-        return np.ones(len(positions), bool)
-    return (cells["copy"].iloc[positions] == 0).to_numpy()
-
-
-def _first_tuning_fold(tuning: Any, rows: np.ndarray, labels: np.ndarray) -> tuple:
-    """Return the first fold in which hyperparameters were chosen (or would have been)."""
-    from sklearn.model_selection import check_cv
-
-    if isinstance(tuning, int):
-        fit, held = next(check_cv(tuning, labels, classifier=True).split(rows, labels))
-    else:
-        fit, held = tuning[0]
-    return np.asarray(fit), np.asarray(held)
-
-
-def _held_out(
-    fitted: Any,
-    rows: np.ndarray,
-    part: pd.DataFrame,
-    fit: np.ndarray,
-    held: np.ndarray,
-    classes: list[str],
-) -> pd.DataFrame | str:
-    """Return the held-out predictions of the same classifier fitted without them, or why not."""
-    from sklearn.base import clone
-
-    from leukkit import classifiers
-
-    labels = part["label"].to_numpy(dtype=object).astype(str)
-    if not len(held):
-        return NOTHING_HELD_OUT
-    if set(labels[fit]) != set(classes):
-        return "the first tuning fold does not hold every class"
-    again = clone(getattr(fitted, "best_estimator_", fitted)).fit(rows[fit], labels[fit])
-    scores = classifiers.class_scores(again, rows[held], classes)
-    return prediction_frame(part.iloc[held], scores, classes)
+def _are_originals(cells: pd.DataFrame) -> np.ndarray:
+    """Return for each image whether it is no copy."""
+    return (cells["copy"] == 0).to_numpy() if "copy" in cells else np.ones(len(cells), bool)
 
 
 def _crop(cells: pd.DataFrame) -> int | None:
     """Return the side of the center crop, None if not all images have the same."""
-    crops = set(cells["crop"].fillna(0)) if "crop" in cells else {0}
-    return int(next(iter(crops))) or None if len(crops) == 1 else None
+    crops = cells["crop"].unique() if "crop" in cells else []
+    return int(crops[0]) if len(crops) == 1 and pd.notna(crops[0]) else None
 
 
 def _sizes(cells: pd.DataFrame, seed: int) -> Sizes | None:
     """Return how large the images' files are; of many, some are looked at."""
-    paths = [
-        pathlib.Path(cells["path"].iloc[at]) for at in outliers.some_of(range(len(cells)), seed)
-    ]
     found = []
-    for path in paths:
-        if path.is_file():  # a network is trained from cached pixels, too
+    for path in cells["path"].iloc[outliers.some_of(range(len(cells)), seed)]:
+        if pathlib.Path(path).is_file():  # a network is trained from cached pixels, too
             with PIL.Image.open(path) as image:  # reads the header only
                 found.append(image.size)
     if not found:
@@ -295,11 +251,11 @@ def _temperature(held_out: pd.DataFrame | str) -> tuple[float | None, str]:
 
 
 def _threshold(
-    training: tuple[np.ndarray, np.ndarray], validation: np.ndarray, held_out: pd.DataFrame | str
+    training: tuple[np.ndarray, np.ndarray], validation: np.ndarray
 ) -> tuple[outliers.Reference | None, float | None, str]:
     """Return reference, threshold and "", or None, None and why there is none."""
     if not len(validation):
-        return None, None, held_out if isinstance(held_out, str) else NOTHING_HELD_OUT
+        return None, None, NOTHING_HELD_OUT
     try:
         reference = outliers.fit(*training)
     except ValueError as error:  # a network that learned nothing must not stop the run
@@ -307,7 +263,7 @@ def _threshold(
     return reference, outliers.threshold(outliers.distances(reference, validation)), ""
 
 
-def _read_record(path: pathlib.Path) -> SavedRecord:
+def _read_record(path: pathlib.Path) -> tuple[SavedRecord, Recipe]:
     """Return ``predictor.json`` after looking at each field: the file may come from anywhere."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
@@ -322,10 +278,9 @@ def _read_record(path: pathlib.Path) -> SavedRecord:
         )
     try:
         record = check(SavedRecord, content, str(path))
-        Recipe.from_record(record.recipe, RECORD)
+        return record, Recipe.from_record(record.recipe, RECORD)
     except SchemaError as error:
         raise ModelFileError(f"{error}. {_AGAIN}") from None
-    return record
 
 
 def _reference(folder: pathlib.Path) -> outliers.Reference:
@@ -335,12 +290,6 @@ def _reference(folder: pathlib.Path) -> outliers.Reference:
     except (KeyError, ValueError, OSError, zipfile.BadZipFile) as error:
         raise ModelFileError(f"{folder / ARRAYS} is damaged ({error}). {_AGAIN}") from error
     return outliers.Reference(**{**kept, "rest": float(kept["rest"])})
-
-
-def _sha256(path: pathlib.Path) -> str:
-    from leukkit.models.weights import sha256
-
-    return sha256(path)
 
 
 def _nothing_to_read(folder: pathlib.Path) -> Exception:

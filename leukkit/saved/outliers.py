@@ -1,5 +1,8 @@
 """Is an image unlike those a model was trained on? Mahalanobis distance of its embedding.
 
+The embedding is what a network makes of an image before its head decides: the mean of its last
+feature map.
+
 Lee et al. 2018, "A simple unified framework for detecting out-of-distribution samples and
 adversarial attacks", section 2.1: the distance of an image's embedding to the nearest class mean,
 under one covariance for all classes. There are often fewer images than features, so the covariance
@@ -10,7 +13,7 @@ of C-NMC cells it missed more of the images that were made strange.
 """
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -20,6 +23,7 @@ from numpy.typing import ArrayLike
 # that a hundred validation images determine.
 QUANTILE = 0.95
 MOST_IMAGES = 2000  # bounds size and time; a covariance gains little from more
+EMBEDDED_AT_ONCE = 32  # images
 
 
 class Reference(NamedTuple):
@@ -38,11 +42,88 @@ class Reference(NamedTuple):
     rest: float
 
 
-def some_of(positions: ArrayLike, seed: int, most: int = MOST_IMAGES) -> np.ndarray:
-    """Return all positions, or ``most`` of them chosen by the seed, in ascending order."""
+def with_embeddings(network: Any) -> Any:
+    """Return a network that gives the embedding beside the class probabilities, in one pass.
+
+    Args:
+        network: A network of `leukkit.models.build`: a layer "features" and a nested model "head";
+            or one with such networks nested in it, the mean of whose probabilities is its output.
+
+    Returns:
+        A ``keras.Model`` from the network's images to float32 embeddings (n, features), the global
+        average of the feature map (of each member, one after the other), and its probabilities
+        (n, classes).
+
+    Raises:
+        ValueError: The network is not built so.
+    """
+    import keras
+
+    image = keras.Input(network.input_shape[1:], name="image")
+    vectors, answers = [], []
+    for member in members(network):
+        to_features = keras.Model(member.input, member.get_layer("features").output)
+        features = to_features(image)
+        vectors.append(keras.layers.GlobalAveragePooling2D(dtype="float32")(features))
+        answers.append(member.get_layer("head")(features))
+    if len(vectors) > 1:
+        vectors = [keras.layers.Concatenate(dtype="float32")(vectors)]
+        answers = [keras.layers.Average(dtype="float32")(answers)]
+    return keras.Model(image, [*vectors, *answers])
+
+
+def members(network: Any) -> list:
+    """Return the network itself in a list, or the networks nested in it if it is an ensemble.
+
+    Raises:
+        ValueError: Neither has layers "features" and "head".
+    """
+    import keras
+
+    def has_features(one):
+        return {"features", "head"} <= {layer.name for layer in one.layers}
+
+    if has_features(network):
+        return [network]
+    nested = [one for one in network.layers if isinstance(one, keras.Model) and has_features(one)]
+    if not nested:
+        raise ValueError(
+            f"model {network.name!r} has no layers 'features' and 'head', nor nested models that "
+            "have; expected a network of leukkit.models.build"
+        )
+    return nested
+
+
+def embed(network: Any, inputs: Any, positions: ArrayLike) -> np.ndarray:
+    """Return the embeddings of some images, as `with_embeddings` gives them.
+
+    Args:
+        network: As there; not used where ``inputs`` are feature maps.
+        inputs: uint8 images (n, side, side, 3), or float32 feature maps (n, height, width,
+            channels) of its frozen backbone.
+        positions: Of the images wanted.
+
+    Returns:
+        float32 (positions, features).
+    """
     positions = np.asarray(positions)
-    if len(positions) > most:
-        positions = np.random.default_rng(seed).choice(positions, most, replace=False)
+    starts = range(0, len(positions), EMBEDDED_AT_ONCE)
+    chosen = [inputs[positions[start : start + EMBEDDED_AT_ONCE]] for start in starts]
+    if inputs.dtype != np.uint8:
+        return np.concatenate([np.asarray(maps).mean(axis=(1, 2)) for maps in chosen])
+    from keras import ops
+
+    # One by one, not compiled: few images, and compiling a deep network takes longer.
+    model = with_embeddings(network)
+    vectors = [model(images.astype(np.float32), training=False)[0] for images in chosen]
+    return np.concatenate([ops.convert_to_numpy(one) for one in vectors])
+
+
+def some_of(positions: ArrayLike, seed: int) -> np.ndarray:
+    """Return all positions, or `MOST_IMAGES` of them chosen by the seed, in ascending order."""
+    positions = np.asarray(positions)
+    if len(positions) > MOST_IMAGES:
+        positions = np.random.default_rng(seed).choice(positions, MOST_IMAGES, replace=False)
     return np.sort(positions)
 
 
@@ -56,19 +137,14 @@ def fit(embeddings: ArrayLike, labels: ArrayLike) -> Reference:
         embeddings: (n, features), of training images.
         labels: n class names or codes.
 
-    Returns:
-        A `Reference`.
-
     Raises:
         ValueError: Not as many labels as embeddings, values that are not finite, or embeddings
             that are alike within each class (a network that gives the same for every image).
     """
     from sklearn.covariance import ledoit_wolf_shrinkage
 
-    embeddings, (_, codes) = (
-        np.asarray(embeddings, np.float64),
-        np.unique(np.asarray(labels), return_inverse=True),
-    )
+    embeddings = np.asarray(embeddings, np.float64)
+    _, codes = np.unique(np.asarray(labels), return_inverse=True)
     if embeddings.ndim != 2 or len(embeddings) != len(codes):
         raise ValueError(
             f"embeddings of shape {embeddings.shape} for {len(codes)} labels; expected one row each"
@@ -91,11 +167,7 @@ def fit(embeddings: ArrayLike, labels: ArrayLike) -> Reference:
 
 
 def distances(reference: Reference, embeddings: ArrayLike) -> np.ndarray:
-    """Return the Mahalanobis distance of each embedding to the nearest class mean.
-
-    Args:
-        reference: A `Reference`.
-        embeddings: (n, features).
+    """Return the Mahalanobis distance of each embedding (n, features) to the nearest class mean.
 
     Returns:
         float64 (n,), 0 or more.
@@ -121,26 +193,19 @@ def distances(reference: Reference, embeddings: ArrayLike) -> np.ndarray:
     return np.sqrt(squares.min(axis=0))
 
 
-def threshold(validation_distances: ArrayLike, quantile: float = QUANTILE) -> float:
+def threshold(validation_distances: ArrayLike) -> float:
     """Return the distance above which an image is called unlike the training images.
 
-    The smallest validation distance that at least a share ``quantile`` of *further* images like
-    the validation images stay below: the ceil((n + 1) quantile)-th smallest of n (split conformal
-    prediction; Vovk et al. 2005, "Algorithmic learning in a random world"). Of fewer than 19
-    images (for 0.95) the largest; then about one in n + 1 further images lies above it.
-
-    Args:
-        validation_distances: n distances, of images that were not trained on.
-        quantile: Between 0 and 1.
+    The smallest distance that at least a share `QUANTILE` of *further* images like the validation
+    images, which were not trained on, stay below: the ceil((n + 1) quantile)-th smallest of n
+    (split conformal prediction; Vovk et al. 2005, "Algorithmic learning in a random world"). Of
+    fewer than 19 images the largest; then about one in n + 1 further images lies above it.
 
     Raises:
-        ValueError: No distances, values that are not finite, or a quantile outside 0..1.
+        ValueError: No distances, or values that are not finite.
     """
     ordered = np.sort(np.asarray(validation_distances, np.float64))
-    if not len(ordered) or not np.isfinite(ordered).all() or not 0 < quantile < 1:
-        raise ValueError(
-            f"{len(ordered)} distances and quantile {quantile}: expected finite distances, at "
-            "least one, and a quantile between 0 and 1"
-        )
-    place = math.ceil(round((len(ordered) + 1) * quantile, 9))
+    if not len(ordered) or not np.isfinite(ordered).all():
+        raise ValueError(f"{len(ordered)} distances: expected finite distances, at least one")
+    place = math.ceil(round((len(ordered) + 1) * QUANTILE, 9))
     return float(ordered[min(place, len(ordered)) - 1])

@@ -38,34 +38,28 @@ def little(tmp_path):
     return tmp_path
 
 
-def test_the_difference_of_two_steps_is_resampled_over_the_same_subjects(little):
+def test_differences_and_intervals_rest_on_the_same_resamples_of_subjects(little):
     measured = gap.measure("sample", little, draws=500)
-    last = measured[(measured["quantity"] == "accuracy") & (measured["ladder"] == "plain")].iloc[-1]
+    row = measured[measured["split"] == "plain-by-subject"].set_index("quantity")
+    last = row.loc["accuracy"]
     assert last["value"] == 6 / 8
     assert last["worth"] == last["total"] == 2 / 8
     # By hand: a resample loses half the share of the subjects 0 and 1 among its four.
     picks = np.random.default_rng(0).integers(0, 4, (500, 4))
     expected = np.quantile((picks < 2).sum(axis=1) / 8, [0.025, 0.975])
     assert last[["worth low", "worth high"]].to_numpy(float) == pytest.approx(expected)
-
-
-def test_steps_that_do_not_differ_are_worth_exactly_nothing_and_the_first_scores_copies(little):
-    measured = gap.measure("sample", little, draws=50)
     same = measured[measured["closed"].isin(["same source image", "same patient id"])]
     assert len(same) == 2 * 2 * len(gap.QUANTITIES)
     assert (same[["worth", "worth low", "worth high"]] == 0).all(axis=None)
+    assert measured.loc[measured["closed"] == "", ["worth", "total low"]].isna().all(axis=None)
+    # One run alone has the intervals of any other; the first step scores copies, too.
+    folder = runs.folder(PLAN["plain-by-subject", 0], little)
+    alone = metrics.bootstrap(results.read_table(folder), draws=500)
+    for name in ("accuracy", "auc"):
+        here, there = (frame.loc[name, ["low", "high"]].tolist() for frame in (row, alone))
+        assert here == pytest.approx(there)
     images = measured[measured["quantity"] == "auc"]["images"]
     assert images.tolist() == [12] + [8] * (len(gap.STEPS) - 1)
-
-
-def test_intervals_are_those_of_a_single_run_when_there_is_one(little):
-    measured = gap.measure("sample", little, draws=300)
-    row = measured[measured["split"] == "plain-by-subject"].set_index("quantity")
-    folder = runs.folder(PLAN["plain-by-subject", 0], little)
-    expected = metrics.bootstrap(results.read_table(folder), draws=300)
-    for name in ("accuracy", "auc"):
-        here, there = (frame.loc[name, ["low", "high"]].tolist() for frame in (row, expected))
-        assert here == pytest.approx(there)
 
 
 def test_a_score_is_the_mean_over_the_repeats(little):
@@ -79,8 +73,7 @@ def test_a_score_is_the_mean_over_the_repeats(little):
 def test_steps_of_other_subjects_are_not_compared_and_a_missing_one_is_named(little):
     folder = runs.folder(PLAN["plain-by-patient", 0], little)
     path = folder / "fold-0" / "predictions.csv"
-    whole = path.read_text()
-    path.write_text(whole.replace("P0", "someone else"))
+    path.write_text(path.read_text().replace("P0", "someone else"))
     with pytest.raises(results.ResultsError, match=r"the steps of .*other subjects"):
         gap.measure("sample", little, draws=50)
     other = write_run(little, "plain-by-patient", EVERY, repeat=1)
@@ -118,19 +111,17 @@ def test_table_and_figure_hold_every_score_and_every_difference(little):
 
 
 @pytest.mark.parametrize("name", SPLITS)
-def test_every_original_is_tested_once_in_each_repeat(name):
+def test_every_original_is_tested_once_in_each_repeat_and_repeats_are_other_splits(name):
     cells = runs.load_cells("sample-cells")
-    for divided in (runs.split_of(PLAN[name, repeat]) for repeat in range(2)):
+    first, second = (runs.split_of(PLAN[name, repeat]) for repeat in range(2))
+    for divided in (first, second):
         tested = divided.cells["image_id"].iloc[np.concatenate([f.test for f in divided.folds])]
         originals = tested[~tested.str.contains("#")]
         assert sorted(originals) == sorted(cells["image_id"])
         assert ("before" in name) == (len(tested) > len(originals))
-
-
-def test_repeats_draw_other_splits_and_other_copies():
-    first, second = (runs.split_of(PLAN["copies-after-by-image", repeat]) for repeat in (0, 1))
     assert set(first.folds[0].test) != set(second.folds[0].test)
-    assert set(first.cells["image_id"]) != set(second.cells["image_id"])
+    if "copies" in name:
+        assert set(first.cells["image_id"]) != set(second.cells["image_id"])
 
 
 def test_each_step_closes_the_leak_that_it_names():
@@ -148,12 +139,11 @@ def test_each_step_closes_the_leak_that_it_names():
 
 def test_subjects_that_the_profile_joins_are_one_subject():
     cells = runs.load_cells("sample-cells")
-    first, second = cells["patient"][cells["patient"] == cells["subject"]].unique()[:2]
-    run = PLAN["plain-by-subject", 0].model_copy(update={"same_subject": [[first, second]]})
+    joined = cells["patient"][cells["patient"] == cells["subject"]].unique()[:2].tolist()
+    run = PLAN["plain-by-subject", 0].model_copy(update={"same_subject": [joined]})
     divided = runs.split_of(run)
-    joined = divided.cells
-    assert joined["subject"].nunique() == cells["subject"].nunique() - 1
-    assert len(set(joined["subject"][joined["patient"].isin([first, second])])) == 1
+    assert divided.cells["subject"].nunique() == cells["subject"].nunique() - 1
+    assert len(set(divided.cells["subject"][divided.cells["patient"].isin(joined)])) == 1
     assert splits.leakage(divided)["subject"].eq(0).all()
 
 

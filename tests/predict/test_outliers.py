@@ -38,13 +38,12 @@ def test_one_in_twenty_of_the_same_kind_lies_beyond_the_threshold():
 
 
 @pytest.mark.parametrize(
-    ("count", "quantile", "expected"),
-    [(99, 0.99, 99), (199, 0.99, 198), (1000, 0.99, 991), (10, 0.99, 10), (19, 0.9, 18)],
+    ("count", "expected"), [(99, 95), (199, 190), (1000, 951), (19, 19), (10, 10)]
 )
-def test_the_threshold_counted_by_hand(count, quantile, expected):
-    # The ceil((n + 1) q)-th smallest of the numbers 1 to n is that number itself.
+def test_the_threshold_counted_by_hand(count, expected):
+    # The ceil((n + 1) 0.95)-th smallest of the numbers 1 to n is that number itself.
     shuffled = np.random.default_rng(0).permutation(np.arange(1, count + 1))
-    assert outliers.threshold(shuffled, quantile) == expected
+    assert outliers.threshold(shuffled) == expected
 
 
 def test_the_reference_is_small_and_keeps_no_image():

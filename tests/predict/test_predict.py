@@ -12,7 +12,7 @@ import pytest
 
 from leukkit import cli, datasets, predict, results, splits
 from leukkit.metrics import calibration
-from leukkit.predict.form import saved
+from leukkit.predict.output import saved
 from leukkit.saved import ModelFileError
 from tests.training import tiny
 
