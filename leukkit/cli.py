@@ -1,7 +1,7 @@
 """The command line: ``leukkit reproduce``, ``report``, ``predict``, ``audit``, ``gap`` and more.
 
-Each command is a function that takes the options, prints, and returns the status; its docstring is
-the command's help. What it needs is imported in it, so that ``leukkit --help`` stays quick.
+Each command is a function that takes the options and prints; its docstring is the command's help.
+What it needs is imported in it, so that ``leukkit --help`` stays quick.
 """
 
 import argparse
@@ -55,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             is_path = name != "profile" or value.endswith(".toml")
             os.environ[variable] = str(pathlib.Path(value).resolve()) if is_path else value
     try:
-        return options.command(options)
+        return options.command(options) or 0
     except (ValueError, OSError, RuntimeError) as error:
         if os.environ.get("LEUKKIT_TRACEBACK"):
             raise
@@ -98,7 +98,7 @@ def _add(commands: Any, function: Any, *arguments: str, **files: str) -> None:
         command.add_argument(f"--{name}", type=pathlib.Path, metavar="FILE", help=use)
 
 
-def reproduce(options: argparse.Namespace) -> int:
+def reproduce(options: argparse.Namespace) -> None:
     """Run a paper's notebook and print published | reproduced | leak-free."""
     from leukkit import files, papers
     from leukkit.report import notebooks, print_comparison
@@ -122,10 +122,10 @@ def reproduce(options: argparse.Namespace) -> int:
     for key in sorted({key for path in paths for key in notebooks.papers_of(path)}):
         print_comparison(papers.load(key), profile)
     print()
-    return report(options)
+    report(options)
 
 
-def report(options: argparse.Namespace) -> int:
+def report(options: argparse.Namespace) -> None:
     """Write report/index.html from the results alone."""
     from leukkit import files
     from leukkit.report import cards, page
@@ -135,16 +135,14 @@ def report(options: argparse.Namespace) -> int:
     for row in written[written["skipped"].notna()].itertuples():
         print(f"no card for {row.model}: {row.skipped}", file=sys.stderr)
     print(f"The report: {page.build(base, options.report_dir)}. {leukkit.NOT_FOR_CLINICAL_USE}")
-    return 0
 
 
-def notebooks(options: argparse.Namespace) -> int:
+def notebooks(options: argparse.Namespace) -> None:
     """Copy the notebooks into a folder, to change them there."""
     from leukkit.report import notebooks
 
     copied = notebooks.copy(options.folder)
     print(f"{len(copied)} notebooks in {options.folder}: jupyter lab {options.folder}")
-    return 0
 
 
 def predict(options: argparse.Namespace) -> int:
@@ -170,7 +168,7 @@ def predict(options: argparse.Namespace) -> int:
     return int(frame["error"].notna().any())  # one of the images could not be read
 
 
-def audit(options: argparse.Namespace) -> int:
+def audit(options: argparse.Namespace) -> None:
     """Print which of a paper's numbers can be true."""
     from leukkit import audit
 
@@ -178,10 +176,9 @@ def audit(options: argparse.Namespace) -> int:
     if options.csv is not None:
         frame.to_csv(options.csv, index=False)
     print(audit.as_text(frame, options.verdict))
-    return 0
 
 
-def honest(options: argparse.Namespace) -> int:
+def honest(options: argparse.Namespace) -> None:
     """Run the methods of all papers under one leak-free split, and rank them."""
     from leukkit.benchmark import leaderboard
 
@@ -199,10 +196,9 @@ def honest(options: argparse.Namespace) -> int:
     others = leaderboard.references()[["who", "quantity", "value", "split"]]
     print(others.to_string(index=False))
     print(leukkit.NOT_FOR_CLINICAL_USE)
-    return 0
 
 
-def gap(options: argparse.Namespace) -> int:
+def gap(options: argparse.Namespace) -> None:
     """Run one classifier split after split: what each leak is worth."""
     from leukkit.benchmark import gap
 
@@ -215,15 +211,13 @@ def gap(options: argparse.Namespace) -> int:
 
         _write_figure(plots.gap_ladder(measured, title=gap.title(measured)), options.figure)
     print(leukkit.NOT_FOR_CLINICAL_USE)
-    return 0
 
 
-def fetch(options: argparse.Namespace) -> int:
+def fetch(options: argparse.Namespace) -> None:
     """Download a data set, or say how to get it."""
     from leukkit import datasets
 
     print(datasets.fetch(options.name))
-    return 0
 
 
 def check(options: argparse.Namespace) -> int:
@@ -252,7 +246,7 @@ def check(options: argparse.Namespace) -> int:
     return int((problems["kind"] == "damaged").any())
 
 
-def card(options: argparse.Namespace) -> int:
+def card(options: argparse.Namespace) -> None:
     """Write a data set's card: source, contents, traps, uses."""
     from leukkit import datasets
     from leukkit.files import replace_when_done
@@ -272,7 +266,6 @@ def card(options: argparse.Namespace) -> int:
     else:
         with replace_when_done(options.output) as path:
             path.write_text(text, encoding="utf-8")
-    return 0
 
 
 def _write_figure(axes: Any, path: pathlib.Path) -> None:

@@ -56,6 +56,7 @@ def _with_recipes(profile: dict[str, Any]) -> dict[str, Any]:
             settings = {field: getattr(recipe, field) for field in recipe.model_fields_set}
             if recipe.network in keys.values():  # the name says it: a profile may name another
                 del settings["network"]
-            entry = {**settings, **keys, "dataset": None, "splits": None, **entry}
-        filled[name] = {key: value for key, value in entry.items() if value is not None}
+            del keys["dataset"]
+            entry = {**settings, **keys, **entry}
+        filled[name] = entry
     return {**profile, "runs": filled}

@@ -11,7 +11,7 @@ import contextlib
 import pathlib
 import statistics
 import timeit
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -57,7 +57,7 @@ def divide(profile: str, split: str) -> Split:
     """
     numbers = load(profile)
     cells = runs.load_cells(numbers.datasets["cnmc-2019"], numbers.same_subject)
-    return splits.divide(cells, numbers.splits[split].model_dump(exclude_unset=True), numbers.seed)
+    return splits.divide(cells, profiles.split(numbers, split), numbers.seed)
 
 
 def possible(profile: str) -> dict[str, Split]:
@@ -147,7 +147,7 @@ def measure(
         results.ResultsError: A run cannot be used: incomplete, mixed or damaged.
     """
     rows: list[dict[str, Any]] = []
-    for paper, method, split, folder in _finished(profile, base):
+    for (paper, method), split, folder in _finished(profile, base):
         records = results.read_records(folder)
         scored = metrics.measure(results.read_table(folder), draws)
         scored = scored[scored["label"].isna() & scored["quantity"].isin(list(QUANTITIES))]
@@ -167,9 +167,9 @@ def predictions(
 ) -> dict[tuple[str, str], pd.DataFrame]:
     """Return the predictions of each method under one split, its folds pooled."""
     return {
-        (paper, method): results.read_table(folder)
-        for paper, method, made, folder in _finished(profile, base)
-        if made == split
+        name: results.read_table(folder)
+        for name, made_under, folder in _finished(profile, base)
+        if made_under == split
     }
 
 
@@ -250,13 +250,12 @@ def time_methods(profile: str, base: pathlib.Path | str | None = None) -> pd.Dat
     for name, run in planned.items():
         if run.recipe is not None and (classify := _classifier(run, run.recipe, decoded, base)):
             classify()
-            taken = timeit.repeat(classify, number=1, repeat=REPEATS)
-            seconds[name] = statistics.median(taken) / len(decoded)
+            repeats = timeit.repeat(classify, number=1, repeat=REPEATS)
+            seconds[name] = statistics.median(repeats) / len(decoded)
     for run in planned.values():
-        name_of = _name(run.keys, run.recipe)
-        parts_of = [seconds.get(part, np.nan) for part in run.members or [run.name]]
-        if name_of is not None:
-            rows.append((*name_of, sum(parts_of), len(decoded)))
+        taken = [seconds.get(part, np.nan) for part in run.members or [run.name]]
+        if method := _name(run.keys, run.recipe):
+            rows.append((*method, sum(taken), len(decoded)))
     frame = pd.DataFrame(rows, columns=["paper", "method", "seconds", "images"])
     frame = frame.dropna().reset_index(drop=True)
     with replace_when_done(_seconds_file(profile, base)) as path:
@@ -307,22 +306,27 @@ def _rows(numbers: Profile) -> list[dict[str, Any]]:
             trained = recipe.table().loc["phases", "value"]
             trained += f", {recipe.steps} steps each" * bool(recipe.steps)
         known = {"none": "random weights", "imagenet": "ImageNet"}
-        row = {"paper": name[0], "method": name[1], "image (px)": recipe.image_size}
-        row["what is trained"] = trained
-        row["begins with"] = known.get(recipe.weights, pathlib.Path(recipe.weights).name)
-        rows.append(row)
+        rows.append(
+            {
+                "paper": name[0],
+                "method": name[1],
+                "image (px)": recipe.image_size,
+                "what is trained": trained,
+                "begins with": known.get(recipe.weights, pathlib.Path(recipe.weights).name),
+            }
+        )
     return rows
 
 
-def _finished(profile: str, base: pathlib.Path | str | None) -> list[tuple[str, str, str, str]]:
-    """Return paper, method, split and folder of each finished run that is a method."""
-    found = []
+def _finished(
+    profile: str, base: pathlib.Path | str | None
+) -> Iterator[tuple[tuple[str, str], str, str]]:
+    """Yield the name (paper, method), split and folder of each finished run that is a method."""
     for row in results.find(base, KEY, profile).itertuples():
         used = results.read_records(row.folder)[0].configuration
-        recipe = None if used.recipe is None else Recipe.from_record(used.recipe, row.folder)
+        recipe = Recipe.from_record(used.recipe, row.folder) if used.recipe else None
         if name := _name(used.keys, recipe):
-            found.append((*name, used.split, row.folder))
-    return found
+            yield name, used.split, row.folder
 
 
 def _text(quantity: str, row: pd.Series) -> str:

@@ -18,6 +18,7 @@ from leukkit import classifiers, images, metrics, segmentation, splits
 
 SHORTCUTS = ("image border", "mean color", "mask area", "file size")
 ALL = "all of these"
+CHANNELS = ("red", "green", "blue")
 QUANTITIES = {"auc": "AUC", "balanced_accuracy": "balanced accuracy"}
 # column of `check` -> its place in the frame of `metrics.bootstrap`
 SCORES = {
@@ -51,33 +52,13 @@ def features(cells: pd.DataFrame) -> pd.DataFrame:
         segmentation.SegmentationError: An image is blank.
     """
     crops = cells["crop"] if "crop" in cells else [pd.NA] * len(cells)
-    crops = [None if pd.isna(crop) else int(crop) for crop in crops]
-    paths = cells["path"]
-
-    def nucleus(rgb: NDArray[np.uint8]) -> float:
-        return segmentation.segment_nucleus(rgb).mean()
-
+    images_of = cells["path"], [None if pd.isna(crop) else int(crop) for crop in crops]
     with ThreadPoolExecutor(THREADS) as pool:
-        found = pool.map(lambda *image: _numbers(images.read(*image)), paths, crops)
-        border, color, areas = (np.array(part) for part in zip(*found, strict=True))
-        on_black = np.median(1 - areas) > MOSTLY_BLACK
+        table = pd.DataFrame(list(pool.map(_numbers, *images_of))).astype(float)
+        table.columns = pd.MultiIndex.from_tuples(table.columns)
+        on_black = (1 - table["mask area", "area"]).median() > MOSTLY_BLACK
         if not on_black:
-            nuclei = pool.map(lambda *image: nucleus(images.read(*image)), paths, crops)
-            areas = np.array(list(nuclei))
-    sides = [
-        f"{side} {what} {channel}"
-        for side in ("top", "bottom", "left", "right")
-        for what in ("mean", "spread")
-        for channel in ("red", "green", "blue")
-    ]
-    sizes = [pathlib.Path(path).stat().st_size for path in paths]
-    parts = {
-        "image border": pd.DataFrame(border, columns=sides),
-        "mean color": pd.DataFrame(color, columns=["red", "green", "blue"]),
-        "mask area": pd.DataFrame({"area": areas}),
-        "file size": pd.DataFrame({"bytes": sizes}),
-    }
-    table = pd.concat(parts, axis=1).astype(float)
+            table["mask area", "area"] = list(pool.map(_nucleus, *images_of))
     table.attrs["mask"] = "what is not black" if on_black else "nucleus, by segmentation"
     return table
 
@@ -170,15 +151,32 @@ def table(checked: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis(["shortcut", "sees"])
 
 
-def _numbers(rgb: NDArray[np.uint8]) -> tuple[NDArray, NDArray, float]:
-    """Return border statistics (24,), mean color (3,) and the share of pixels not black."""
+def _numbers(path: str, crop: int | None) -> dict[tuple[str, str], float]:
+    """Return the numbers of an image by shortcut and name."""
+    rgb = images.read(path, crop)
     height, width = rgb.shape[:2]
     rows, columns = max(1, round(height * BORDER)), max(1, round(width * BORDER))
-    strips = (rgb[:rows], rgb[-rows:], rgb[:, :columns], rgb[:, -columns:])
-    border = [part(strip, axis=(0, 1)) for strip in strips for part in (np.mean, np.std)]
+    strips = {
+        "top": rgb[:rows],
+        "bottom": rgb[-rows:],
+        "left": rgb[:, :columns],
+        "right": rgb[:, -columns:],
+    }
+    found = {}
+    for side, strip in strips.items():
+        for what, statistic in (("mean", np.mean), ("spread", np.std)):
+            for channel, value in zip(CHANNELS, statistic(strip, axis=(0, 1)), strict=True):
+                found["image border", f"{side} {what} {channel}"] = value
     shown = rgb.any(axis=2)
     color = rgb[shown].mean(axis=0) if shown.any() else np.zeros(3)
-    return np.concatenate(border), color, shown.mean()
+    found |= {("mean color", name): value for name, value in zip(CHANNELS, color, strict=True)}
+    found["mask area", "area"] = shown.mean()
+    found["file size", "bytes"] = pathlib.Path(path).stat().st_size
+    return found
+
+
+def _nucleus(path: str, crop: int | None) -> float:
+    return segmentation.segment_nucleus(images.read(path, crop)).mean()
 
 
 def _formats(cells: pd.DataFrame) -> str:

@@ -19,21 +19,15 @@ from tests.training import tiny
 NOW = datetime.datetime.now(datetime.UTC)
 
 
-def predict_again(folder):
-    """Return a fold's test predictions, and what the saved model says of the same images."""
-    written = results.read_fold(folder)
-    cells = datasets.load("sample-cells").set_index("image_id")
-    model = predict.load(folder)
-    return written, model, predict.predict(model, list(cells.loc[written["image_id"], "path"]))
-
-
 @pytest.mark.parametrize("name", ["network", "svm", "svm-scaled", "rf", "xgboost"])
 def test_a_model_says_again_what_it_said_in_the_test_but_calibrated(name, request):
     if name == "network":
         folder = request.getfixturevalue("network_run") / "fold-0"
     else:
         folder = request.getfixturevalue("classifiers")[name]
-    written, model, found = predict_again(folder)
+    written, cells = results.read_fold(folder), datasets.load("sample-cells").set_index("image_id")
+    model = predict.load(folder)
+    found = predict.predict(model, list(cells.loc[written["image_id"], "path"]))
     temperature = model.record.temperature
     assert (found["calibrated"] == (temperature is not None)).all()
     expected = calibration.scale_temperature(written, temperature or 1.0)
@@ -79,18 +73,14 @@ def test_damaged_images_are_named_and_the_others_come_out(network, paths, tmp_pa
         assert str(path) in message and part in message
     alone = predict.predict(network, [paths[1]])
     assert frame["prob_ALL"][4] == pytest.approx(alone["prob_ALL"][0], abs=1e-6)
+    with pytest.raises(ValueError, match="none of the 3 images could be read: nothing to draw"):
+        predict.draw(network, frame[1:4])
 
 
 def test_a_model_that_gives_no_numbers_is_refused(network, paths, monkeypatch):
     monkeypatch.setattr(network, "answer", lambda pixels: (np.zeros((1, 8)), [[np.nan, 1]]))
     with pytest.raises(ModelFileError, match=r"fold-0: the model gives values that are not finite"):
         predict.predict(network, paths[:1])
-
-
-def test_nothing_is_drawn_of_images_that_could_not_be_read(network, tmp_path):
-    frame = predict.predict(network, [tmp_path / "gone.png"])
-    with pytest.raises(ValueError, match="none of the 1 images could be read: nothing to draw"):
-        predict.draw(network, frame)
 
 
 def test_without_validation_nothing_is_called_calibrated(tmp_path):
