@@ -13,20 +13,14 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from leukkit import benchmark, datasets, metrics, results, runs
+from leukkit import benchmark, datasets, metrics, results, runs, splits
 from leukkit.files import results_dir
 from leukkit.papers import profiles
 from leukkit.schemas import Profile
-from leukkit.splits import pool_leakage
 
 KEY = "gap"
 QUANTITIES = ("accuracy", "weighted_f1", "balanced_accuracy", "auc")
-LEAKS = {
-    "subject": "subject",
-    "source_image": "source image",
-    "bytes": "file",
-    "original": "own copy",
-}
+LEAKS = {name: words for name, words in splits.LEAKS.items() if name != "patient"}
 
 
 class Step(NamedTuple):
@@ -216,7 +210,7 @@ class _Scored(NamedTuple):
             "dataset": used.dataset,
             "network": (used.recipe or {})["network"],
             "weights": used.weights,
-            **pool_leakage(leaks)[list(LEAKS)],
+            **splits.pool_leakage(leaks)[list(LEAKS)],
         }
         points = {name: scored[name].to_numpy() for name in QUANTITIES}
         means = {name: np.mean([one[name] for one in drawn], axis=0) for name in QUANTITIES}

@@ -19,15 +19,9 @@ from leukkit import datasets, files, metrics, papers, results, saved
 from leukkit.datasets.official import FACTS
 from leukkit.files import replace_when_done
 from leukkit.report import facts
+from leukkit.splits import LEAKS
 
 CARD = "CARD.md"
-LEAKS = {
-    "patient": "patient",
-    "subject": "subject",
-    "source_image": "source image",
-    "bytes": "exact file",
-    "original": "original, or an augmented copy of it",
-}
 SCORES = {"auc": "AUC", "f1": "F1", "weighted_f1": "weighted F1"}  # others are words
 SOURCES = {
     "publisher": "stated by the publisher",
@@ -89,11 +83,11 @@ def model_card(model: pathlib.Path, scored: pd.DataFrame) -> str:
     records, record = results.read_records(run), results.read_record(folder)
     about, tested = record.configuration, results.read_fold(folder)
     pooled, alone = facts.leakage(records), facts.leakage([record])
-    leaks = {"in training too: the same": list(LEAKS.values())}
+    leaks = {"in training too": list(LEAKS.values())}
     leaks["this fold"] = [_share(alone[name]) for name in LEAKS]
     if len(records) > 1:
         leaks["all folds"] = [_share(pooled[name]) for name in LEAKS]
-    settings = facts.settings(facts.recipe_of(about), about.table, about.dataset, about.seed)
+    settings = facts.settings(about.recipe, about.table, about.dataset, about.seed)
     settings["weights"] = record.weights_used  # what the recipe asks for is a name
     return _render(
         "model_card.md",

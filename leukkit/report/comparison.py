@@ -23,10 +23,11 @@ SIDES = {
     "published-split": "70/15/15 split",
     "leak-free": "leak-free",
 }
-PARTS = {
-    "test": "predictions",
-    "validation": "validation_predictions",
-    "training": "training_predictions",
+PARTS = {  # table of predictions -> the part that it is of
+    "predictions": "test",
+    "validation_predictions": "validation",
+    "training_predictions": "training",
+    "weighted_predictions": "test",
 }
 # unit -> what a measured value is multiplied by, and the decimals it is shown with
 UNITS = {
@@ -92,14 +93,12 @@ def score(folder: pathlib.Path | str, draws: int = 2000, **keys: Any) -> pd.Data
         "folder": str(folder),
     }
     frames = []
-    for part, name in PARTS.items():
+    for name, part in PARTS.items():
         if results.has_table(folder, name):
             scored = metrics.measure(results.read_table(folder, name), draws * (part != "training"))
             frames.append(scored.assign(**about, part=part))
-    if results.has_table(folder, "weighted_predictions"):
-        scored = metrics.measure(results.read_table(folder, "weighted_predictions"), draws)
-        variant = f"{about.get('variant', '')}-weighted"
-        frames.append(scored.assign(**{**about, "variant": variant}, part="test"))
+            if name == "weighted_predictions":
+                frames[-1]["variant"] = f"{about.get('variant', '')}-weighted"
     if results.has_table(folder, "history"):
         frames.append(_epochs(results.read_table(folder, "history"), folder).assign(**about))
     scored = pd.concat(frames, ignore_index=True).reindex(columns=COLUMNS)

@@ -12,6 +12,7 @@ import pandas as pd
 
 import leukkit
 from leukkit import audit, files, papers, plots
+from leukkit.audit import VERDICTS
 from leukkit.benchmark import gap, leaderboard
 from leukkit.files import replace_when_done
 from leukkit.plots import colors
@@ -59,7 +60,7 @@ def build(
     """
     base, report_dir = pathlib.Path(base or files.results_dir()).resolve(), pathlib.Path(report_dir)
     pages, known = notebooks.write_pages(base, report_dir), facts.runs(base)
-    cells = overview.cells(base, draws)
+    cells = overview.cells(known, base, draws)
     with replace_when_done(report_dir / COMPARISON) as path:
         cells.to_csv(path, index=False, float_format="%.6g")
     content = _Sources(base, report_dir / "figures", draws, pages, known).gather(cells)
@@ -74,10 +75,9 @@ def build(
     with replace_when_done(index) as path:
         text = environment.get_template("page.html").render(content)
         path.write_text(text, encoding="utf-8")
-    drawn = [
-        it["file"] for part in content["papers"] + content["sections"] for it in part["figures"]
-    ]
-    _remove_stale(report_dir, {COMPARISON, *drawn, *(page["file"] for page in pages)})
+    drawn = [it for part in content["papers"] + content["sections"] for it in part["figures"]]
+    written = {it["file"] for it in [*drawn, *pages] if it["file"]}
+    _remove_stale(report_dir, {COMPARISON, *written})
     return index
 
 
@@ -143,7 +143,7 @@ class _Sources(NamedTuple):
             ],
             "figures": figures.of_paper(cells, self.base, self.figures_dir),
             "leakage": tables.leakage(self.known[self.known["paper"] == key], name),
-            "verdicts": figures.verdicts(claims),
+            "verdicts": claims["verdict"].value_counts().reindex(VERDICTS, fill_value=0).to_dict(),
             "claims": tables.claims(claims, key),
             "notebooks": [page for page in self.pages if key in page["papers"]],
         }

@@ -95,9 +95,9 @@ def test_a_card_names_the_network_that_was_trained_not_the_one_it_stands_for(tmp
 def test_limits_are_those_of_the_run(two_folds):
     text = card(two_folds / PLACE)
     assert "synthetic images" in text and "None of the leaks that could be looked for" in text
-    assert "Not known, and so not excluded" in text and "augmented copy" in text
+    assert "Not known, and so not excluded, in training and test at once: own copy." in text
     assert row(text, "subject") == ["0.0%", "0.0%"]
-    assert row(text, "original, or an augmented copy of it") == ["not known", "not known"]
+    assert row(text, "own copy") == ["not known", "not known"]
 
 
 def test_a_leaking_run_on_real_images_says_so(tmp_path):

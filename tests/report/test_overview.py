@@ -66,7 +66,7 @@ def kept(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def cells(kept):
-    return overview.cells(kept, draws=200)
+    return compared(kept, draws=200)
 
 
 def cell(frame, **keys):
@@ -76,13 +76,17 @@ def cell(frame, **keys):
     return frame.iloc[0]
 
 
-def table_3(base, column, draws=10):
+def compared(base, draws=10):
+    return overview.cells(facts.runs(base), base, draws)
+
+
+def table_3(base, column):
     """Return one column of the cell of patel2025 that prints the accuracy of VGG-19."""
-    return cell(overview.cells(base, draws), paper="patel2025", table="Table 3")[column]
+    return cell(compared(base), paper="patel2025", table="Table 3")[column]
 
 
 def test_every_score_that_the_papers_printed_of_their_own_is_there_once(tmp_path):
-    nothing = overview.cells(tmp_path)
+    nothing = compared(tmp_path)
     assert nothing.groupby("paper", sort=False).size().to_dict() == PRINTED
     assert set(nothing["profile"]) == {""}
     assert set(nothing["reproduced status"]) == {"not run: no results of this paper"}
@@ -197,7 +201,7 @@ def test_runs_that_cannot_be_scored_do_not_stop_the_others(tmp_path):
     write(tmp_path, planned("patel2025", "published-split", "googlenet"), FIRST)
     write(tmp_path, planned("mishra", "leak-free", "vgg16-cnn"), FIRST, tables={"history": short})
     write(tmp_path, VGG, FIRST)
-    frame = overview.cells(tmp_path, draws=10)
+    frame = compared(tmp_path)
     row = cell(frame, paper="patel2025", table="Table 3")
     assert (
         "cannot be used" in row["leak-free status"] and "the same group" in row["leak-free status"]
@@ -210,7 +214,7 @@ def test_runs_that_cannot_be_scored_do_not_stop_the_others(tmp_path):
 def test_a_score_that_the_predictions_do_not_define_was_run(tmp_path):
     never = predictions([("ALL", "healthy"), ("healthy", "healthy")] * 2)
     write(tmp_path, LEAK_FREE, never)
-    frame = overview.cells(tmp_path, draws=10)
+    frame = compared(tmp_path)
     row = cell(frame, table="Table 2", what="VGG-19, test", quantity="precision")
     assert row["leak-free status"] == "run" and np.isnan(row["leak-free"])
 
@@ -219,7 +223,7 @@ def test_an_epoch_that_was_not_reached_and_a_variant_that_was_run_instead(tmp_pa
     tables = {"history": history([0.5, 0.75], [0.25, 0.5])}
     write(tmp_path, planned("samhitha", "published", ATTENTION), FIRST, tables=tables)
     write(tmp_path, planned("samhitha", "leak-free", f"{ATTENTION}_rescaled-once"), FIRST)
-    frame = overview.cells(tmp_path, draws=10)
+    frame = compared(tmp_path)
     network = "EfficientNet-B0 with attention"
     second = cell(frame, what=f"{network}, training, epoch 2")
     assert (second["printed"], second["reproduced"]) == ("87.2", 75)
@@ -236,7 +240,7 @@ def test_an_epoch_that_was_not_reached_and_a_variant_that_was_run_instead(tmp_pa
 def test_the_data_and_network_that_were_used_are_named(tmp_path):
     recipe = LEAK_FREE.recipe.replace(network="mobilenet-0.25", head="pooled")
     write(tmp_path, LEAK_FREE.model_copy(update={"profile": "mine", "recipe": recipe}), FIRST)
-    row = cell(overview.cells(tmp_path, draws=10), paper="patel2025", table="Table 3")
+    row = cell(compared(tmp_path), paper="patel2025", table="Table 3")
     assert (row["what"], row["leak-free network"]) == ("VGG-19, test", "MobileNet 0.25")
     assert row["leak-free data"] == "sample-cells" and pd.isna(row["reproduced data"])
 
@@ -270,7 +274,7 @@ def test_counts_are_per_profile_and_paper_and_of_all(cells, tmp_path):
     assert counts.loc[("all", "all"), sides].tolist() == [436, 6, 5, 12]
     for profile in ("sample", "mine"):  # what two profiles ran counts once among all
         write(tmp_path, LEAK_FREE.model_copy(update={"profile": profile}), FIRST)
-    again = overview.counts(overview.cells(tmp_path, draws=10))
+    again = overview.counts(compared(tmp_path))
     assert again.iloc[-1][sides].tolist() == [436, 0, 0, 6]
 
 
