@@ -179,7 +179,7 @@ def leakage(known: pd.DataFrame, name: str) -> Table:
         shown: dict[str, Any] = {"Profile": values[0], "Split": values[1], "Runs": made}
         for leak in SHOWN:
             share = None if pd.isna(run[leak]) else float(run[leak])
-            cell = Cell(_share(run, leak), kind="number share-of", share=share)
+            cell = Cell(_share(run, leak), kind="number", share=share)
             shown[LEAKS[leak].capitalize()] = cell
         rows.append(_row(shown))
     caption = f"{name}: share of the test images whose subject, source image, file or own copy is "
