@@ -149,26 +149,25 @@ def compare(card: Card, measured: pd.DataFrame, about: Iterable[str] = ()) -> pd
     """
     printed = _printed(card)
     here = printed.assign(part=_part_here(card, printed))
-    made = set(measured["split"].dropna())
-    wanted = {
-        split: side for split, side in SIDES.items() if split in made or split != "published-split"
-    }
+    made = {"published", "leak-free", *measured["split"]}
     compared = printed.copy()
     scale = printed["unit"].map({unit: by for unit, (by, _) in UNITS.items()}).to_numpy(float)
     names = (*card.run_keys, *NUMBER)
     keys = _texts(here, names)
-    for split, side in wanted.items():
-        found = measured[measured["split"] == split]
+    for split, side in SIDES.items():
+        if split not in made:
+            continue
+        found = measured[measured["split"] == split].reset_index(drop=True)
         known = _texts(found, names)
         if known.has_duplicates:
             raise ValueError(f"measured twice: {known[known.duplicated()][0]}, under {split}")
         position = known.get_indexer(keys)
+        beside = found.reindex(position)  # -1 is not there: NA
         for name in VALUES:
-            values = np.append(found[name].to_numpy(float, na_value=np.nan), np.nan)
-            compared[side if name == "value" else f"{side} {name}"] = values[position] * scale
+            values = beside[name].to_numpy(float, na_value=np.nan) * scale
+            compared[side if name == "value" else f"{side} {name}"] = values
         for name in about:
-            values = found[name].reset_index(drop=True).convert_dtypes()
-            compared[f"{side} {name}"] = values.reindex(position).array  # -1 is not there: NA
+            compared[f"{side} {name}"] = beside[name].convert_dtypes().array
         compared[f"{side} made"] = position >= 0
     return compared.assign(weights=_weights(printed, measured, card.run_keys))
 
@@ -196,8 +195,7 @@ def table(comparison: pd.DataFrame, name: str, **where: Any) -> pd.DataFrame:
     index = [key for key in CELL if len(rows[key].unique()) > 1] or ["quantity"]
     text = rows[["printed"]].rename(columns={"printed": "published"})
     for side in (column.removesuffix(" made") for column in rows if column.endswith(" made")):
-        ends = (side, f"{side} low", f"{side} high")
-        text[side] = [_text(row, *ends) for row in rows.to_dict("records")]
+        text[side] = [_text(row, side) for row in rows.to_dict("records")]
         if side == "reproduced" and rows[f"{side} mean"].notna().any():
             text[f"{side}, mean of folds"] = [_mean(row, side) for row in rows.to_dict("records")]
     text["weights"] = rows["weights"]
@@ -287,8 +285,7 @@ def print_comparison(card: Card, profile: str) -> None:
         print(f"\n{card.key}, profile {label}: nothing was run yet")
         return
     comparison = compare(card, measured)
-    sides = [column for column in comparison if column.endswith(" made")]
-    made = comparison[comparison[sides].any(axis=1)]
+    made = comparison[comparison.filter(regex=" made$").any(axis=1)]
     print(f"\n{card.key}, profile {label}: ", end="")
     print(f"{len(made)} of {len(comparison)} printed cells were run again")
     print(substitutions(card, profile).to_string())
@@ -374,10 +371,11 @@ def _epochs(history: pd.DataFrame, folder: pathlib.Path | str) -> pd.DataFrame:
     return pd.DataFrame(rows).astype({"epoch": "Int64", "part": "string"})
 
 
-def _text(row: dict[str, Any], value: str, low: str, high: str) -> str:
-    if not row[f"{value} made"]:
+def _text(row: dict[str, Any], side: str) -> str:
+    if not row[f"{side} made"]:
         return "not run"
-    return metrics.with_interval(row[value], row[low], row[high], UNITS[row["unit"]][1])
+    ends = row[f"{side} low"], row[f"{side} high"]
+    return metrics.with_interval(row[side], *ends, UNITS[row["unit"]][1])
 
 
 def _mean(row: dict[str, Any], side: str) -> str:
@@ -391,6 +389,4 @@ def _mean(row: dict[str, Any], side: str) -> str:
 def _texts(frame: pd.DataFrame, keys: Iterable[str]) -> pd.Index:
     """Return the keys of each row as one text: two frames may keep them in different types."""
     texts = frame[list(keys)].astype("string").fillna("")
-    return pd.Index(
-        texts.agg("|".join, axis=1) if len(texts) else pd.Index([], dtype=object), dtype=object
-    )
+    return pd.Index(["|".join(row) for row in texts.itertuples(index=False)], dtype=object)

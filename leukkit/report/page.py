@@ -7,7 +7,6 @@ import pathlib
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-import jinja2
 import pandas as pd
 
 import leukkit
@@ -16,7 +15,7 @@ from leukkit.audit import VERDICTS
 from leukkit.benchmark import gap, leaderboard
 from leukkit.files import replace_when_done
 from leukkit.plots import colors
-from leukkit.report import facts, figures, notebooks, overview, tables
+from leukkit.report import cards, facts, figures, notebooks, overview, tables
 from leukkit.report.tables import said
 from leukkit.results import ResultsError
 
@@ -64,16 +63,9 @@ def build(
     with replace_when_done(report_dir / COMPARISON) as path:
         cells.to_csv(path, index=False, float_format="%.6g")
     content = _Sources(base, report_dir / "figures", draws, pages, known).gather(cells)
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("leukkit.report"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     index = report_dir / "index.html"
     with replace_when_done(index) as path:
-        text = environment.get_template("page.html").render(content)
+        text = cards.environment().get_template("page.html").render(content)
         path.write_text(text, encoding="utf-8")
     drawn = [it for part in content["papers"] + content["sections"] for it in part["figures"]]
     written = {it["file"] for it in [*drawn, *pages] if it["file"]}
