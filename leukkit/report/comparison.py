@@ -41,23 +41,13 @@ RUN = ("dataset", "backbone", "classifier", "segmentation", "augmentation", "mod
 NUMBER = ("part", "label", "epoch", "quantity")  # what tells the numbers of one run apart
 CELL = (*RUN, *NUMBER)
 VALUES = ("value", "low", "high", "mean", "sd")
-COLUMNS = (
-    *RUN,
-    "split",
-    *NUMBER,
-    *VALUES,
-    "folds",
-    "images",
-    "groups",
-    "groups_are",
-    "weights",
-    "folder",
-)
-OF_AN_EPOCH = {
-    ("training", "accuracy"): "accuracy",
-    ("training", "loss"): "loss",
-    ("validation", "accuracy"): "validation_accuracy",
-    ("validation", "loss"): "validation_loss",
+ABOUT = ("folds", "images", "groups", "groups_are", "weights", "folder")
+COLUMNS = (*RUN, "split", *NUMBER, *VALUES, *ABOUT)
+OF_AN_EPOCH = {  # column of a training history -> part, quantity
+    "accuracy": ("training", "accuracy"),
+    "loss": ("training", "loss"),
+    "validation_accuracy": ("validation", "accuracy"),
+    "validation_loss": ("validation", "loss"),
 }
 
 
@@ -360,15 +350,16 @@ def _weights(printed: pd.DataFrame, measured: pd.DataFrame, keys: Iterable[str])
 
 def _epochs(history: pd.DataFrame, folder: pathlib.Path | str) -> pd.DataFrame:
     """Return a row per epoch, part and quantity: the mean over the folds that came so far."""
-    if lacking := {"epoch", *OF_AN_EPOCH.values()} - set(history):
+    if lacking := {"epoch", *OF_AN_EPOCH} - set(history):
         raise ValueError(f"{folder}: history.csv lacks {', '.join(sorted(lacking))}")
-    rows: list[dict[str, Any]] = []
-    for epoch, same in history.groupby("epoch"):
-        for (part, quantity), column in OF_AN_EPOCH.items():
-            place = {"part": part, "quantity": quantity, "epoch": epoch}
-            rows.append({**place, "value": same[column].mean()})
-    rows.append({"quantity": "epochs", "value": float(history["epoch"].max())})
-    return pd.DataFrame(rows).astype({"epoch": "Int64", "part": "string"})
+    means = history.groupby("epoch", as_index=False)[list(OF_AN_EPOCH)].mean()
+    frames = [
+        means[["epoch"]].assign(part=part, quantity=quantity, value=means[column])
+        for column, (part, quantity) in OF_AN_EPOCH.items()
+    ]
+    last = float(history["epoch"].max())
+    frames.append(pd.DataFrame([{"quantity": "epochs", "value": last}]))
+    return pd.concat(frames).astype({"epoch": "Int64", "part": "string"})
 
 
 def _text(row: dict[str, Any], side: str) -> str:

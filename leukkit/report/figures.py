@@ -1,10 +1,10 @@
-"""Charts that the templates draw, as places in percent of their width, and figures as SVG files."""
+"""The figures of the page, as SVG files."""
 
 import pathlib
+import textwrap
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from leukkit import metrics, plots, results
@@ -13,49 +13,39 @@ from leukkit.report import facts
 from leukkit.report.tables import COLUMNS as SIDES
 from leukkit.report.tables import said
 
-LANES = {"published": 10, "reproduced": 23, "leak-free": 36}  # pixels from the top of a row
-AT_MOST = 12  # rows of a chart; the table holds all
+AT_MOST = 12  # rows of a figure; the table holds all
 ENDS = ("", " low", " high")
 
 
-def accuracies(cells: pd.DataFrame) -> dict[str, Any] | None:
-    """Prepare a chart of a paper's accuracies under one profile: printed, and what was run.
+def accuracies(cells: pd.DataFrame, folder: pathlib.Path) -> list[dict[str, Any]]:
+    """Draw a paper's accuracies under each profile: printed, and what was run.
 
     Args:
-        cells: Rows of `overview.cells` of one paper and profile.
+        cells: Rows of `overview.cells` of one paper.
+        folder: Where the SVG files go.
 
     Returns:
-        Dict of ``rows``, ``ticks``, ``unit`` and ``left_out`` (how many rows did not fit), or None
-        if no accuracy was run.
+        List of what `write` gives; [] if no accuracy was run.
     """
     is_run = (cells[[f"{side} status" for side in SIDES]] == "run").any(axis=1)
+    drawn = []
     cells = cells[is_run & (cells["quantity"] == "accuracy")]
-    if cells.empty:
-        return None
-    # First what has an interval, which is the test; order of the print otherwise.
-    tested = cells[[f"{side} low" for side in SIDES]].notna().any(axis=1)
-    cells = cells[tested] if tested.any() else cells
-    shown = cells.head(AT_MOST).rename(columns={"value": "published"})
-    numbers = shown.reindex(columns=[f"{name}{end}" for name in LANES for end in ENDS])
-    percent = numbers.mul(shown["unit"].map({"percent": 1, "fraction": 100}), axis=0)
-    low, step = _scale(percent.min(axis=None), percent.max(axis=None))
-    high = max(100, percent.max(axis=None))
-    places = 100 * (percent - low) / (high - low)
-    rows = []
-    for at, cell in shown.iterrows():
-        names = [name for name in LANES if pd.notna(cell[name])]
-        marks = [_mark(name, percent.loc[at], places.loc[at]) for name in names]
-        text = "; ".join(mark["text"] for mark in marks)
-        rows.append({"name": f"{cell['what']} ({cell['table']})", "marks": marks, "text": text})
-    return {
-        "rows": rows,
-        "ticks": [
-            {"place": f"{100 * (value - low) / (high - low):.2f}", "text": f"{value:g}"}
-            for value in np.arange(low, high + step / 2, step)
-        ],
-        "unit": "accuracy in percent",
-        "left_out": len(cells) - len(shown),
-    }
+    for profile, rows in cells.groupby("profile", sort=False):
+        # First what has an interval, which is the test; order of the print otherwise.
+        tested = rows[[f"{side} low" for side in SIDES]].notna().any(axis=1)
+        rows = rows[tested] if tested.any() else rows
+        shown = rows.head(AT_MOST)
+        frame = shown[["value", *(f"{side}{end}" for side in SIDES for end in ENDS)]]
+        frame = frame.mul(shown["unit"].map({"percent": 1, "fraction": 100}), axis=0)
+        names = shown["what"] + " (" + shown["table"] + ")"
+        frame = frame.set_axis([textwrap.fill(name, 45) for name in names])
+        axes = plots.bars(frame.rename(columns={"value": "published"}))
+        path = folder / f"{cells['paper'].iloc[0]}-{profile}-accuracies.svg"
+        name = f"Accuracies printed and run, profile {said(profile)}"
+        more = f" ({len(rows) - len(shown)} more in the comparison)" * (len(rows) > len(shown))
+        alt = f"{name}; the numbers are in the comparison."
+        drawn.append(write(axes, path, alt, f"{name}{more}."))
+    return drawn
 
 
 def of_paper(
@@ -112,25 +102,6 @@ def write(axes: Any, path: pathlib.Path, alt: str, caption: str) -> dict[str, An
     plt.close(figure)
     file = f"{path.parent.name}/{path.name}"
     return {"file": file, "width": width, "height": height, "alt": alt, "caption": caption}
-
-
-def _mark(name: str, percent: pd.Series, places: pd.Series) -> dict[str, Any]:
-    """Return what is drawn of one side of a cell: its class, lane, text, and places."""
-    columns = [f"{name}{end}" for end in ENDS]
-    who = "printed" if name == "published" else name
-    value, low, high = percent[columns]
-    text = f"{who} {metrics.with_interval(value, low, high, 1)}"
-    mark: dict[str, Any] = {"name": name, "y": LANES[name], "text": text}
-    for end, place in zip(("place", "low", "high"), places[columns], strict=True):
-        mark[end] = None if pd.isna(place) else f"{place:.2f}"
-    return mark
-
-
-def _scale(lowest: float, highest: float) -> tuple[float, int]:
-    """Return where the axis begins, and the step of its ticks: round numbers."""
-    span = max(100, highest) - lowest
-    step = 20 if span > 50 else 10 if span > 20 else 5 if span > 8 else 1
-    return step * np.floor(lowest / step), step
 
 
 def _best_runs(

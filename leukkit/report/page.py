@@ -98,7 +98,7 @@ class _Sources(NamedTuple):
         return {
             "version": leukkit.__version__,
             "csv": COMPARISON,
-            "colors": {name: colors.COLORS[name] for name in ("published", *tables.COLUMNS, "ALL")},
+            "colors": colors.COLORS,
             "other_profiles": [name for name in profiles if name not in ("sample", "paper")],
             "total": overview.counts(cells).iloc[-1],
             "real": overview.counts(cells[cells["profile"] != "sample"]).iloc[-1],
@@ -121,6 +121,7 @@ class _Sources(NamedTuple):
         """Return what the page shows of one paper."""
         card, name = papers.load(key), facts.name_paper(key)
         published = card.paper.journal, card.paper.year
+        accuracies = figures.accuracies(cells, self.figures_dir)
         return {
             "key": key,
             "name": name,
@@ -128,12 +129,8 @@ class _Sources(NamedTuple):
             "authors": ", ".join(card.paper.authors),
             "published": ", ".join(str(part) for part in published if part),
             "summary": card.summary,
-            "charts": [
-                {"title": f"Accuracies, profile {said(profile)}", **chart}
-                for profile, rows in cells.groupby("profile", sort=False)
-                if (chart := figures.accuracies(rows))
-            ],
-            "figures": figures.of_paper(cells, self.base, self.figures_dir),
+            "has_accuracies": bool(accuracies),
+            "figures": accuracies + figures.of_paper(cells, self.base, self.figures_dir),
             "leakage": tables.leakage(self.known[self.known["paper"] == key], name),
             "verdicts": claims["verdict"].value_counts().reindex(VERDICTS, fill_value=0).to_dict(),
             "claims": tables.claims(claims, key),

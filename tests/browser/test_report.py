@@ -207,7 +207,7 @@ def test_the_keyboard_reaches_the_content_and_sorts(visit):
 
 
 TEXTS = ("body", "a", ".lead", ".notice", "caption", "thead th", ".interval", ".not-run", "small")
-TEXTS += (".said", ".legend", ".filters label", "summary", "footer", "figcaption")
+TEXTS += (".said", ".filters label", "summary", "footer", "figcaption")
 TEXTS += ("td.verdict-inconsistent",)
 
 

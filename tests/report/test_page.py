@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from leukkit import audit, cli, papers
+from leukkit import audit, cli, papers, plots
 from leukkit.report import facts, figures, notebooks, overview, page, tables
 from tests.report import small_results
 
@@ -242,17 +242,19 @@ def test_where_one_class_was_tested_alone_a_sentence_stands_in_place_of_the_roc_
     assert f"{paper}-sample-" in text and "-matrices.svg" in text and "-roc" not in text
 
 
-def test_a_chart_places_points_in_percent_of_its_axis(cells):
-    rows = cells[(cells["paper"] == "patel2025") & (cells["what"] == "VGG-19, test")]
-    chart = figures.accuracies(rows)
-    ticks = [float(tick["text"]) for tick in chart["ticks"]]
-    left, right = ticks[0], ticks[-1]
-    assert right == 100
-    printed, reproduced, _ = chart["rows"][0]["marks"]
-    expected = 100 * (rows.iloc[0]["value"] - left) / (right - left)
-    assert float(printed["place"]) == pytest.approx(expected, abs=0.01)
-    assert float(reproduced["low"]) < float(reproduced["place"]) < float(reproduced["high"])
-    assert figures.accuracies(cells[cells["paper"] == "mishra"]) is None
+def test_accuracies_are_drawn_in_percent(cells, tmp_path, monkeypatch):
+    frames = []
+    draw = plots.bars
+    monkeypatch.setattr(plots, "bars", lambda frame: frames.append(frame) or draw(frame))
+    (drawn,) = figures.accuracies(cells[cells["paper"] == "patel2025"], tmp_path)
+    assert (tmp_path / "patel2025-sample-accuracies.svg").is_file() and "sample" in drawn["alt"]
+    (frame,) = frames
+    assert frame.loc["VGG-19, test (Table 3)", "published"] == 98.87
+    assert (frame["reproduced low"] < frame["reproduced"]).all()
+    fractions = cells.assign(unit="fraction")
+    figures.accuracies(fractions[cells["paper"] == "patel2025"], tmp_path)
+    assert frames[1].equals(100 * frame)
+    assert figures.accuracies(cells[cells["paper"] == "mishra"], tmp_path) == []
 
 
 def test_runs_that_leak_alike_are_one_line(results_dir):
