@@ -119,16 +119,12 @@ class _Sources(NamedTuple):
 
     def paper(self, key: str, cells: pd.DataFrame, claims: pd.DataFrame) -> dict[str, Any]:
         """Return what the page shows of one paper."""
-        card, name = papers.load(key), facts.name_paper(key)
-        published = card.paper.journal, card.paper.year
+        name = facts.name_paper(key)
         accuracies = figures.accuracies(cells, self.figures_dir)
         return {
             "key": key,
             "name": name,
-            "title": card.paper.title,
-            "authors": ", ".join(card.paper.authors),
-            "published": ", ".join(str(part) for part in published if part),
-            "summary": card.summary,
+            "card": papers.load(key),
             "has_accuracies": bool(accuracies),
             "figures": accuracies + figures.of_paper(cells, self.base, self.figures_dir),
             "leakage": tables.leakage(self.known[self.known["paper"] == key], name),

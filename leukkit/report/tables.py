@@ -178,9 +178,8 @@ def leakage(known: pd.DataFrame, name: str) -> Table:
         made = f"{len(same)} runs" if len(same) > 2 else ", ".join(same["run"])
         shown: dict[str, Any] = {"Profile": values[0], "Split": values[1], "Runs": made}
         for leak in SHOWN:
-            share = None if pd.isna(run[leak]) else float(run[leak])
-            cell = Cell(_share(run, leak), kind="number", share=share)
-            shown[LEAKS[leak].capitalize()] = cell
+            share = None if pd.isna(run[leak]) else run[leak]
+            shown[LEAKS[leak].capitalize()] = Cell(_share(run, leak), kind="number", share=share)
         rows.append(_row(shown))
     caption = f"{name}: share of the test images whose subject, source image, file or own copy is "
     return Table(f"{caption}also in training", rows, kind="")
