@@ -9,6 +9,7 @@ import pandas as pd
 
 from leukkit import metrics, plots, results
 from leukkit.files import replace_when_done
+from leukkit.plots import colors
 from leukkit.report import facts
 from leukkit.report.tables import COLUMNS as SIDES
 from leukkit.report.tables import said
@@ -39,7 +40,8 @@ def accuracies(cells: pd.DataFrame, folder: pathlib.Path) -> list[dict[str, Any]
         frame = frame.mul(shown["unit"].map({"percent": 1, "fraction": 100}), axis=0)
         names = shown["what"] + " (" + shown["table"] + ")"
         frame = frame.set_axis([textwrap.fill(name, 45) for name in names])
-        axes = plots.bars(frame.rename(columns={"value": "published"}))
+        wide = colors.one_axes(None, 9, 1.2 + 0.5 * len(frame))  # its names are long
+        axes = plots.bars(frame.rename(columns={"value": "published"}), ax=wide)
         path = folder / f"{cells['paper'].iloc[0]}-{profile}-accuracies.svg"
         name = f"Accuracies printed and run, profile {said(profile)}"
         more = f" ({len(rows) - len(shown)} more in the comparison)" * (len(rows) > len(shown))

@@ -243,9 +243,8 @@ def test_where_one_class_was_tested_alone_a_sentence_stands_in_place_of_the_roc_
 
 
 def test_accuracies_are_drawn_in_percent(cells, tmp_path, monkeypatch):
-    frames = []
-    draw = plots.bars
-    monkeypatch.setattr(plots, "bars", lambda frame: frames.append(frame) or draw(frame))
+    frames, draw = [], plots.bars
+    monkeypatch.setattr(plots, "bars", lambda frame, ax: frames.append(frame) or draw(frame, ax=ax))
     (drawn,) = figures.accuracies(cells[cells["paper"] == "patel2025"], tmp_path)
     assert (tmp_path / "patel2025-sample-accuracies.svg").is_file() and "sample" in drawn["alt"]
     (frame,) = frames
