@@ -15,7 +15,13 @@ import pandas as pd
 from leukkit import augmentation
 from leukkit.schemas import SchemaError, SplitTable, check
 
-LEAKS = ("patient", "subject", "source_image", "bytes", "original")
+LEAKS = {  # what `leakage` looks for, in words
+    "patient": "patient",
+    "subject": "subject",
+    "source_image": "source image",
+    "bytes": "file",
+    "original": "own copy",
+}
 PHASES = ("training", "preliminary")  # of a data set that was published as a challenge
 
 

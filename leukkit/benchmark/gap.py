@@ -13,20 +13,14 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from leukkit import benchmark, datasets, metrics, results, runs
+from leukkit import benchmark, datasets, metrics, results, runs, splits
 from leukkit.files import results_dir
 from leukkit.papers import profiles
 from leukkit.schemas import Profile
-from leukkit.splits import pool_leakage
 
 KEY = "gap"
 QUANTITIES = ("accuracy", "weighted_f1", "balanced_accuracy", "auc")
-LEAKS = {
-    "subject": "subject",
-    "source_image": "source image",
-    "bytes": "file",
-    "original": "own copy",
-}
+LEAKS = {name: words for name, words in splits.LEAKS.items() if name != "patient"}
 
 
 class Step(NamedTuple):
@@ -208,7 +202,7 @@ def _score(folders: pd.Series, step: Step, draws: int, seed: int) -> _Scored:
         "dataset": used.dataset,
         "network": (used.recipe or {})["network"],
         "weights": used.weights,
-        **pool_leakage(leaks)[list(LEAKS)],
+        **splits.pool_leakage(leaks)[list(LEAKS)],
     }
     names = list(QUANTITIES)
     return _Scored(points[names], sum(drawn)[names] / len(drawn), subjects, facts)

@@ -9,6 +9,7 @@ import importlib.resources
 import pathlib
 import re
 import tomllib
+from collections.abc import Mapping
 from typing import Any
 
 import jinja2
@@ -19,15 +20,9 @@ from leukkit import datasets, files, metrics, papers, results, saved
 from leukkit.datasets.official import FACTS
 from leukkit.files import replace_when_done
 from leukkit.report import facts
+from leukkit.splits import LEAKS
 
 CARD = "CARD.md"
-LEAKS = {
-    "patient": "patient",
-    "subject": "subject",
-    "source_image": "source image",
-    "bytes": "exact file",
-    "original": "original, or an augmented copy of it",
-}
 SCORES = {"auc": "AUC", "f1": "F1", "weighted_f1": "weighted F1"}  # others are words
 SOURCES = {
     "publisher": "stated by the publisher",
@@ -88,12 +83,16 @@ def model_card(model: pathlib.Path, scored: pd.DataFrame) -> str:
     folder, run = model.parent, model.parent.parent
     records, record = results.read_records(run), results.read_record(folder)
     about, tested = record.configuration, results.read_fold(folder)
-    pooled, alone = facts.leakage(records), facts.leakage([record])
-    leaks = {"in training too: the same": list(LEAKS.values())}
-    leaks["this fold"] = [_share(alone[name]) for name in LEAKS]
+    fold, pooled = folder.name.replace("-", " "), facts.leakage(records)
+    leaks = {"in training too": LEAKS, "this fold": _shares(facts.leakage([record]))}
+    scores = {"95% interval": _scores(scored)}
     if len(records) > 1:
-        leaks["all folds"] = [_share(pooled[name]) for name in LEAKS]
-    settings = facts.settings(facts.recipe_of(about), about.table, about.dataset, about.seed)
+        leaks["all folds"] = _shares(pooled)
+        scores = {
+            f"all {len(records)} folds, 95% interval": _scores(scored),
+            f"{fold} alone (this model)": _scores(metrics.measure(tested, draws=0)),
+        }
+    settings = facts.settings(about.recipe, about.table, about.dataset, about.seed)
     settings["weights"] = record.weights_used  # what the recipe asks for is a name
     return _render(
         "model_card.md",
@@ -102,7 +101,7 @@ def model_card(model: pathlib.Path, scored: pd.DataFrame) -> str:
         about=about,
         paper=papers.load(about.paper).paper if about.paper in papers.KEYS else None,
         place="/".join(folder.parts[-5:]),
-        fold=folder.name.replace("-", " "),
+        fold=fold,
         synthetic=about.dataset in datasets.SAMPLES,
         leaks=pd.DataFrame(leaks),
         leak_names=LEAKS,
@@ -110,7 +109,7 @@ def model_card(model: pathlib.Path, scored: pd.DataFrame) -> str:
         found=[name for name in LEAKS if pd.notna(pooled[name]) and pooled[name] > 0],
         unknown=[name for name in LEAKS if pd.isna(pooled[name])],
         settings=pd.DataFrame(settings.items(), columns=["setting", "value"]),
-        scores=_scores(scored, tested, folder.name, len(records)),
+        scores=pd.DataFrame(scores).reset_index(),
         images=int(scored["images"].max()),
         tested=len(tested),
         groups=f"{scored['groups'].max():.0f} {scored['groups_are'].iloc[0]}",
@@ -187,40 +186,30 @@ def table(frame: pd.DataFrame) -> markupsafe.Markup:
     return markupsafe.Markup("\n".join(lines))
 
 
-def _render(name: str, **content: Any) -> str:
-    """Fill in a template; whatever is not marked as Markdown is escaped."""
-    environment = jinja2.Environment(
+def environment(**options: Any) -> jinja2.Environment:
+    """Return what fills in the templates; a name that a template does not get is an error."""
+    return jinja2.Environment(
         loader=jinja2.PackageLoader("leukkit.report"),
-        autoescape=True,  # leaves alone what is marked, which `finalize` does with the rest
-        finalize=lambda value: (
-            value if isinstance(value, markupsafe.Markup) else markupsafe.Markup(escape(value))
-        ),
+        autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
-        keep_trailing_newline=True,
+        **options,
     )
-    environment.filters["code"] = code
-    return environment.get_template(name).render(table=table, **content)
 
 
-def _scores(scored: pd.DataFrame, tested: pd.DataFrame, fold: str, folds: int) -> pd.DataFrame:
-    """Put the scores of a run over all folds beside those of one fold alone.
+def _render(name: str, **content: Any) -> str:
+    """Fill in a template; whatever is not marked as Markdown is escaped."""
 
-    Args:
-        scored: `metrics.measure` of the run.
-        tested: Predictions of the fold.
-        fold: Its name.
-        folds: How many there are.
-    """
-    columns = {"95% interval" if folds == 1 else f"all {folds} folds, 95% interval": scored}
-    if folds > 1:
-        name = f"fold {fold.removeprefix('fold-')} alone (this model)"
-        columns[name] = metrics.measure(tested, draws=0)
-    return pd.DataFrame({name: _in_words(one) for name, one in columns.items()}).reset_index()
+    def marked(value: Any) -> markupsafe.Markup:  # autoescape leaves it alone
+        return value if isinstance(value, markupsafe.Markup) else markupsafe.Markup(escape(value))
+
+    templates = environment(finalize=marked, keep_trailing_newline=True)
+    templates.filters["code"] = code
+    return templates.get_template(name).render(table=table, **content)
 
 
-def _in_words(scored: pd.DataFrame) -> pd.Series:
+def _scores(scored: pd.DataFrame) -> pd.Series:
     """Return the eight scores as text, and the sensitivity of each class of more than two."""
     classes = scored["label"].dropna().unique()
     of_class = (scored["quantity"] == "sensitivity") & scored["label"].notna()
@@ -280,5 +269,5 @@ def _number(column: pd.Series) -> str:
     return f"{column.nunique():,}" if column.notna().any() else "not known"
 
 
-def _share(share: float) -> str:
-    return "not known" if pd.isna(share) else f"{share:.1%}"
+def _shares(leakage: Mapping[str, Any]) -> dict[str, str]:
+    return {name: "not known" if pd.isna(at) else f"{at:.1%}" for name, at in leakage.items()}

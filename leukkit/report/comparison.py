@@ -23,10 +23,11 @@ SIDES = {
     "published-split": "70/15/15 split",
     "leak-free": "leak-free",
 }
-PARTS = {
-    "test": "predictions",
-    "validation": "validation_predictions",
-    "training": "training_predictions",
+PARTS = {  # table of predictions -> the part that it is of
+    "predictions": "test",
+    "validation_predictions": "validation",
+    "training_predictions": "training",
+    "weighted_predictions": "test",
 }
 # unit -> what a measured value is multiplied by, and the decimals it is shown with
 UNITS = {
@@ -40,23 +41,13 @@ RUN = ("dataset", "backbone", "classifier", "segmentation", "augmentation", "mod
 NUMBER = ("part", "label", "epoch", "quantity")  # what tells the numbers of one run apart
 CELL = (*RUN, *NUMBER)
 VALUES = ("value", "low", "high", "mean", "sd")
-COLUMNS = (
-    *RUN,
-    "split",
-    *NUMBER,
-    *VALUES,
-    "folds",
-    "images",
-    "groups",
-    "groups_are",
-    "weights",
-    "folder",
-)
-OF_AN_EPOCH = {
-    ("training", "accuracy"): "accuracy",
-    ("training", "loss"): "loss",
-    ("validation", "accuracy"): "validation_accuracy",
-    ("validation", "loss"): "validation_loss",
+ABOUT = ("folds", "images", "groups", "groups_are", "weights", "folder")
+COLUMNS = (*RUN, "split", *NUMBER, *VALUES, *ABOUT)
+OF_AN_EPOCH = {  # column of a training history -> part, quantity
+    "accuracy": ("training", "accuracy"),
+    "loss": ("training", "loss"),
+    "validation_accuracy": ("validation", "accuracy"),
+    "validation_loss": ("validation", "loss"),
 }
 
 
@@ -92,14 +83,12 @@ def score(folder: pathlib.Path | str, draws: int = 2000, **keys: Any) -> pd.Data
         "folder": str(folder),
     }
     frames = []
-    for part, name in PARTS.items():
+    for name, part in PARTS.items():
         if results.has_table(folder, name):
             scored = metrics.measure(results.read_table(folder, name), draws * (part != "training"))
             frames.append(scored.assign(**about, part=part))
-    if results.has_table(folder, "weighted_predictions"):
-        scored = metrics.measure(results.read_table(folder, "weighted_predictions"), draws)
-        variant = f"{about.get('variant', '')}-weighted"
-        frames.append(scored.assign(**{**about, "variant": variant}, part="test"))
+            if name == "weighted_predictions":
+                frames[-1]["variant"] = f"{about.get('variant', '')}-weighted"
     if results.has_table(folder, "history"):
         frames.append(_epochs(results.read_table(folder, "history"), folder).assign(**about))
     scored = pd.concat(frames, ignore_index=True).reindex(columns=COLUMNS)
@@ -150,26 +139,25 @@ def compare(card: Card, measured: pd.DataFrame, about: Iterable[str] = ()) -> pd
     """
     printed = _printed(card)
     here = printed.assign(part=_part_here(card, printed))
-    made = set(measured["split"].dropna())
-    wanted = {
-        split: side for split, side in SIDES.items() if split in made or split != "published-split"
-    }
+    made = {"published", "leak-free", *measured["split"]}
     compared = printed.copy()
     scale = printed["unit"].map({unit: by for unit, (by, _) in UNITS.items()}).to_numpy(float)
     names = (*card.run_keys, *NUMBER)
     keys = _texts(here, names)
-    for split, side in wanted.items():
-        found = measured[measured["split"] == split]
+    for split, side in SIDES.items():
+        if split not in made:
+            continue
+        found = measured[measured["split"] == split].reset_index(drop=True)
         known = _texts(found, names)
         if known.has_duplicates:
             raise ValueError(f"measured twice: {known[known.duplicated()][0]}, under {split}")
         position = known.get_indexer(keys)
+        beside = found.reindex(position)  # -1 is not there: NA
         for name in VALUES:
-            values = np.append(found[name].to_numpy(float, na_value=np.nan), np.nan)
-            compared[side if name == "value" else f"{side} {name}"] = values[position] * scale
+            values = beside[name].to_numpy(float, na_value=np.nan) * scale
+            compared[side if name == "value" else f"{side} {name}"] = values
         for name in about:
-            values = found[name].reset_index(drop=True).convert_dtypes()
-            compared[f"{side} {name}"] = values.reindex(position).array  # -1 is not there: NA
+            compared[f"{side} {name}"] = beside[name].convert_dtypes().array
         compared[f"{side} made"] = position >= 0
     return compared.assign(weights=_weights(printed, measured, card.run_keys))
 
@@ -197,8 +185,7 @@ def table(comparison: pd.DataFrame, name: str, **where: Any) -> pd.DataFrame:
     index = [key for key in CELL if len(rows[key].unique()) > 1] or ["quantity"]
     text = rows[["printed"]].rename(columns={"printed": "published"})
     for side in (column.removesuffix(" made") for column in rows if column.endswith(" made")):
-        ends = (side, f"{side} low", f"{side} high")
-        text[side] = [_text(row, *ends) for row in rows.to_dict("records")]
+        text[side] = [_text(row, side) for row in rows.to_dict("records")]
         if side == "reproduced" and rows[f"{side} mean"].notna().any():
             text[f"{side}, mean of folds"] = [_mean(row, side) for row in rows.to_dict("records")]
     text["weights"] = rows["weights"]
@@ -288,8 +275,7 @@ def print_comparison(card: Card, profile: str) -> None:
         print(f"\n{card.key}, profile {label}: nothing was run yet")
         return
     comparison = compare(card, measured)
-    sides = [column for column in comparison if column.endswith(" made")]
-    made = comparison[comparison[sides].any(axis=1)]
+    made = comparison[comparison.filter(regex=" made$").any(axis=1)]
     print(f"\n{card.key}, profile {label}: ", end="")
     print(f"{len(made)} of {len(comparison)} printed cells were run again")
     print(substitutions(card, profile).to_string())
@@ -364,21 +350,23 @@ def _weights(printed: pd.DataFrame, measured: pd.DataFrame, keys: Iterable[str])
 
 def _epochs(history: pd.DataFrame, folder: pathlib.Path | str) -> pd.DataFrame:
     """Return a row per epoch, part and quantity: the mean over the folds that came so far."""
-    if lacking := {"epoch", *OF_AN_EPOCH.values()} - set(history):
+    if lacking := {"epoch", *OF_AN_EPOCH} - set(history):
         raise ValueError(f"{folder}: history.csv lacks {', '.join(sorted(lacking))}")
-    rows: list[dict[str, Any]] = []
-    for epoch, same in history.groupby("epoch"):
-        for (part, quantity), column in OF_AN_EPOCH.items():
-            place = {"part": part, "quantity": quantity, "epoch": epoch}
-            rows.append({**place, "value": same[column].mean()})
-    rows.append({"quantity": "epochs", "value": float(history["epoch"].max())})
-    return pd.DataFrame(rows).astype({"epoch": "Int64", "part": "string"})
+    means = history.groupby("epoch", as_index=False)[list(OF_AN_EPOCH)].mean()
+    frames = [
+        means[["epoch"]].assign(part=part, quantity=quantity, value=means[column])
+        for column, (part, quantity) in OF_AN_EPOCH.items()
+    ]
+    last = float(history["epoch"].max())
+    frames.append(pd.DataFrame([{"quantity": "epochs", "value": last}]))
+    return pd.concat(frames).astype({"epoch": "Int64", "part": "string"})
 
 
-def _text(row: dict[str, Any], value: str, low: str, high: str) -> str:
-    if not row[f"{value} made"]:
+def _text(row: dict[str, Any], side: str) -> str:
+    if not row[f"{side} made"]:
         return "not run"
-    return metrics.with_interval(row[value], row[low], row[high], UNITS[row["unit"]][1])
+    ends = row[f"{side} low"], row[f"{side} high"]
+    return metrics.with_interval(row[side], *ends, UNITS[row["unit"]][1])
 
 
 def _mean(row: dict[str, Any], side: str) -> str:
@@ -392,6 +380,4 @@ def _mean(row: dict[str, Any], side: str) -> str:
 def _texts(frame: pd.DataFrame, keys: Iterable[str]) -> pd.Index:
     """Return the keys of each row as one text: two frames may keep them in different types."""
     texts = frame[list(keys)].astype("string").fillna("")
-    return pd.Index(
-        texts.agg("|".join, axis=1) if len(texts) else pd.Index([], dtype=object), dtype=object
-    )
+    return pd.Index(["|".join(row) for row in texts.itertuples(index=False)], dtype=object)

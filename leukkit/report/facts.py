@@ -59,16 +59,15 @@ SETTINGS = {  # others are named by their field
     "select": "epoch kept",
     "steps": "batches per epoch (0: all images)",
 }
+COLUMNS = (
+    *("paper", "profile", "split", "run", "folds", "problem", "folder"),
+    *("minutes", "finished", "versions", "hardware", "commit", "data", "network", "weights"),
+    *("images", "subjects", "groups_are", *LEAKS),
+)
 TYPES = {
-    **dict.fromkeys(("paper", "profile", "split", "run"), "string"),
-    "folds": "Int64",
-    **dict.fromkeys(("problem", "folder"), "string"),
-    "minutes": "Float64",
-    **dict.fromkeys(("finished", "versions", "hardware", "commit"), "string"),
-    **dict.fromkeys(("data", "network", "weights"), "string"),
-    **dict.fromkeys(("images", "subjects"), "Int64"),
-    "groups_are": "string",
-    **dict.fromkeys(LEAKS, "Float64"),
+    **dict.fromkeys(COLUMNS, "string"),
+    **dict.fromkeys(("folds", "images", "subjects"), "Int64"),
+    **dict.fromkeys(("minutes", *LEAKS), "Float64"),
 }
 
 
@@ -91,35 +90,30 @@ def runs(base: pathlib.Path | str | None = None) -> pd.DataFrame:
     top = pathlib.Path(base or files.results_dir()).resolve()
     rows = []
     for row in results.runs(top).to_dict("records"):
-        problem, found = row["problem"], {}
-        if pd.isna(problem):
+        if pd.isna(row["problem"]):
             try:
-                found = of_run(row["folder"])
+                row |= _of_run(row["folder"])
             except (ValueError, OSError) as error:  # listed with its reason, like other problems
-                problem = error
-        problem = pd.NA if pd.isna(problem) else relative_text(problem, top)
-        folder = pathlib.Path(row["folder"]).relative_to(top).as_posix()
-        rows.append({**row, **found, "problem": problem, "folder": folder})
+                row["problem"] = error
+        if pd.notna(row["problem"]):
+            row["problem"] = relative_text(row["problem"], top)
+        rows.append(row | {"folder": pathlib.Path(row["folder"]).relative_to(top).as_posix()})
     return pd.DataFrame(rows).reindex(columns=list(TYPES)).astype(TYPES)
 
 
-def of_run(folder: pathlib.Path | str) -> dict[str, Any]:
-    """Gather the facts of one finished run, named as in `runs`.
-
-    Raises:
-        ValueError, OSError: Its records or predictions cannot be used.
-    """
+def _of_run(folder: pathlib.Path | str) -> dict[str, Any]:
+    """Gather the facts of one finished run, named as in `runs`."""
     records, predictions = results.read_records(folder), results.read_table(folder)
     over, groups_are = metrics.groups(predictions)
     return {
         "minutes": sum(record.seconds for record in records) / 60,
         "finished": finished(records),
-        "versions": joined(map(versions, records)),
-        "hardware": joined(map(hardware, records)),
-        "commit": joined(record.commit for record in records),
+        "versions": _joined(map(versions, records)),
+        "hardware": _joined(map(hardware, records)),
+        "commit": _joined(record.commit for record in records),
         "data": records[0].configuration.dataset,
-        "network": network(folder, records[0].configuration),
-        "weights": joined(record.weights_used for record in records),
+        "network": _network(folder, records[0].configuration),
+        "weights": _joined(record.weights_used for record in records),
         "images": len(predictions),
         "subjects": over.nunique(),
         "groups_are": groups_are,
@@ -134,18 +128,17 @@ def leakage(records: Iterable[FoldRecord]) -> dict[str, Any]:
     return pool_leakage(found).to_dict()
 
 
-def network(folder: pathlib.Path | str, configuration: Configuration) -> str:
+def _network(folder: pathlib.Path | str, configuration: Configuration) -> str:
     """Return the network that a run used, or those of the members of an ensemble."""
     if configuration.recipe is not None:
         return name_network(configuration.recipe)
     beside = sorted(pathlib.Path(folder).parent.glob("*/fold-0/fold.json"))
-    records = [results.read_record(path.parent) for path in beside]
     members = [
         name_network(record.configuration.recipe)
-        for record in records
+        for record in (results.read_record(path.parent) for path in beside)
         if record.configuration_hash in configuration.members and record.configuration.recipe
     ]
-    return f"mean of {joined(members)}" if members else "mean of networks that are gone"
+    return f"mean of {_joined(members)}" if members else "mean of networks that are gone"
 
 
 def name_paper(key: str) -> str:
@@ -176,7 +169,8 @@ def name_method(configuration: Configuration) -> str:
 
 def name_model(keys: Mapping[str, Any]) -> str:
     """Return the network and classifier that keys of a printed cell or a run name, in words."""
-    parts = [keys[key] for key in ("model", "backbone", "classifier") if _given(keys, key)]
+    keys = _known(keys)
+    parts = [keys[key] for key in ("model", "backbone", "classifier") if key in keys]
     return " with ".join(NAMES.get(part, part) for part in parts)
 
 
@@ -187,16 +181,16 @@ def name_run(keys: Mapping[str, Any], told: Iterable[str] = ("dataset",)) -> str
         keys: Of the cell or run.
         told: Which of ``dataset, segmentation, augmentation`` are worth saying.
     """
-    parts = [name_model(keys)]
-    if "dataset" in told and _given(keys, "dataset"):
+    parts, keys = [name_model(keys)], _known(keys)
+    if "dataset" in told and "dataset" in keys:
         parts.append(NAMES.get(keys["dataset"], keys["dataset"]))
     for key, word in (("segmentation", "segmented"), ("augmentation", "augmented")):
-        if key in told and _given(keys, key):
+        if key in told and key in keys:
             parts.append(word if keys[key] else f"not {word}")
-    if _given(keys, "variant"):
+    if "variant" in keys:
         parts.append(keys["variant"].replace("-", " "))
-    parts += [keys[key] for key in ("part", "label") if _given(keys, key)]
-    if _given(keys, "epoch"):
+    parts += [keys[key] for key in ("part", "label") if key in keys]
+    if "epoch" in keys:
         parts.append(f"epoch {keys['epoch']}")
     return ", ".join(part for part in parts if part)
 
@@ -214,18 +208,21 @@ def name_cells(cells: pd.DataFrame) -> list[str]:
     return [name_run(cell, told) for cell in cells.to_dict("records")]
 
 
-def recipe_of(configuration: Configuration) -> Recipe | None:
-    """Return the recipe of a run, None for an ensemble."""
-    recorded = configuration.recipe
-    return None if recorded is None else Recipe.from_record(recorded, "recipe")
-
-
 def settings(
-    recipe: Recipe | None, table: Mapping[str, Any], dataset: str, seed: int
+    recipe: Mapping[str, Any] | None, table: Mapping[str, Any], dataset: str, seed: int
 ) -> dict[str, str]:
-    """Return in words what the results of a run depend on: data, split, recipe and seed."""
+    """Return in words what the results of a run depend on: data, split, recipe and seed.
+
+    Args:
+        recipe: As it is recorded; None for an ensemble.
+        table: Of the split.
+        dataset: Name of the data set.
+        seed: Of the run.
+    """
     of_split = {"split" if key == "split" else f"split, {key}": table[key] for key in table}
-    of_recipe = {} if recipe is None else recipe.table()["value"].to_dict()
+    of_recipe = {}
+    if recipe is not None:
+        of_recipe = Recipe.from_record(recipe, "recipe").table()["value"].to_dict()
     return {
         "images": dataset,
         **{key.replace("_", " "): in_words(value) for key, value in of_split.items()},
@@ -254,7 +251,7 @@ def finished(records: Iterable[FoldRecord]) -> str:
     return max(moments).astimezone(datetime.UTC).date().isoformat()
 
 
-def joined(texts: Iterable[str]) -> Any:
+def _joined(texts: Iterable[str]) -> Any:
     """Return the different ones of some texts, in order, joined by " / "; NA if all are empty."""
     return " / ".join(dict.fromkeys(text for text in texts if text)) or pd.NA
 
@@ -264,5 +261,5 @@ def relative_text(problem: object, base: pathlib.Path) -> str:
     return str(problem).replace(f"{base}/", "")
 
 
-def _given(keys: Mapping[str, Any], key: str) -> bool:
-    return key in keys and pd.notna(keys[key]) and keys[key] != ""
+def _known(keys: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in keys.items() if pd.notna(value) and value != ""}

@@ -1,85 +1,53 @@
-"""Charts that the templates draw, as places in percent of their width, and figures as SVG files."""
+"""The figures of the page, as SVG files."""
 
 import pathlib
-from collections.abc import Mapping
+import textwrap
+from collections.abc import Callable, Mapping
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from leukkit import metrics, plots, results
-from leukkit.audit import VERDICTS
 from leukkit.files import replace_when_done
+from leukkit.plots import colors
 from leukkit.report import facts
 from leukkit.report.tables import COLUMNS as SIDES
 from leukkit.report.tables import said
 
-LANES = {"published": 10, "reproduced": 23, "leak-free": 36}  # pixels from the top of a row
-AT_MOST = 12  # rows of a chart; the table holds all
+AT_MOST = 12  # rows of a figure; the table holds all
+ENDS = ("", " low", " high")
 
 
-def accuracies(cells: pd.DataFrame) -> dict[str, Any] | None:
-    """Prepare a chart of a paper's accuracies under one profile: printed, and what was run.
+def accuracies(cells: pd.DataFrame, folder: pathlib.Path) -> list[dict[str, Any]]:
+    """Draw a paper's accuracies under each profile: printed, and what was run.
 
     Args:
-        cells: Rows of `overview.cells` of one paper and profile.
+        cells: Rows of `overview.cells` of one paper.
+        folder: Where the SVG files go.
 
     Returns:
-        Dict of ``rows``, ``ticks``, ``unit`` and ``left_out`` (how many rows did not fit), or None
-        if no accuracy was run.
+        List of what `write` gives; [] if no accuracy was run.
     """
     is_run = (cells[[f"{side} status" for side in SIDES]] == "run").any(axis=1)
+    drawn = []
     cells = cells[is_run & (cells["quantity"] == "accuracy")]
-    if cells.empty:
-        return None
-    # First what has an interval, which is the test; order of the print otherwise.
-    tested = cells[[f"{side} low" for side in SIDES]].notna().any(axis=1)
-    cells = cells[tested] if tested.any() else cells
-    shown = cells.head(AT_MOST).to_dict("records")
-    rows = [_marks(cell) for cell in shown]
-    numbers = [number for row in rows for mark in row for number in mark["numbers"]]
-    low, step = _scale(min(numbers), max(numbers))
-    high = max(100, *numbers)
-    for mark in (mark for row in rows for mark in row):
-        places = [_percent(number, low, high) for number in mark["numbers"]]
-        mark["place"] = places[0]
-        mark["low"], mark["high"] = places[1:] if len(places) == 3 else (None, None)
-    return {
-        "rows": [
-            {
-                "name": f"{cell['what']} ({cell['table']})",
-                "marks": marks,
-                "text": "; ".join(mark["text"] for mark in marks),
-            }
-            for cell, marks in zip(shown, rows, strict=True)
-        ],
-        "ticks": [
-            {"place": _percent(value, low, high), "text": f"{value:g}"}
-            for value in np.arange(low, high + step / 2, step)
-        ],
-        "unit": "accuracy in percent",
-        "left_out": len(cells) - len(shown),
-    }
-
-
-def verdicts(claims: pd.DataFrame) -> list[dict[str, Any]]:
-    """Prepare the bar of an audit: per verdict its ``count``, ``start`` and ``width`` in percent.
-
-    Args:
-        claims: Rows of `leukkit.audit.run`.
-    """
-    counts = claims["verdict"].value_counts().reindex(VERDICTS, fill_value=0)
-    widths = 100 * counts / len(claims)
-    starts = widths.cumsum() - widths
-    return [
-        {
-            "verdict": verdict,
-            "count": int(counts[verdict]),
-            "start": f"{starts[verdict]:.2f}",
-            "width": f"{widths[verdict]:.2f}",
-        }
-        for verdict in VERDICTS
-    ]
+    for profile, rows in cells.groupby("profile", sort=False):
+        # First what has an interval, which is the test; order of the print otherwise.
+        tested = rows[[f"{side} low" for side in SIDES]].notna().any(axis=1)
+        rows = rows[tested] if tested.any() else rows
+        shown = rows.head(AT_MOST)
+        frame = shown[["value", *(f"{side}{end}" for side in SIDES for end in ENDS)]]
+        frame = frame.mul(shown["unit"].map({"percent": 1, "fraction": 100}), axis=0)
+        names = shown["what"] + " (" + shown["table"] + ")"
+        frame = frame.set_axis([textwrap.fill(name, 45) for name in names])
+        wide = colors.one_axes(None, 9, 1.2 + 0.5 * len(frame))  # its names are long
+        axes = plots.bars(frame.rename(columns={"value": "published"}), ax=wide)
+        path = folder / f"{cells['paper'].iloc[0]}-{profile}-accuracies.svg"
+        name = f"Accuracies printed and run, profile {said(profile)}"
+        more = f" ({len(rows) - len(shown)} more in the comparison)" * (len(rows) > len(shown))
+        alt = f"{name}; the numbers are in the comparison."
+        drawn.append(write(axes, path, alt, f"{name}{more}."))
+    return drawn
 
 
 def of_paper(
@@ -105,19 +73,12 @@ def of_paper(
         keys = _keys(next(iter(runs.values())))
         told = [key for key in ("dataset", "segmentation", "augmentation") if keys.get(key)]
         name = f"{facts.name_run(keys, told)} (profile {said(profile)})"
-        counts = {side: metrics.arrays(table).is_right for side, table in tables.items()}
-        right = "; ".join(
-            f"{side}, {is_right.sum():,} of {len(is_right):,} images right"
-            for side, is_right in counts.items()
-        )
-        drawn.append(
-            write(
-                plots.confusion_grid(tables),
-                folder / f"{stem}-matrices.svg",
-                f"Confusion matrices of {name}: {right}.",
-                f"Test images by actual and predicted class: {name}.",
-            )
-        )
+        right = {side: metrics.arrays(table).is_right for side, table in tables.items()}
+        texts = [f"{side}, {it.sum():,} of {len(it):,} images right" for side, it in right.items()]
+        alt = f"Confusion matrices of {name}: {'; '.join(texts)}."
+        caption = f"Test images by actual and predicted class: {name}."
+        path = folder / f"{stem}-matrices.svg"
+        drawn.append(write(plots.confusion_grid(tables), path, alt, caption))
         drawn += _curves(tables, folder, stem, name)
     return drawn
 
@@ -143,33 +104,6 @@ def write(axes: Any, path: pathlib.Path, alt: str, caption: str) -> dict[str, An
     plt.close(figure)
     file = f"{path.parent.name}/{path.name}"
     return {"file": file, "width": width, "height": height, "alt": alt, "caption": caption}
-
-
-def _marks(cell: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return what is drawn of a cell, in percent: name, value and interval, text, lane."""
-    scale = 100.0 if cell["unit"] == "fraction" else 1.0
-    found = [("published", [cell["value"]])]
-    found += [(side, [cell[f"{side}{end}"] for end in ("", " low", " high")]) for side in SIDES]
-    marks = []
-    for name, values in found:
-        numbers = [scale * value for value in values if pd.notna(value)]
-        if numbers:
-            value, low, high = numbers if len(numbers) == 3 else (numbers[0], np.nan, np.nan)
-            who = "printed" if name == "published" else name
-            text = f"{who} {metrics.with_interval(value, low, high, 1)}"
-            marks.append({"name": name, "numbers": numbers, "text": text, "y": LANES[name]})
-    return marks
-
-
-def _percent(value: float, low: float, high: float) -> str:
-    return f"{100 * (value - low) / (high - low):.2f}"
-
-
-def _scale(lowest: float, highest: float) -> tuple[float, int]:
-    """Return where the axis begins, and the step of its ticks: round numbers."""
-    span = max(100, highest) - lowest
-    step = 20 if span > 50 else 10 if span > 20 else 5 if span > 8 else 1
-    return step * np.floor(lowest / step), step
 
 
 def _best_runs(
@@ -201,14 +135,26 @@ def _curves(
     classes = metrics.check_predictions(next(iter(tables.values())))
     if len(classes) == 2:
         alt = f"ROC curves of {name}. Positive class: {classes[-1]}."
-        return [write(plots.roc(tables), folder / f"{stem}-roc.svg", alt, f"ROC curves: {name}.")]
+        return [_curve(plots.roc, tables, folder / f"{stem}-roc.svg", alt, f"ROC curves: {name}.")]
     drawn = []
     for side, table in tables.items():
         alt = f"ROC curve of each class against the others, {name}, {side}."
-        drawn.append(
-            write(plots.roc_one_vs_rest(table), folder / f"{stem}-roc-{side}.svg", alt, alt)
-        )
+        path = folder / f"{stem}-roc-{side}.svg"
+        drawn.append(_curve(plots.roc_one_vs_rest, table, path, alt, alt))
     return drawn
+
+
+def _curve(
+    draw: Callable[[Any], Any], tested: Any, path: pathlib.Path, alt: str, caption: str
+) -> dict[str, Any]:
+    """Draw ROC curves; or say in the figure's place which class was tested alone, or not at all."""
+    import matplotlib.pyplot as plt
+
+    try:
+        return write(draw(tested), path, alt, caption)
+    except ValueError as error:
+        plt.close()
+        return {"file": None, "caption": f"Not drawn: {caption} {error}."}
 
 
 def _keys(folder: pathlib.Path) -> dict[str, Any]:

@@ -80,6 +80,7 @@ def execute(path: pathlib.Path) -> Any:
     from nbclient.exceptions import CellExecutionError
 
     notebook = nbformat.read(path, as_version=4)
+    place = pathlib.Path.cwd() if are_installed() else path.parent
     started, cells = time.monotonic(), len(notebook.cells)
 
     def say(cell: Any, cell_index: int) -> None:
@@ -91,9 +92,7 @@ def execute(path: pathlib.Path) -> Any:
         timeout=None,
         kernel_name="python3",
         record_timing=False,
-        resources={
-            "metadata": {"path": str(pathlib.Path.cwd() if are_installed() else path.parent)}
-        },
+        resources={"metadata": {"path": str(place)}},
         on_cell_start=say,
     )
     print(f"{path.name}: running", file=sys.stderr, flush=True)
@@ -124,8 +123,7 @@ def keep(notebook: Any, path: pathlib.Path) -> None:
 
 def kept_path(base: pathlib.Path, profile: str, path: pathlib.Path | str) -> pathlib.Path:
     """Return where an executed notebook is kept among the results of its profile."""
-    stems = pathlib.Path(profile).stem, pathlib.Path(path).stem
-    return base / "notebooks" / stems[0] / f"{stems[1]}.ipynb"
+    return base / "notebooks" / pathlib.Path(profile).stem / f"{pathlib.Path(path).stem}.ipynb"
 
 
 def write_pages(base: pathlib.Path, report_dir: pathlib.Path) -> list[dict[str, Any]]:

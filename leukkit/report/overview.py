@@ -4,13 +4,14 @@ One row per printed cell and profile, from the results folder and the paper card
 and no profile's file is read. Where a cell has no number, it says why.
 """
 
+import functools
 import pathlib
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import pandas as pd
 
-from leukkit import files, metrics, papers, results
+from leukkit import metrics, papers, results
 from leukkit.papers import Card
 from leukkit.report import comparison, facts
 from leukkit.report.comparison import SIDES
@@ -32,7 +33,7 @@ OF_OWN_RUNS = {"accuracy": "Accuracy", "weighted_f1": "Weighted F1", "auc": "AUC
 OF_THE_RUN = ["folds", "minutes", "finished", "data", "network", "versions", "hardware", "commit"]
 
 
-def cells(base: pathlib.Path | str | None = None, draws: int = 2000) -> pd.DataFrame:
+def cells(known: pd.DataFrame, base: pathlib.Path, draws: int = 2000) -> pd.DataFrame:
     """Put every own-result cell of every card beside what came out here.
 
     A cell counts as an own result if it prints how well a classifier of the paper did on some
@@ -41,7 +42,8 @@ def cells(base: pathlib.Path | str | None = None, draws: int = 2000) -> pd.DataF
     hyperparameters and epochs, and rows of other papers, which the cards leave out.
 
     Args:
-        base: Folder of the results; None for `files.results_dir`.
+        known: The frame of `facts.runs`.
+        base: Folder of the results.
         draws: Bootstrap draws of the intervals.
 
     Returns:
@@ -63,15 +65,13 @@ def cells(base: pathlib.Path | str | None = None, draws: int = 2000) -> pd.DataF
         * ``<side> status``: ``run``, or ``not run: `` and the reason; ``<side> folder``: the run's
           folder, relative to ``base``.
     """
-    top = pathlib.Path(base or files.results_dir()).resolve()
-    known = facts.runs(top)
     planned = known[~known["run"].str.contains("~")]
     frames = []
     for key in papers.KEYS:
         here = planned[planned["paper"] == key]
         for profile in sorted(here["profile"].unique()) or [""]:
-            same = here[here["profile"] == profile]
-            frames.append(_compare(papers.load(key), profile, same, top, draws))
+            same = here[here["profile"] == profile].set_index("folder")
+            frames.append(_compare(papers.load(key), profile, same, base, draws))
     return pd.concat(frames, ignore_index=True)
 
 
@@ -130,12 +130,12 @@ def _changed(ours: Configuration) -> list[str]:
     if ours.paper not in papers.KEYS or ours.profile not in papers.load(ours.paper).profiles:
         return []
     name = ours.run.partition("~")[0]
-    plan = papers.load(ours.paper).plan(ours.profile)
-    for run in plan:
+    for run in papers.load(ours.paper).plan(ours.profile):
         if (run.name, run.split) == (name, ours.split):
             table = check(SplitTable, run.table, "split").record()
-            theirs = facts.settings(run.recipe, table, run.data, run.seed)
-            here = facts.settings(facts.recipe_of(ours), ours.table, ours.dataset, ours.seed)
+            recipe = None if run.recipe is None else run.recipe.record()
+            theirs = facts.settings(recipe, table, run.data, run.seed)
+            here = facts.settings(ours.recipe, ours.table, ours.dataset, ours.seed)
             return [
                 f"{key}: {here.get(key, 'none')} (planned: {theirs.get(key, 'none')})"
                 for key in {**theirs, **here}
@@ -147,99 +147,85 @@ def _changed(ours: Configuration) -> list[str]:
 def _compare(
     card: Card, profile: str, known: pd.DataFrame, base: pathlib.Path, draws: int
 ) -> pd.DataFrame:
-    """Return the rows of one paper and profile."""
-    measured, problems = _measure(known, base, draws)
-    about = [name.strip() for name in OF_THE_VALUE][3:]
-    compared = comparison.compare(card, measured, about).set_index(PLACE)
-    printed = card.cells()
-    printed = printed[printed["quantity"].isin(SCORES)].reset_index(drop=True)
-    compared = compared.reindex(pd.MultiIndex.from_frame(printed[PLACE]))
-    texts = {"what": facts.name_cells(printed), "profile": [profile] * len(printed)}
-    rows = printed.assign(**texts).astype(dict.fromkeys(texts, "string"))[OF_THE_CELL]
-    why = _Reasons.of(card, profile, measured, problems)
-    for split, side in SIDES.items():
-        rows = rows.join(_side(compared, side, known.set_index("folder")))
-        if split in card.profile("paper").splits:
-            missing = rows[f"{side} folder"].isna()
-            reasons = [why.not_run(split, cell) for cell in printed[missing].to_dict("records")]
-            rows.loc[missing, f"{side} status"] = [f"not run: {reason}" for reason in reasons]
-    return rows
-
-
-def _measure(
-    known: pd.DataFrame, base: pathlib.Path, draws: int
-) -> tuple[pd.DataFrame, dict[str, str]]:
-    """Score the usable runs of a paper; return the numbers, and the problems of the others."""
-    problems = known.set_index("folder")["problem"].dropna().to_dict()
-    frames = []
-    for folder in known.loc[known["problem"].isna(), "folder"]:
+    """Return the rows of one paper and profile; ``known`` are its planned runs, by folder."""
+    problems, frames = known["problem"].dropna().to_dict(), []
+    for folder in known.index[known["problem"].isna()]:
         try:
             frames.append(comparison.score(base / folder, draws).assign(folder=folder))
         except (ValueError, OSError) as error:  # one run that cannot be scored is not all of them
             problems[folder] = facts.relative_text(error, base)
-    return comparison.concat(frames), problems
+    measured = comparison.concat(frames)
+    about = ["images", "groups", "groups_are", "folder"]
+    compared = comparison.compare(card, measured, about).set_index(PLACE)
+    printed = card.cells()
+    printed = printed[printed["quantity"].isin(SCORES)].reset_index(drop=True)
+    compared = compared.reindex(pd.MultiIndex.from_frame(printed[PLACE])).reset_index(drop=True)
+    texts = {"what": facts.name_cells(printed), "profile": [profile] * len(printed)}
+    rows = printed.assign(**texts).astype(dict.fromkeys(texts, "string"))[OF_THE_CELL]
+    for split, side in SIDES.items():
+        types = {f"{side}{name}": kind for name, kind in OF_THE_VALUE.items()}
+        values = compared.reindex(columns=list(types)).astype(types)
+        of_the_run = known[OF_THE_RUN].reindex(values[f"{side} folder"]).reset_index(drop=True)
+        rows = rows.join(values).join(of_the_run.add_prefix(f"{side} "))
+        ran = values[f"{side} folder"].notna()
+        status = ran.map({True: "run", False: pd.NA}).astype("string")
+        if split in card.profile("paper").splits:
+            here = measured[measured["split"] == split]
+            missing = printed[~ran].to_dict("records")
+            reasons = [_not_run(cell, card, profile, split, here, problems) for cell in missing]
+            status[~ran] = [f"not run: {reason}" for reason in reasons]
+        rows[f"{side} status"] = status
+    return rows
 
 
-def _side(compared: pd.DataFrame, side: str, known: pd.DataFrame) -> pd.DataFrame:
-    """Return the columns of one side, in the order of the printed cells; NA where not run."""
-    types = {f"{side}{name}": kind for name, kind in OF_THE_VALUE.items()}
-    frame = compared.reindex(columns=list(types)).astype(types).reset_index(drop=True)
-    of_the_run = known[OF_THE_RUN].reindex(frame[f"{side} folder"]).reset_index(drop=True)
-    ran = frame[f"{side} folder"].notna()
-    status = ran.map({True: "run", False: pd.NA}).astype("string")
-    return frame.join(of_the_run.add_prefix(f"{side} ")).assign(**{f"{side} status": status})
+def _not_run(
+    cell: Mapping[str, Any],
+    card: Card,
+    profile: str,
+    split: str,
+    measured: pd.DataFrame,
+    problems: Mapping[str, str],
+) -> str:
+    """Say in one sentence without a full stop why a printed cell has no number under a split.
 
-
-class _Reasons(NamedTuple):
-    """What is known of one paper under one profile, to say why a printed cell has no number.
-
-    Attributes:
+    Args:
+        cell: As `Card.cells` has it.
         card: Of the paper.
         profile: Its name; ``""`` if the paper was never run.
-        measured: Frames of `comparison.score`.
+        split: Its name.
+        measured: What `comparison.score` gives of the runs under this split.
         problems: Folder of a run (relative to the results) -> why it cannot be used.
-        names: (split, keys) -> name of the run that a profile plans; those of ``paper`` for a
-            profile whose file is not part of the kit.
     """
+    if not profile:
+        return "no results of this paper"
+    keys = {name: cell.get(name) for name in card.run_keys}
+    if "variant" in keys and pd.isna(keys["variant"]):
+        keys["variant"] = ""
+    if lacking := [name for name, key in keys.items() if pd.isna(key)]:
+        return f"the table does not say its {', '.join(lacking)}"
+    is_known = profile in card.profiles  # else its file is not at hand: named as those of the paper
+    name = _names(card.key, profile if is_known else "paper").get((split, *keys.values()))
+    if problem := problems.get(f"{card.key}/{profile}/{split}/{name}"):
+        return f"its run cannot be used: {problem}"
+    if len(same := _with(measured, keys)):
+        return _lacks(same, cell)
+    under = f"{facts.name_model(cell)} under {split}"
+    why = f"no finished run of {under}"
+    if name is None and is_known:
+        why = f"the profile {profile} does not run {under}"
+    if keys.get("variant") == "":  # the table names no variant; the profile may have one
+        alike = _with(measured, {"dataset": keys["dataset"], "model": keys["model"]})
+        if len(variants := alike["variant"].unique()):
+            why += f"; finished is its variant {' and '.join(map(repr, variants))}"
+    return why
 
-    card: Card
-    profile: str
-    measured: pd.DataFrame
-    problems: dict[str, str]
-    names: dict[tuple, str]
 
-    @classmethod
-    def of(
-        cls, card: Card, profile: str, measured: pd.DataFrame, problems: dict[str, str]
-    ) -> "_Reasons":
-        plan = card.plan(profile if profile in card.profiles else "paper")
-        names = {(run.split, *map(run.keys.get, card.run_keys)): run.name for run in plan}
-        return cls(card, profile, measured, problems, names)
-
-    def not_run(self, split: str, cell: Mapping[str, Any]) -> str:
-        """Say in one sentence without a full stop why a cell has no number under a split."""
-        if not self.profile:
-            return "no results of this paper"
-        keys = {name: cell.get(name) for name in self.card.run_keys}
-        if "variant" in keys and pd.isna(keys["variant"]):
-            keys["variant"] = ""
-        if lacking := [name for name, key in keys.items() if pd.isna(key)]:
-            return f"the table does not say its {', '.join(lacking)}"
-        name = self.names.get((split, *keys.values()))
-        if problem := self.problems.get(f"{self.card.key}/{self.profile}/{split}/{name}"):
-            return f"its run cannot be used: {problem}"
-        here = self.measured[self.measured["split"] == split]
-        if len(same := _with(here, keys)):
-            return _lacks(same, cell)
-        under = f"{facts.name_model(cell)} under {split}"
-        why = f"no finished run of {under}"
-        if name is None and self.profile in self.card.profiles:
-            why = f"the profile {self.profile} does not run {under}"
-        if keys.get("variant") == "":  # the table names no variant; the profile may have one
-            alike = _with(here, {"dataset": keys["dataset"], "model": keys["model"]})
-            if len(variants := alike["variant"].unique()):
-                why += f"; finished is its variant {' and '.join(map(repr, variants))}"
-        return why
+@functools.cache
+def _names(paper: str, profile: str) -> dict[tuple, str]:
+    """Return the name of each run that a profile plans, by its split and its keys."""
+    card = papers.load(paper)
+    plan = card.plan(profile)
+    return {(run.split, *map(run.keys.get, card.run_keys)): run.name for run in plan}
 
 
 def _with(measured: pd.DataFrame, keys: Mapping[str, Any]) -> pd.DataFrame:

@@ -7,15 +7,15 @@ import pathlib
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-import jinja2
 import pandas as pd
 
 import leukkit
 from leukkit import audit, files, papers, plots
+from leukkit.audit import VERDICTS
 from leukkit.benchmark import gap, leaderboard
 from leukkit.files import replace_when_done
 from leukkit.plots import colors
-from leukkit.report import facts, figures, notebooks, overview, tables
+from leukkit.report import cards, facts, figures, notebooks, overview, tables
 from leukkit.report.tables import said
 from leukkit.results import ResultsError
 
@@ -59,25 +59,17 @@ def build(
     """
     base, report_dir = pathlib.Path(base or files.results_dir()).resolve(), pathlib.Path(report_dir)
     pages, known = notebooks.write_pages(base, report_dir), facts.runs(base)
-    cells = overview.cells(base, draws)
+    cells = overview.cells(known, base, draws)
     with replace_when_done(report_dir / COMPARISON) as path:
         cells.to_csv(path, index=False, float_format="%.6g")
     content = _Sources(base, report_dir / "figures", draws, pages, known).gather(cells)
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("leukkit.report"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     index = report_dir / "index.html"
     with replace_when_done(index) as path:
-        text = environment.get_template("page.html").render(content)
+        text = cards.environment().get_template("page.html").render(content)
         path.write_text(text, encoding="utf-8")
-    drawn = [
-        it["file"] for part in content["papers"] + content["sections"] for it in part["figures"]
-    ]
-    _remove_stale(report_dir, {COMPARISON, *drawn, *(page["file"] for page in pages)})
+    drawn = [it for part in content["papers"] + content["sections"] for it in part["figures"]]
+    written = {it["file"] for it in [*drawn, *pages] if it["file"]}
+    _remove_stale(report_dir, {COMPARISON, *written})
     return index
 
 
@@ -106,7 +98,7 @@ class _Sources(NamedTuple):
         return {
             "version": leukkit.__version__,
             "csv": COMPARISON,
-            "colors": {name: colors.COLORS[name] for name in ("published", *tables.COLUMNS, "ALL")},
+            "colors": colors.COLORS,
             "other_profiles": [name for name in profiles if name not in ("sample", "paper")],
             "total": overview.counts(cells).iloc[-1],
             "real": overview.counts(cells[cells["profile"] != "sample"]).iloc[-1],
@@ -127,23 +119,16 @@ class _Sources(NamedTuple):
 
     def paper(self, key: str, cells: pd.DataFrame, claims: pd.DataFrame) -> dict[str, Any]:
         """Return what the page shows of one paper."""
-        card, name = papers.load(key), facts.name_paper(key)
-        published = card.paper.journal, card.paper.year
+        name = facts.name_paper(key)
+        accuracies = figures.accuracies(cells, self.figures_dir)
         return {
             "key": key,
             "name": name,
-            "title": card.paper.title,
-            "authors": ", ".join(card.paper.authors),
-            "published": ", ".join(str(part) for part in published if part),
-            "summary": card.summary,
-            "charts": [
-                {"title": f"Accuracies, profile {said(profile)}", **chart}
-                for profile, rows in cells.groupby("profile", sort=False)
-                if (chart := figures.accuracies(rows))
-            ],
-            "figures": figures.of_paper(cells, self.base, self.figures_dir),
+            "card": papers.load(key),
+            "has_accuracies": bool(accuracies),
+            "figures": accuracies + figures.of_paper(cells, self.base, self.figures_dir),
             "leakage": tables.leakage(self.known[self.known["paper"] == key], name),
-            "verdicts": figures.verdicts(claims),
+            "verdicts": claims["verdict"].value_counts().reindex(VERDICTS, fill_value=0).to_dict(),
             "claims": tables.claims(claims, key),
             "notebooks": [page for page in self.pages if key in page["papers"]],
         }

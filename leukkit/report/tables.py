@@ -10,21 +10,17 @@ from leukkit import metrics, papers
 from leukkit.audit import VERDICTS
 from leukkit.report import facts, overview
 from leukkit.report.comparison import SIDES, UNITS
+from leukkit.splits import LEAKS
 
 COLUMNS = ("reproduced", "leak-free")  # the sides that have a column of their own
 OTHERS = tuple(side for side in SIDES.values() if side not in COLUMNS)
 QUANTITIES = {"f1": "F1", "auc": "AUC"}  # others are words
-LEAKS = {
-    "subject": "Subject",
-    "source_image": "Source image",
-    "bytes": "Exact bytes",
-    "original": "Original of a copy",
-}
+SHOWN = [name for name in LEAKS if name != "patient"]  # patients of one person are one subject
 TEXTS = ("finished", "commit", "weights", "versions", "hardware")  # of a run
 
 
 class Cell(NamedTuple):
-    """One cell: its text, and how it looks.
+    """One cell that is more than a text.
 
     Attributes:
         text: What it says.
@@ -48,10 +44,10 @@ class Cell(NamedTuple):
 
 
 class Row(NamedTuple):
-    """A row: its cells, and HTML attributes, among them the data that filters compare with."""
+    """A row: column -> cell, and HTML attributes, among them the data that filters compare with."""
 
-    cells: list[Cell]
-    attributes: dict[str, str] | None = None
+    cells: dict[str, Cell | None]  # None below the span of another
+    attributes: Mapping[str, str]
 
 
 class Filter(NamedTuple):
@@ -68,8 +64,7 @@ class Table(NamedTuple):
 
     Attributes:
         caption: What it shows.
-        columns: Their names.
-        rows: Its rows.
+        rows: Its rows; all have the same columns.
         id: Of the element.
         kind: ``wide`` scrolls sideways, ``cards`` turns rows into cards on a phone; ``sortable``.
         noun: What a row is, in the plural.
@@ -77,18 +72,11 @@ class Table(NamedTuple):
     """
 
     caption: str
-    columns: list[str]
     rows: list[Row]
     id: str = ""
     kind: str = "wide"
     noun: str = "rows"
     filters: tuple[Filter, ...] = ()
-
-    @property
-    def numbers(self) -> set[int]:
-        """Positions of the columns that are sorted by number."""
-        cells = [enumerate(row.cells) for row in self.rows]
-        return {place for row in cells for place, cell in row if cell.sort is not None}
 
 
 def comparison(cells: pd.DataFrame) -> Table:
@@ -96,128 +84,146 @@ def comparison(cells: pd.DataFrame) -> Table:
     rows = []
     for cell in cells.to_dict("records"):
         sides = {side: _side(cell, side) for side in SIDES.values()}
-        ran = [side for side in COLUMNS if cell[f"{side} status"] == "run"]
-        status = ["both", *ran] if len(ran) == len(COLUMNS) else ran or ["none"]
-        others = [
+        ran = [side for side in SIDES.values() if cell[f"{side} status"] == "run"]
+        status = [side for side in COLUMNS if side in ran] or ["none"]
+        others = tuple(
             sides[side]._replace(text=f"{side}: {sides[side].text}", notes=())
             for side in OTHERS
-            if cell[f"{side} status"] == "run"
-        ]
+            if side in ran
+        )
         reproduced, leak_free = (sides[side] for side in COLUMNS)
-        shown = [
-            _paper(cell["paper"]),
-            Cell(cell["table"]),
-            Cell(cell["what"]),
-            Cell(QUANTITIES.get(cell["quantity"], cell["quantity"])),
-            _number(cell["printed"] + " %" * (cell["unit"] == "percent"), _percent(cell, "value")),
-            reproduced._replace(notes=(*reproduced.notes, *others)),
-            leak_free,
-            Cell(cell["profile"] or "not run"),
-        ]
-        data = {"data-paper": cell["paper"], "data-profile": cell["profile"] or "none"}
-        rows.append(Row(shown, {**data, "data-status": "|".join(status)}))
-    statuses = {name: name for name in (*COLUMNS, "both")}
+        printed = cell["printed"] + " %" * (cell["unit"] == "percent")
+        shown = {
+            "Paper": _paper(cell["paper"]),
+            "Table": cell["table"],
+            "What": cell["what"],
+            "Quantity": QUANTITIES.get(cell["quantity"], cell["quantity"]),
+            "Printed": _number(printed, _percent(cell, "value")),
+            "Reproduced": reproduced._replace(notes=(*reproduced.notes, *others)),
+            "Leak-free": leak_free,
+            "Profile": cell["profile"] or "not run",
+        }
+        attributes = {
+            "data-paper": cell["paper"],
+            "data-profile": cell["profile"] or "none",
+            "data-status": "|".join(status if len(status) == 1 else ["both", *status]),
+        }
+        rows.append(_row(shown, attributes))
+    names = {key: facts.name_paper(key) for key in papers.KEYS}
+    statuses = {**{name: name for name in (*COLUMNS, "both")}, "none": "not run"}
+    profiles = {name or "none": name or "not run" for name in cells["profile"]}
     filters = (
-        Filter("Paper", "paper", {key: facts.name_paper(key) for key in papers.KEYS}),
-        Filter("Protocol", "status", {**statuses, "none": "not run"}),
-        Filter(
-            "Profile", "profile", {name or "none": name or "not run" for name in cells["profile"]}
-        ),
+        Filter("Paper", "paper", names),
+        Filter("Protocol", "status", statuses),
+        Filter("Profile", "profile", profiles),
     )
-    columns = ["Paper", "Table", "What", "Quantity", "Printed", "Reproduced", "Leak-free"]
     caption = "Every printed score of a paper's own results, beside what came out here"
-    kind = "cards sortable"
-    return Table(caption, [*columns, "Profile"], rows, "cells", kind, "cells", filters)
+    return Table(caption, rows, "cells", "cards sortable", "cells", filters)
 
 
 def counts(cells: pd.DataFrame) -> Table:
     """Count the cells that were run, per profile and paper."""
     rows = []
     for row in overview.counts(cells).to_dict("records"):
-        numbers = [Cell(str(row[name]), kind="number") for name in ("printed", *COLUMNS)]
-        if row["paper"] in papers.KEYS:
-            others = [f"{side}: {row[side]}" for side in OTHERS if pd.notna(row[side])]
-            numbers[1] = numbers[1]._replace(notes=tuple(others))
-        rows.append(Row([Cell(row["profile"] or "not run"), _paper(row["paper"]), *numbers]))
-    columns = ["Profile", "Paper", "Printed", "Reproduced", "Leak-free"]
-    return Table("Cells reproduced of cells printed, per profile and paper", columns, rows)
+        others = [f"{side}: {row[side]}" for side in OTHERS if pd.notna(row[side])]
+        notes = tuple(others) if row["paper"] in papers.KEYS else ()
+        shown = {
+            "Profile": row["profile"] or "not run",
+            "Paper": _paper(row["paper"]),
+            "Printed": Cell(str(row["printed"]), kind="number"),
+            "Reproduced": Cell(str(row["reproduced"]), kind="number", notes=notes),
+            "Leak-free": Cell(str(row["leak-free"]), kind="number"),
+        }
+        rows.append(_row(shown))
+    return Table("Cells reproduced of cells printed, per profile and paper", rows)
 
 
 def runs(known: pd.DataFrame) -> Table:
     """List every run: the frame of `facts.runs`."""
     rows = []
     for run in known.to_dict("records"):
-        place = [facts.name_paper(run["paper"]), run["profile"], run["split"], run["run"]]
-        shown = [*map(Cell, place), _number(str(run["folds"]), run["folds"])]
+        place = {
+            "Paper": facts.name_paper(run["paper"]),
+            "Profile": run["profile"],
+            "Split": run["split"],
+            "Run": run["run"],
+            "Folds": _formatted("{}", run["folds"]),
+        }
+        about = {
+            "Test images": _formatted("{:,}", run["images"]),
+            "Groups": _formatted(f"{{:,}} {run['groups_are']}", run["subjects"]),
+            **{
+                f"{LEAKS[leak]} leaked".capitalize(): _number(_share(run, leak), run[leak])
+                for leak in SHOWN
+            },
+            "Minutes": _formatted("{:.2f}", run["minutes"]),
+            **{name.capitalize(): _text(run[name]) for name in TEXTS},
+        }
         attributes = {"id": run["folder"], "tabindex": "-1"}
         if pd.notna(run["problem"]):
+            problem = Cell(f"Not used: {run['problem']}", "", span=len(about))
+            about = dict.fromkeys(about) | {"Test images": problem}
             attributes["class"] = "problem"
-            rows.append(Row([*shown, Cell(f"Not used: {run['problem']}", span=12)], attributes))
-            continue
-        shown.append(_number(f"{run['images']:,}", run["images"]))
-        shown.append(_number(f"{run['subjects']:,} {run['groups_are']}", run["subjects"]))
-        shown += [_number(_share(run, leak), run[leak]) for leak in LEAKS]
-        shown.append(_number(f"{run['minutes']:.2f}", run["minutes"]))
-        rows.append(Row(shown + [Cell(_text(run[name])) for name in TEXTS], attributes))
-    columns = ["Paper", "Profile", "Split", "Run", "Folds", "Test images", "Groups"]
-    columns += ["Subject leaked", "Source leaked", "Bytes leaked", "Original leaked", "Minutes"]
-    columns += [name.capitalize() for name in TEXTS]
+        rows.append(_row(place | about, attributes))
     caption = "All runs: leakage is the share of test images that training has seen"
-    return Table(caption, columns, rows, "all-runs", "wide sortable")
+    return Table(caption, rows, "all-runs", "wide sortable")
 
 
 def leakage(known: pd.DataFrame, name: str) -> Table:
     """Show what leaks in the runs of a paper; runs that leak alike share a row."""
     rows = []
     usable = known[known["problem"].isna()]
-    for values, same in usable.groupby(["profile", "split", *LEAKS], sort=False, dropna=False):
-        shares = dict(zip(LEAKS, values[2:], strict=True))
+    for values, same in usable.groupby(["profile", "split", *SHOWN], sort=False, dropna=False):
+        run = same.iloc[0]
         made = f"{len(same)} runs" if len(same) > 2 else ", ".join(same["run"])
-        shown = [Cell(values[0]), Cell(values[1]), Cell(made)]
-        for leak, share in shares.items():
-            bar = None if pd.isna(share) else float(share)
-            shown.append(Cell(_share(shares, leak), kind="number share-of", share=bar))
-        rows.append(Row(shown))
-    caption = f"{name}: share of the test images whose subject, source image, exact bytes or "
-    caption += "original image is also in training"
-    return Table(caption, ["Profile", "Split", "Runs", *LEAKS.values()], rows, kind="")
+        shown: dict[str, Any] = {"Profile": values[0], "Split": values[1], "Runs": made}
+        for leak in SHOWN:
+            share = None if pd.isna(run[leak]) else run[leak]
+            shown[LEAKS[leak].capitalize()] = Cell(_share(run, leak), kind="number", share=share)
+        rows.append(_row(shown))
+    caption = f"{name}: share of the test images whose subject, source image, file or own copy is "
+    return Table(f"{caption}also in training", rows, kind="")
 
 
 def own(found: pd.DataFrame) -> Table:
     """List the runs that no profile plans: the frame of `overview.own`."""
     rows = []
     for run in found.to_dict("records"):
-        place = [facts.name_paper(run["paper"]), run["profile"], run["split"]]
-        place.append("; ".join(run["changed"]) or "no profile plans a run of this name")
-        scores = [run[name].partition(" ") for name in overview.OF_OWN_RUNS]
-        shown = [Cell(point, kind="number", after=interval) for point, _, interval in scores]
-        rows.append(Row([Cell(run["run"], link=_link(run)), *map(Cell, place), *shown]))
-    columns = ["Run", "Paper", "Profile", "Split", "Differs from the planned run"]
-    columns += overview.OF_OWN_RUNS.values()
+        shown = {
+            "Run": Cell(run["run"], link=_link(run)),
+            "Paper": facts.name_paper(run["paper"]),
+            "Profile": run["profile"],
+            "Split": run["split"],
+            "Differs from the planned run": "; ".join(run["changed"])
+            or "no profile plans a run of this name",
+        }
+        for quantity, name in overview.OF_OWN_RUNS.items():
+            point, _, interval = run[quantity].partition(" ")
+            shown[name] = Cell(point, kind="number", after=interval)
+        rows.append(_row(shown))
     caption = "Scores (0 to 1) with 95% intervals over subjects, or what the run's row names"
-    return Table(caption, columns, rows, "own-runs", "sortable")
+    return Table(caption, rows, "own-runs", "sortable")
 
 
 def claims(found: pd.DataFrame, key: str) -> Table:
     """Show the audit of one paper, rows of `leukkit.audit.run`; the inconsistent claims first."""
-    columns = ["Verdict", "Where", "Claim", "Recomputed", "Evidence"]
+    columns = ("verdict", "where", "claim", "recomputed", "evidence")
     rows = []
     for row in found.to_dict("records"):
-        shown = [Cell(row[column.lower()]) for column in columns]
-        shown[0] = shown[0]._replace(kind=f"verdict-{row['verdict'].replace(' ', '-')}")
-        rows.append(Row(shown, {"data-verdict": row["verdict"]}))
+        verdict = row["verdict"]
+        shown = {name.capitalize(): row[name] for name in columns}
+        shown["Verdict"] = Cell(verdict, kind=f"verdict-{verdict.replace(' ', '-')}")
+        rows.append(_row(shown, {"data-verdict": verdict}))
     options = {verdict: verdict for verdict in VERDICTS}
     filters = (Filter("Verdict", "verdict", options, "inconsistent"),)
-    name = facts.name_paper(key)
-    caption = f"What {name} print, and what the same paper's other numbers make of it"
-    return Table(caption, columns, rows, f"{key}-claims", "cards sortable", "claims", filters)
+    caption = f"What {facts.name_paper(key)} print, and what the same paper's other numbers make "
+    return Table(f"{caption}of it", rows, f"{key}-claims", "cards sortable", "claims", filters)
 
 
 def of_frame(frame: pd.DataFrame, caption: str, kind: str = "wide sortable") -> Table:
     """Show a frame of texts, its index in front."""
-    frame = frame.reset_index()
-    rows = [Row([Cell(_text(value)) for value in row]) for row in frame.itertuples(index=False)]
-    return Table(caption, list(frame), rows, kind=kind)
+    rows = [_row(row) for row in frame.reset_index().map(_text).to_dict("records")]
+    return Table(caption, rows, kind=kind)
 
 
 def said(profile: str) -> str:
@@ -226,11 +232,17 @@ def said(profile: str) -> str:
     return sample if profile == "sample" else profile
 
 
+def _row(cells: Mapping[str, Any], attributes: Mapping[str, str] | None = None) -> Row:
+    """Return a row of cells, some of which are texts."""
+    of_cells = {name: Cell(it) if isinstance(it, str) else it for name, it in cells.items()}
+    return Row(of_cells, attributes or {})
+
+
 def _side(cell: Mapping[str, Any], side: str) -> Cell:
     """Return one side of a printed cell: value, interval and facts, or why there is none."""
     about = {name.removeprefix(f"{side} "): cell[name] for name in cell if name.startswith(side)}
     if about["status"] != "run":
-        reason = _text(about["status"]).removeprefix("not run").removeprefix(":").strip()
+        reason = _text(about["status"]).removeprefix("not run: ")
         return Cell("not run", "", "number not-run", notes=(reason,) if reason else ())
     values = cell[side], about["low"], about["high"]
     point, _, interval = metrics.with_interval(*values, UNITS[cell["unit"]][1]).partition(" ")
@@ -245,8 +257,7 @@ def _side(cell: Mapping[str, Any], side: str) -> Cell:
 
 
 def _paper(key: str) -> Cell:
-    link = f"#{key}" if key in papers.KEYS else ""
-    return Cell(facts.name_paper(key), link=link)
+    return Cell(facts.name_paper(key), link=f"#{key}" if key in papers.KEYS else "")
 
 
 def _link(run: Mapping[str, Any]) -> str:
@@ -261,6 +272,10 @@ def _percent(cell: Mapping[str, Any], column: str) -> float:
 
 def _number(text: str, value: Any) -> Cell:
     return Cell(text, "" if pd.isna(value) else f"{float(value):.6g}", "number")
+
+
+def _formatted(form: str, value: Any) -> Cell:
+    return _number("" if pd.isna(value) else form.format(value), value)
 
 
 def _share(run: Mapping[str, Any], leak: str) -> str:

@@ -82,20 +82,16 @@ def visit(browser, index):
         context = browser.new_context(**{"viewport": {"width": 1280, "height": 900}, **options})
         tab = context.new_page()
         tab.complaints = []
-        tab.on(
-            "console",
-            lambda message: (
-                message.type in ("error", "warning") and tab.complaints.append(message.text)
-            ),
-        )
-        tab.on("pageerror", lambda error: tab.complaints.append(str(error)))
-        tab.on(
-            "request",
-            lambda request: (
-                request.url.startswith(("file:", "data:")) or tab.complaints.append(request.url)
-            ),
-        )
-        tab.on("requestfailed", lambda request: tab.complaints.append(f"failed: {request.url}"))
+
+        def complain(about, is_bad=True):
+            if is_bad:
+                tab.complaints.append(about)
+
+        tab.on("console", lambda said: complain(said.text, said.type in ("error", "warning")))
+        tab.on("pageerror", lambda error: complain(str(error)))
+        tab.on("requestfailed", lambda request: complain(f"failed: {request.url}"))
+        local = ("file:", "data:")
+        tab.on("request", lambda it: complain(it.url, not it.url.startswith(local)))
         pages.append(tab)
         tab.goto((path or index).as_uri() + fragment)
         return tab

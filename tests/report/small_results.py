@@ -30,6 +30,8 @@ def predictions(outcomes, classes=TWO, first=0, sure=0.9):
 FIRST = predictions([("ALL", "ALL")] * 2 + [("ALL", "healthy"), ("healthy", "healthy")])
 SECOND = predictions([("ALL", "ALL"), ("healthy", "ALL")] + [("healthy", "healthy")] * 4, first=4)
 
+ONE_OF_FOUR = predictions([("benign", "benign")] * 4, FOUR)
+
 
 def history(accuracies, validation):
     """Return the history of as many epochs."""

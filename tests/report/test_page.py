@@ -1,4 +1,5 @@
 import functools
+import html
 import html.parser
 import itertools
 import re
@@ -9,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from leukkit import audit, cli, papers
+from leukkit import audit, cli, papers, plots
 from leukkit.report import facts, figures, notebooks, overview, page, tables
 from tests.report import small_results
 
@@ -27,19 +28,12 @@ def audited_once():
 @pytest.fixture(scope="module")
 def results_dir(tmp_path_factory):
     folder = small_results.make(tmp_path_factory.mktemp("results"))
-    notebook = nbformat.v4.new_notebook(
-        cells=[
-            nbformat.v4.new_markdown_cell("# 01 · One <b>bold</b> title"),
-            nbformat.v4.new_code_cell(
-                "show()",
-                outputs=[
-                    nbformat.v4.new_output("display_data", {"application/javascript": "1"}),
-                    nbformat.v4.new_output("display_data", {WIDGET: {"model_id": "a"}}),
-                ],
-            ),
-        ],
-        metadata={"leukkit": {"papers": ["patel2025"]}},
-    )
+    shown = ({"application/javascript": "1"}, {WIDGET: {"model_id": "a"}})
+    outputs = [nbformat.v4.new_output("display_data", one) for one in shown]
+    title = nbformat.v4.new_markdown_cell("# 01 · One <b>bold</b> title")
+    cells = [title, nbformat.v4.new_code_cell("show()", outputs=outputs)]
+    metadata = {"leukkit": {"papers": ["patel2025"]}}
+    notebook = nbformat.v4.new_notebook(cells=cells, metadata=metadata)
     for profile in ("sample", "cnmc-subset"):
         path = notebooks.kept_path(folder, profile, "01_try.ipynb")
         path.parent.mkdir(parents=True)
@@ -61,19 +55,23 @@ def text(report_dir):
 
 @pytest.fixture(scope="module")
 def cells(results_dir):
-    return overview.cells(results_dir, draws=50)
+    return overview.cells(facts.runs(results_dir), results_dir, draws=50)
 
 
-class Tags(html.parser.HTMLParser):
-    """Collects the tags of a page with their attributes."""
+@pytest.fixture(scope="module")
+def tags(text):
+    """The tags of the page with their attributes."""
+    found, parser = [], html.parser.HTMLParser()
+    parser.handle_starttag = lambda tag, attributes: found.append((tag, dict(attributes)))
+    parser.feed(text)
+    return found
 
-    def __init__(self, text):
-        super().__init__()
-        self.found = []
-        self.feed(text)
 
-    def handle_starttag(self, tag, attributes):
-        self.found.append((tag, dict(attributes)))
+def built(folder, run=None, tested=small_results.FIRST):
+    """Return the text of a page of one run, or of no results at all."""
+    if run is not None:
+        small_results.write(folder / "results", run, tested)
+    return page.build(folder / "results", folder / "report", draws=10).read_text()
 
 
 def files(folder):
@@ -106,11 +104,10 @@ def test_files_that_are_no_longer_written_go_and_others_stay(tmp_path):
     assert (report / "mine.txt").exists() and (tmp_path / "outside.txt").exists()
 
 
-def test_html_in_names_is_escaped(text):
+def test_html_in_names_is_escaped(text, tags):
     assert "&lt;script&gt;document.title=" in text
     assert "&lt;img src=x onerror=" in text
     assert "One &lt;b&gt;bold&lt;/b&gt; title" in text
-    tags = Tags(text).found
     assert [tag for tag, _ in tags].count("script") == 2  # the page's own
     assert not [1 for _, attributes in tags if "onerror" in attributes]
 
@@ -120,13 +117,13 @@ def test_html_in_a_card_and_in_a_claim_is_escaped(monkeypatch, tmp_path):
     claims = pd.DataFrame([[key, *[evil] * 5] for key in papers.KEYS], columns=audit.COLUMNS)
     monkeypatch.setattr(audit, "run", lambda: claims.assign(verdict="consistent"))
     monkeypatch.setattr(papers.load("mishra"), "summary", evil)
-    text = page.build(tmp_path / "none", tmp_path / "report", draws=10).read_text()
+    text = built(tmp_path)
     assert text.count("&lt;img src=x") > 5 and not re.search("<img src=x", text)
 
 
-def test_every_printed_score_has_a_row_and_the_count_says_how_many_were_run(text, cells):
+def test_every_printed_score_has_a_row_and_the_count_says_how_many_were_run(text, tags, cells):
     total = len(cells.drop_duplicates(["paper", "table", "row", "column"]))
-    rows = [attributes for tag, attributes in Tags(text).found if "data-status" in attributes]
+    rows = [attributes for _, attributes in tags if "data-status" in attributes]
     assert len(rows) == total == 436
     ran = sum("reproduced" in row["data-status"].split("|") for row in rows)
     assert f"<strong>{ran}</strong> of <strong>{total}</strong> printed cells" in text
@@ -162,8 +159,7 @@ def test_papers_without_results_have_their_audit_and_say_what_to_run(text):
     assert "leukkit reproduce mishra" in text
 
 
-def test_links_lead_to_anchors_of_the_page_or_to_files(text, report_dir):
-    tags = Tags(text).found
+def test_links_lead_to_anchors_of_the_page_or_to_files(tags, report_dir):
     ids = {attributes["id"] for _, attributes in tags if "id" in attributes}
     links = {attributes["href"] for tag, attributes in tags if tag == "a"}
     links |= {attributes["src"] for tag, attributes in tags if tag == "img"}
@@ -176,8 +172,7 @@ def test_links_lead_to_anchors_of_the_page_or_to_files(text, report_dir):
             assert (report_dir / link).is_file()
 
 
-def test_ids_are_unique_headings_in_order_and_tables_have_captions(text):
-    tags = Tags(text).found
+def test_ids_are_unique_headings_in_order_and_tables_have_captions(tags):
     ids = [attributes["id"] for _, attributes in tags if "id" in attributes]
     assert len(ids) == len(set(ids))
     levels = [int(tag[1]) for tag, _ in tags if re.fullmatch("h[1-6]", tag)]
@@ -188,24 +183,23 @@ def test_ids_are_unique_headings_in_order_and_tables_have_captions(text):
     assert all(attributes.get("alt") for tag, attributes in tags if tag == "img")
 
 
-def test_no_address_of_the_network_is_loaded(text):
-    for tag, attributes in Tags(text).found:
+def test_no_address_of_the_network_is_loaded(text, tags):
+    for tag, attributes in tags:
         for name in ("src", "href", "data", "xlink:href"):
             assert not attributes.get(name, "").startswith(("http", "//")), (tag, attributes)
     assert "@import" not in text and "url(" not in text
 
 
 def test_a_results_folder_that_does_not_exist_still_gives_the_printed_cells(tmp_path):
-    text = page.build(tmp_path / "none", tmp_path / "report", draws=10).read_text()
+    text = built(tmp_path)
     assert "<strong>0</strong> of <strong>436" in text
     assert "Nothing was run yet" in text and 'id="own"' not in text
 
 
 def test_report_command_writes_the_page_and_names_models_without_a_card(tmp_path, capsys):
     results, report = tmp_path / "results", tmp_path / "report"
-    folder = small_results.write(
-        results, small_results.planned("patel2025", "published", "vgg19"), small_results.FIRST
-    )
+    run = small_results.planned("patel2025", "published", "vgg19")
+    folder = small_results.write(results, run, small_results.FIRST)
     for kept in (folder, folder.parent.parent / "other" / "fold-0"):
         kept.mkdir(parents=True, exist_ok=True)
         (kept / "model.keras").write_bytes(b"weights")
@@ -217,18 +211,9 @@ def test_report_command_writes_the_page_and_names_models_without_a_card(tmp_path
 
 
 def test_the_second_published_protocol_is_shown_where_the_first_was_not_run(tmp_path):
-    run = small_results.planned("patel2025", "published-split", "googlenet")
-    small_results.write(tmp_path / "results", run, small_results.FIRST)
-    text = page.build(tmp_path / "results", tmp_path / "report", draws=10).read_text()
-    assert (
-        len(
-            re.findall(
-                r'<small><a href="#patel2025/sample/published-split/googlenet">70/15/15 split: ',
-                text,
-            )
-        )
-        == 5
-    )
+    text = built(tmp_path, small_results.planned("patel2025", "published-split", "googlenet"))
+    link = '<small><a href="#patel2025/sample/published-split/googlenet">70/15/15 split: '
+    assert text.count(link) == 5
     assert '<td class="number">0 <small>70/15/15 split: 5</small></td>' in text
 
 
@@ -236,41 +221,52 @@ def test_a_gap_that_was_not_finished_says_what_is_missing(tmp_path):
     run = small_results.planned("patel2025", "published", "vgg19")
     table = {**run.table, "name": "plain-by-image"}
     run = run.model_copy(update={"paper": "gap", "name": "repeat-0", "table": table})
-    small_results.write(tmp_path / "results", run, small_results.FIRST)
-    text = page.build(tmp_path / "results", tmp_path / "report", draws=10).read_text()
+    text = built(tmp_path, run)
     assert "gap/sample has no run of copies-before-by-image" in text
     assert str(tmp_path) not in text
 
 
-def test_a_chart_places_points_in_percent_of_its_axis(cells):
-    rows = cells[(cells["paper"] == "patel2025") & (cells["what"] == "VGG-19, test")]
-    chart = figures.accuracies(rows)
-    ticks = [float(tick["text"]) for tick in chart["ticks"]]
-    left, right = ticks[0], ticks[-1]
-    assert right == 100
-    printed, reproduced, _ = chart["rows"][0]["marks"]
-    expected = 100 * (rows.iloc[0]["value"] - left) / (right - left)
-    assert float(printed["place"]) == pytest.approx(expected, abs=0.01)
-    assert float(reproduced["low"]) < float(reproduced["place"]) < float(reproduced["high"])
-    assert figures.accuracies(cells[cells["paper"] == "mishra"]) is None
+@pytest.mark.parametrize(
+    ("paper", "run", "tested", "alone"),
+    [
+        ("patel2025", "vgg19", small_results.FIRST, "of 'ALL' and others"),
+        ("mishra", "vgg16-cnn", small_results.ONE_OF_FOUR, "of 'benign' and others"),
+    ],
+)
+def test_where_one_class_was_tested_alone_a_sentence_stands_in_place_of_the_roc_curves(
+    tmp_path, paper, run, tested, alone
+):
+    tested = tested[tested["label"] == tested["label"].iloc[0]]
+    text = built(tmp_path, small_results.planned(paper, "published", run), tested)
+    assert f"a ROC curve needs images {alone}; here is only one kind." in html.unescape(text)
+    assert f"{paper}-sample-" in text and "-matrices.svg" in text and "-roc" not in text
 
 
-def test_verdict_bars_fill_the_width():
-    bars = figures.verdicts(audit.run("farag2025"))
-    assert sum(float(bar["width"]) for bar in bars) == pytest.approx(100, abs=0.02)
+def test_accuracies_are_drawn_in_percent(cells, tmp_path, monkeypatch):
+    frames, draw = [], plots.bars
+    monkeypatch.setattr(plots, "bars", lambda frame, ax: frames.append(frame) or draw(frame, ax=ax))
+    (drawn,) = figures.accuracies(cells[cells["paper"] == "patel2025"], tmp_path)
+    assert (tmp_path / "patel2025-sample-accuracies.svg").is_file() and "sample" in drawn["alt"]
+    (frame,) = frames
+    assert frame.loc["VGG-19, test (Table 3)", "published"] == 98.87
+    assert (frame["reproduced low"] < frame["reproduced"]).all()
+    fractions = cells.assign(unit="fraction")
+    figures.accuracies(fractions[cells["paper"] == "patel2025"], tmp_path)
+    assert frames[1].equals(100 * frame)
+    assert figures.accuracies(cells[cells["paper"] == "mishra"], tmp_path) == []
 
 
 def test_runs_that_leak_alike_are_one_line(results_dir):
     known = facts.runs(results_dir)
     table = tables.leakage(known[known["paper"] == "patel2025"], "Patel")
-    rows = [[cell.text for cell in row.cells] for row in table.rows]
+    rows = [[cell.text for cell in row.cells.values()] for row in table.rows]
     assert ["sample", "published", "vgg19", "100.0%", "100.0%", "0.0%", "no copies"] in rows
     assert ["sample", "leak-free", "vgg19, vgg19~0123abcd", "0.0%"] in [row[:4] for row in rows]
-    assert [cell.share for cell in table.rows[0].cells[3:]] == [0, 0, 0, None]
+    shares = [cell.share for cell in table.rows[0].cells.values()]
+    assert shares[3:] == [0, 0, 0, None]
 
 
 def test_fractions_are_sorted_beside_percent(cells):
     table = tables.comparison(cells)
-    keys = {row.cells[4].text: row.cells[4].sort for row in table.rows}
+    keys = {row.cells["Printed"].text: row.cells["Printed"].sort for row in table.rows}
     assert (keys["0.9932"], keys["98.87 %"]) == ("99.32", "98.87")
-    assert table.numbers == {4, 5, 6}
