@@ -123,7 +123,7 @@ def bar(
         total=total,
         unit=unit,
         leave=False,
-        disable=_is_quiet(),
+        disable=_is_quiet() or total == 0,
         mininterval=0.1 if live else seconds_between_lines,
         ascii=None if live else True,
     )
