@@ -5,7 +5,8 @@ import pathlib
 import setuptools
 from setuptools.command import build_py
 
-NOTEBOOKS = [str(path) for path in sorted(pathlib.Path("notebooks").glob("*.ipynb"))]
+# with the conftest.py that tells nbval how to compare them
+NOTEBOOKS = [str(path) for path in sorted(pathlib.Path("notebooks").glob("*.*"))]
 
 
 class BuildWithNotebooks(build_py.build_py):

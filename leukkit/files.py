@@ -117,7 +117,7 @@ def bar(total: int | None, description: str, unit: str = "it") -> tqdm.std.tqdm:
         total=total,
         unit=unit,
         leave=False,
-        disable=_is_quiet(),
+        disable=_is_quiet() or total == 0,
         mininterval=0.1 if live else SECONDS_BETWEEN_LINES,
         ascii=None if live else True,
     )

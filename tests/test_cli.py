@@ -53,6 +53,15 @@ def test_reproduce_keeps_the_executed_notebook_and_the_report_and_in_place_the_o
     assert nbformat.read(path, 4).cells[0].outputs == outputs
 
 
+def test_a_kept_notebook_is_the_same_after_each_run(project):
+    write(project, "import pandas; pandas.DataFrame({'a': [1]}).style")
+    kept = project / "results" / "notebooks" / "sample" / "09_try.ipynb"
+    assert cli.main(["reproduce", "farag2025"]) == 0
+    first = kept.read_text()
+    assert cli.main(["reproduce", "farag2025"]) == 0
+    assert "T_00000_row0_col0" in first and kept.read_text() == first
+
+
 def test_an_installed_package_brings_its_notebooks_and_leaves_them_alone(project, capsys):
     source = "import os, pathlib; print(pathlib.Path.cwd(), os.environ['LEUKKIT_RESULTS_DIR'])"
     write(project, source)

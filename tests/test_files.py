@@ -55,3 +55,10 @@ def test_silence_on_request(capsys, monkeypatch):
     assert list(files.progress(iter("ab"), "x")) == ["a", "b"]
     files.bar(3, "x").update(3)
     assert capsys.readouterr().err == ""
+
+
+def test_no_bar_for_nothing_to_do(capsys, monkeypatch):
+    monkeypatch.delenv("TQDM_DISABLE", raising=False)
+    files.bar(0, "verifying").close()
+    assert list(files.progress([], "verifying")) == []
+    assert capsys.readouterr().err == ""

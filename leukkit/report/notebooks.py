@@ -51,18 +51,19 @@ def find(paper: str = "all") -> list[pathlib.Path]:
 
 
 def copy(target: pathlib.Path) -> list[pathlib.Path]:
-    """Copy the notebooks into a folder, to be changed there.
+    """Copy the notebooks into a folder, to be changed there, and what tells nbval how to compare.
 
     Raises:
         FileExistsError: One of them is there already; then nothing is copied.
     """
-    copies = {path: target / path.name for path in find()}
+    copies = {path: target / path.name for path in [*find(), *folder().glob("conftest.py")]}
     if there := [str(path) for path in copies.values() if path.exists()]:
         raise FileExistsError(
             f"{', '.join(there)} would be overwritten: name another folder, or move them away"
         )
     target.mkdir(parents=True, exist_ok=True)
-    return [pathlib.Path(shutil.copy(path, copied)) for path, copied in copies.items()]
+    copied = [pathlib.Path(shutil.copy(path, copies[path])) for path in copies]
+    return [path for path in copied if path.suffix == ".ipynb"]
 
 
 def execute(path: pathlib.Path) -> Any:
@@ -109,7 +110,7 @@ def execute(path: pathlib.Path) -> Any:
 
 
 def keep(notebook: Any, path: pathlib.Path) -> None:
-    """Write an executed notebook in place, without what differs from machine to machine.
+    """Write an executed notebook in place, without what differs from run to run.
 
     Its metadata get the fingerprint of the arithmetic that its numbers come from, by which its test
     knows whether another run can be compared digit by digit (`leukkit.environment`).
@@ -117,8 +118,12 @@ def keep(notebook: Any, path: pathlib.Path) -> None:
     notebook.metadata.pop("widgets", None)
     notebook.metadata.setdefault("leukkit", {})["numerics"] = environment.fingerprint()
     notebook.metadata["language_info"] = {"name": "python"}
+    text = re.sub(r" at 0x[0-9a-f]+", "", nbformat.writes(notebook))  # where an object lay
+    drawn = dict.fromkeys(re.findall(r"T_[0-9a-f]{5}", text))  # the names of styled tables
+    for number, name in enumerate(drawn):
+        text = text.replace(name, f"T_{number:05}")
     with replace_when_done(path) as temporary:
-        nbformat.write(notebook, temporary)
+        temporary.write_text(text + "\n", encoding="utf-8")
 
 
 def kept_path(base: pathlib.Path, profile: str, path: pathlib.Path | str) -> pathlib.Path:
