@@ -22,17 +22,9 @@ import pandas as pd
 from leukkit import environment, papers, splits
 from leukkit.files import replace_when_done, results_dir
 from leukkit.metrics import check_predictions
-from leukkit.schemas import (
-    FOLD_FORMAT,
-    Configuration,
-    FoldRecord,
-    Recipe,
-    Run,
-    SchemaError,
-    SplitTable,
-    check,
-    digest,
-)
+from leukkit.papers.profiles import Run
+from leukkit.records import FOLD_FORMAT, Configuration, FoldRecord
+from leukkit.schemas import Recipe, SchemaError, SplitTable, check, digest
 from leukkit.splits import Fold, Split
 
 VERSIONED = ("tensorflow", "keras", "numpy", "scikit-learn", "xgboost", "opencv-python-headless")

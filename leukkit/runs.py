@@ -14,7 +14,8 @@ import joblib
 import pandas as pd
 
 from leukkit import datasets, metrics, results, splits
-from leukkit.schemas import Configuration, FoldRecord, Run
+from leukkit.papers.profiles import Run
+from leukkit.records import Configuration, FoldRecord
 from leukkit.splits import Split
 
 

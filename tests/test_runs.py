@@ -8,8 +8,7 @@ import pytest
 
 from leukkit import classifiers, metrics, papers, results, runs, splits
 from leukkit.classifiers import folds
-from leukkit.papers import profiles
-from leukkit.schemas import Run
+from leukkit.papers.profiles import Run
 
 SMALL = """
 leave_out = ["all-idb2", "vgg*", "resnet*", "mobile*", "densenet121", "densenet169", "*xgboost*"]
@@ -272,6 +271,6 @@ def test_a_member_that_was_not_trained_is_named(ensemble, tmp_path):
 
 def test_every_planned_run_has_a_folder_of_its_own():
     for key, name in itertools.product(papers.KEYS, ("sample", "paper")):
-        plan = profiles.plan(papers.load(key).profile(name))
+        plan = papers.load(key).plan(name)
         folders = [runs.folder(run, "x") for run in plan]
         assert len(set(folders)) == len(folders)

@@ -15,8 +15,7 @@ import pandas as pd
 
 from leukkit import benchmark, datasets, metrics, results, runs
 from leukkit.files import results_dir
-from leukkit.papers import profiles
-from leukkit.schemas import Profile
+from leukkit.papers.profiles import Profile
 from leukkit.splits import pool_leakage
 
 KEY = "gap"
@@ -74,7 +73,7 @@ def run(profile: str, base: pathlib.Path | str | None = None) -> list[pathlib.Pa
         ValueError: The data set does not know its patients, or is too small for the folds.
     """
     numbers = load(profile)
-    return runs.make(profiles.plan(numbers), jobs=numbers.jobs, results_dir=base)
+    return runs.make(numbers.plan(), jobs=numbers.jobs, results_dir=base)
 
 
 def measure(

@@ -17,8 +17,9 @@ from leukkit import explain, images, saved, segmentation
 from leukkit.datasets import decode
 from leukkit.files import progress
 from leukkit.metrics import calibration
+from leukkit.records import SavedRecord
 from leukkit.saved import ModelFileError, classifier_files, embeddings, outliers
-from leukkit.schemas import Recipe, SavedRecord
+from leukkit.schemas import Recipe
 
 OUT_OF_DISTRIBUTION = "out of distribution: do not rely on the answer"
 

@@ -7,17 +7,16 @@ import pytest
 from leukkit import benchmark, metrics, papers, plots, results, runs, splits
 from leukkit.benchmark import leaderboard
 from leukkit.metrics import calibration
-from leukkit.papers import profiles
 from tests.report import small_results
 
 PAPER = leaderboard.load("paper")
-RUNS = {run.name: run for run in profiles.plan(PAPER, "subject")}
+RUNS = {run.name: run for run in PAPER.plan("subject")}
 
 
 @pytest.mark.parametrize("name", ["sample", "paper"])
 def test_all_papers_have_methods_under_both_splits_each_run_with_a_folder_of_its_own(name):
     profile = leaderboard.load(name)
-    planned = profiles.plan(profile)
+    planned = profile.plan()
     assert {run.keys["paper"] for run in planned} == set(papers.KEYS)
     assert {run.split for run in planned} == set(profile.splits) == set(leaderboard.SPLITS)
     folders = [runs.folder(run, "x") for run in planned]
@@ -163,7 +162,7 @@ def base(tmp_path):
     good, bad = predictions(), predictions(wrong=(1, 2))
 
     def write(name, frame, split="subject", **settings):
-        (run,) = (run for run in profiles.plan(PAPER, split) if run.name == name)
+        (run,) = (run for run in PAPER.plan(split) if run.name == name)
         run = run.model_copy(update={"profile": "sample"})
         small_results.write(tmp_path, run, frame, **settings)
 

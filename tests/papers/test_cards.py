@@ -111,7 +111,7 @@ def test_parts_of_a_card(read):
         ('model = "resnet50"', 'model = "vgg19", segmentation = true', r"same keys"),
         ('unit = "percent"\nwhere', "where", r"row 1, column 1: no unit given"),
         ('{ quantity = "accuracy" }', "{}", r"row 1, column 1: no quantity given"),
-        ('summary = "A card with one table."\n', "", r"the file: missing field summary"),
+        ('summary = "A card with one table."\n', "", r"little.toml: missing field summary"),
         ('key = "little"', 'key = "large"', r"key is 'large', but the file is named"),
         (', reason = "Not stated."', "", r"missing field choices.seed.reason"),
         ('{ value = 0, reason = "Not stated." }', "0", r"choices.seed: .*dictionary.*found 0"),
