@@ -326,9 +326,10 @@ class Recipe(Model):
         Raises:
             SchemaError: The record is damaged; names the ``place`` where it stands.
         """
-        head = recorded.get("head")
-        name = head.get("function") if isinstance(head, dict) else head
-        return check(cls, {**recorded, "head": name}, place)
+        fields = dict(recorded)
+        if isinstance(fields.get("head"), dict):
+            fields["head"] = fields["head"].get("function")
+        return check(cls, fields, place)
 
     def table(self) -> pd.DataFrame:
         """Return the settings that matter for this kind of recipe, one row each."""
