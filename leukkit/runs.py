@@ -8,7 +8,7 @@ import functools
 import itertools
 import pathlib
 import time
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 import joblib
 import pandas as pd
@@ -23,9 +23,9 @@ from leukkit.splits import Split
 SEEN = ("network", "image_size", "weights", "normalization", "segmentation", "distortion")
 
 
-def load_cells(data: str, same_subject: Iterable[Iterable[str]] = ()) -> pd.DataFrame:
+def load_cells(data: str, same_subject: Sequence[Sequence[str]] = ()) -> pd.DataFrame:
     """Load a data set, with the patients joined who are known to be one subject."""
-    return _load(data, tuple(tuple(patients) for patients in same_subject))
+    return datasets.join_subjects(_load(data), same_subject)
 
 
 def split_of(run: Run) -> Split:
@@ -105,16 +105,13 @@ def _division(run: Run) -> str:
 
 
 @functools.lru_cache(maxsize=4)
-def _load(data: str, same_subject: tuple[tuple[str, ...], ...]) -> pd.DataFrame:
-    return datasets.join_subjects(datasets.load(data), same_subject)
+def _load(data: str) -> pd.DataFrame:
+    return datasets.load(data)
 
 
 def _combine(run: Run, split: Split, base: pathlib.Path | str | None) -> None:
     """Make what is missing of an ensemble."""
-    members = {
-        name: results.run_folder(base, run.paper, run.profile, run.split, name)
-        for name in run.members
-    }
+    members = {name: folder(run, base).with_name(name) for name in run.members}
     hashes = [
         [results.read_record(path / f"fold-{k}").configuration_hash for path in members.values()]
         for k in range(len(split.folds))

@@ -56,7 +56,7 @@ def write(folder, folds=1, seed=0, predictions=PREDICTIONS, numbers=None):
             make_split(folds),
             number,
             {"predictions": predictions},
-            seconds=1.5,
+            seconds=1.23456,
             selected={"C": 10},
         )
     return found.folder
@@ -157,6 +157,9 @@ def test_folds_that_are_not_all_those_of_one_run_are_refused_and_listed(tmp_path
     refused("2 of 3 folds; missing: fold-2", finished=2)
     (other / "fold-2").rename(folder / "fold-2")
     refused("fold-0 and fold-2 differ in .*seed")
+    (folder / "fold-2").rename(tmp_path / "other-seed")
+    (write(tmp_path / "more", folds=4) / "fold-2").rename(folder / "fold-2")
+    refused("fold-0 and fold-2 differ in folds")
     folder.rename(folder.with_name("run"))  # as a planned run is called
     with pytest.raises(results.ResultsError, match="fold-0 and fold-2"):
         results.find(tmp_path, "own", "own")
@@ -227,7 +230,7 @@ def test_runs_are_listed_with_their_place_and_only_planned_ones_are_found(tmp_pa
 def test_a_fold_records_when_where_and_from_which_code_it_came(tmp_path):
     record = results.read_record(write(tmp_path) / "fold-0")
     assert record.finished.endswith("+00:00") and record.hardware["cores"] >= 1
-    assert (record.folds, record.seconds, record.selected) == (1, 1.5, {"C": 10})
+    assert (record.folds, record.seconds, record.selected) == (1, 1.235, {"C": 10})
     assert {"python", "tensorflow", "scikit-learn"} <= record.versions.keys()
     assert record.images == {"train": 2, "validation": 0, "test": 2}
     assert record.leakage["test_images"] == 2
