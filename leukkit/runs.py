@@ -44,7 +44,7 @@ def make(
     """Make what is missing of some runs; folds of all of them are tasks of one ``joblib.Parallel``.
 
     Args:
-        planned: What `profiles.plan` or a card's ``plan`` gave, or some of it.
+        planned: What a card's or a profile's ``plan`` gave, or some of it.
         jobs: Folds at once; None for what ``joblib.parallel_config`` says.
         tensorboard: Whether networks write TensorBoard logs into the folds' folders.
         results_dir: Folder of the results; None for ``results`` of the project.
@@ -56,14 +56,14 @@ def make(
         results.ConfigurationError: A finished fold was made with other settings.
         training.TrainingError: A fold could not be trained or written.
     """
-    divided = {_division(run): run for run in planned}
-    divisions = {key: split_of(run) for key, run in divided.items()}  # each is made once
+    one_of_each = {_division(run): run for run in planned}
+    divided = {division: split_of(run) for division, run in one_of_each.items()}
     waiting: list = []
     classified: dict[str, list[tuple[results.Place, Split, Recipe]]] = {}
     for run in planned:
         if run.recipe is None:
             continue
-        split = divisions[_division(run)]
+        split = divided[_division(run)]
         place = results.place(split, run.recipe, run.name, run.seed, planned=run, base=results_dir)
         if not place.missing:
             continue
@@ -85,7 +85,7 @@ def make(
         joblib.Parallel(n_jobs=jobs)(itertools.chain(*waiting))
     for run in planned:
         if run.recipe is None:
-            _combine(run, divisions[_division(run)], results_dir)
+            _combine(run, divided[_division(run)], results_dir)
     return [folder(run, results_dir) for run in planned]
 
 

@@ -115,7 +115,6 @@ class Table(Model):
 
     def cells(self) -> Iterator[dict[str, Any]]:
         """Yield the cells that are not empty, each with its keys."""
-        defaults = {"quantity": self.quantity} if self.quantity else {}
         seen = []
         for i, row in enumerate(self.rows):
             place = f"[[tables]] {self.name}, row {i + 1}"
@@ -129,9 +128,9 @@ class Table(Model):
                 given = [*self.where, *row.keys, *column]
                 if twice := sorted({name for name in given if given.count(name) > 1} - {"unit"}):
                     raise CardError(f"{place}: {', '.join(twice)} given more than once")
-                keys = defaults | self.where | row.keys | column
-                unit = keys.pop("unit", self.unit)
-                if not unit:
+                general = {"quantity": self.quantity, "unit": self.unit, **self.where}
+                keys = general | row.keys | column
+                if not (unit := keys.pop("unit")):
                     raise CardError(f"{place}: no unit given")
                 number = _number(keys, unit, printed, place)
                 if keys in seen:
@@ -322,7 +321,7 @@ def read(path: pathlib.Path | str) -> Card:
 
 def _number(keys: dict[str, Any], unit: str, printed: Any, place: str) -> dict[str, Any]:
     """Return the columns of a printed number, after checking them."""
-    if "quantity" not in keys:
+    if not keys.get("quantity"):
         raise CardError(f"{place}: no quantity given")
     for name, value in keys.items():
         if name in _RESERVED or not isinstance(value, str | bool | int):

@@ -178,11 +178,6 @@ class Profile(Model):
         self.plan()
         return self
 
-    @property
-    def label(self) -> str:
-        """Name under which results are kept: that of a file without its ending."""
-        return pathlib.Path(self.name).stem if self.name.endswith(".toml") else self.name
-
     def plan(self, split: str | None = None) -> list[Run]:
         """List the runs, each under its splits.
 

@@ -144,7 +144,7 @@ def test_a_profile_extends_the_paper_s_another_or_none(tmp_path):
         path.write_text(line + "seed = 5\n[recipe]\nbatch_size = 4")
         profile = resolve(str(path), quick={"jobs": 2, "recipe": {"image_size": 16}})
         recipe = profile.recipe_of("net")
-        assert (profile.name, profile.label, profile.seed) == (str(path), "mine", 5)
+        assert (profile.name, profile.seed) == (str(path), 5)
         assert (profile.jobs, recipe.image_size, recipe.batch_size) == (jobs, image_size, 4)
     assert change(extends="none", **PAPER).runs == resolve().runs
     for key in PAPER.keys() - {"made_under", "copies", "networks"}:  # which can be empty
