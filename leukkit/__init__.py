@@ -25,6 +25,7 @@ __all__ = [
     "papers",
     "plots",
     "predict",
+    "records",
     "report",
     "results",
     "runs",

@@ -5,7 +5,7 @@ by rename, ``fold.json``. A fold whose ``fold.json`` carries the same configurat
 never made again; a folder without one was interrupted and is.
 """
 
-import contextlib
+import dataclasses
 import datetime
 import functools
 import glob
@@ -14,26 +14,19 @@ import importlib.metadata
 import json
 import pathlib
 import platform
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+import filelock
 import pandas as pd
 
 from leukkit import environment, papers, splits
 from leukkit.files import replace_when_done, results_dir
 from leukkit.metrics import check_predictions
-from leukkit.schemas import (
-    FOLD_FORMAT,
-    Configuration,
-    FoldRecord,
-    Recipe,
-    Run,
-    SchemaError,
-    SplitTable,
-    check,
-    digest,
-)
-from leukkit.splits import Fold, Split
+from leukkit.papers.profiles import Run
+from leukkit.records import FOLD_FORMAT, Configuration, FoldRecord
+from leukkit.schemas import Recipe, SchemaError, SplitTable, check, digest
+from leukkit.splits import Split
 
 VERSIONED = ("tensorflow", "keras", "numpy", "scikit-learn", "xgboost", "opencv-python-headless")
 PLACE = ("paper", "profile", "split", "run")  # the levels of the folder
@@ -103,36 +96,31 @@ def place(
         ConfigurationError: A finished fold was made with another configuration.
     """
     table, cells = split.table, split.cells
-    if planned is None:
-        planned = _planned_like(split, recipe, name, seed)
-    weights = "" if recipe is None else _weights_id(recipe, seed)
+    planned = planned or _planned_like(split, recipe, name, seed)
     common = {
         "paper": table.paper,
         "profile": pathlib.Path(table.profile).stem,
         "split": table.name,
         "keys": planned.keys if planned else {},
         "table": table.record(),
-        "draw": planned.draw if planned else split.seed - seed,
+        "draw": split.seed - seed,
         "recipe": None if recipe is None else recipe.record(),
         "seed": seed,
         "dataset": cells.attrs["dataset"],
         "classes": list(cells.attrs["classes"]),
-        "weights": weights,
+        "weights": _weights_id(recipe, seed) if recipe else "",
     }
     if planned is None:
         same = ("table", "draw", "recipe", "seed", "dataset", "classes", "weights")
         name = f"{name}~{digest({key: common[key] for key in same})[:8]}"
     folder = run_folder(base, table.paper, table.profile, table.name, name)
-    folds = []
+    folds, missing = [], []
     for number, fold in enumerate(split.folds):
         images = {part: cells_digest(cells, where) for part, where in fold._asdict().items()}
         hashes = list(members[number]) if members else []
         folds.append(Configuration(**common, run=name, images=images, members=hashes))
-    missing = [
-        number
-        for number, configuration in enumerate(folds)
-        if not is_done(folder / f"fold-{number}", configuration)
-    ]
+        if not is_done(folder / f"fold-{number}", folds[-1]):
+            missing.append(number)
     return Place(folder, folds, missing, planned.models_kept if planned else [0])
 
 
@@ -159,16 +147,14 @@ def cells_digest(cells: pd.DataFrame, positions: Any) -> str:
 
 def _planned_like(split: Split, recipe: Recipe | None, name: str, seed: int) -> Run | None:
     """Return the planned run of this name and place, if it is the same in all that matters."""
-    table = split.table
+    table, dataset = split.table, split.cells.attrs["dataset"]
     if table.paper not in papers.KEYS:
         return None
     for run in papers.load(table.paper).plan(table.profile, table.name):
-        if run.name == name:
-            ours = (recipe and recipe.record(), table.record(), seed, split.seed)
-            there = check(SplitTable, run.table, "split table").record()
-            theirs = (run.recipe and run.recipe.record(), there, run.seed, run.seed + run.draw)
-            same_data = run.data == split.cells.attrs["dataset"]
-            return run if ours == theirs and same_data else None
+        same_method = (run.name, run.recipe, run.seed) == (name, recipe, seed)
+        same_images = (run.data, run.seed + run.draw) == (dataset, split.seed)
+        if same_method and same_images and check(SplitTable, run.table) == table:
+            return run
     return None
 
 
@@ -200,28 +186,18 @@ def is_done(folder: pathlib.Path, configuration: Configuration) -> bool:
     )
 
 
-@contextlib.contextmanager
-def lock(folder: pathlib.Path) -> Iterator[None]:
-    """Hold a fold's folder alone: of two processes that make the same fold, one waits."""
-    import filelock
-
-    folder.mkdir(parents=True, exist_ok=True)
-    with filelock.FileLock(folder / ".lock"):
-        yield
-
-
 def once(make: Callable[..., None]) -> Callable[..., None]:
-    """Decorate what makes a fold: it holds the folder meanwhile, and a finished fold is skipped.
+    """Decorate what makes a fold, given its folder and its `Configuration` first.
 
-    Args:
-        make: Takes the fold's folder and its `Configuration` first.
+    Of two processes that make the same fold one waits, and a finished fold is skipped.
     """
 
     @functools.wraps(make)
     def make_once(
         folder: pathlib.Path, configuration: Configuration, *arguments: Any, **options: Any
     ) -> None:
-        with lock(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        with filelock.FileLock(folder / ".lock"):
             if not is_done(folder, configuration):
                 make(folder, configuration, *arguments, **options)
 
@@ -247,12 +223,14 @@ def write_fold(
         number: Of the fold.
         tables: Frames to keep, by file name without ``.csv``; ``predictions`` of the test images.
         seconds: Wall-clock time of the fold.
-        facts: Further fields of `schemas.FoldRecord`.
+        facts: Further fields of `FoldRecord`.
     """
     for name, table in tables.items():
         with replace_when_done(folder / f"{name}.csv") as path:
             table.to_csv(path, index=False)
     fold = split.folds[number]
+    leakage = splits.leakage(dataclasses.replace(split, folds=[fold])).astype(object)
+    versions = {name: importlib.metadata.version(name) for name in VERSIONED}
     record = FoldRecord(
         configuration_hash=configuration.hash,
         configuration=configuration,
@@ -261,28 +239,13 @@ def write_fold(
         finished=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         commit=environment.commit(),
         hardware=environment.hardware(),
-        versions=versions(),
-        leakage=_leakage_of(split, fold),
+        versions={"python": platform.python_version(), **versions},
+        leakage=leakage.where(leakage.notna(), None).drop(columns="fold").iloc[0].to_dict(),
         images={part: len(positions) for part, positions in fold._asdict().items()},
         **facts,
     )
     with replace_when_done(folder / "fold.json") as path:
         path.write_text(record.model_dump_json(indent=1) + "\n", encoding="utf-8")
-
-
-def versions() -> dict[str, str]:
-    """Return the versions that the numbers came from, by package name."""
-    found = {name: importlib.metadata.version(name) for name in VERSIONED}
-    return {"python": platform.python_version(), **found}
-
-
-def _leakage_of(split: Split, fold: Fold) -> dict[str, float | int | None]:
-    alone = Split(split.cells, [fold], [], split.table, split.seed)
-    row = splits.leakage(alone).iloc[0].drop("fold")
-    return {
-        name: None if pd.isna(value) else int(value) if name == "test_images" else float(value)
-        for name, value in row.items()
-    }
 
 
 def read_record(folder: pathlib.Path | str) -> FoldRecord:
@@ -345,16 +308,13 @@ def read_table(folder: pathlib.Path | str, name: str = "predictions") -> pd.Data
         FileNotFoundError: No fold is finished.
         ResultsError: As `read_records` and `read_fold`.
     """
-    tables = []
-    for fold in _checked(folder):
-        table = read_fold(fold, name)
-        table.insert(0, "fold", _number(fold))
-        tables.append(table)
+    folder = pathlib.Path(folder)
+    tables = {number: read_fold(folder / f"fold-{number}", name) for number in _checked(folder)}
     if not tables:
         raise FileNotFoundError(
             f"{folder} has no finished fold: run `leukkit reproduce` for this paper first"
         )
-    return pd.concat(tables, ignore_index=True)
+    return pd.concat(tables, names=["fold"]).reset_index("fold").reset_index(drop=True)
 
 
 def has_table(folder: pathlib.Path | str, name: str) -> bool:
@@ -412,31 +372,29 @@ def find(base: pathlib.Path | str | None, paper: str, profile: str) -> pd.DataFr
     return found.drop(columns=["paper", "profile", "problem"])
 
 
-def _checked(folder: pathlib.Path | str) -> dict[pathlib.Path, FoldRecord]:
-    """Return each fold's folder and record, after making sure that they are all of one run."""
-    folders = _finished(folder)
-    if not folders:
+def _checked(folder: pathlib.Path | str) -> dict[int, FoldRecord]:
+    """Return the record of each fold by its number, once they are known to be all of one run."""
+    numbers = _finished(folder)
+    if not numbers:
         return {}
-    records = {fold: read_record(fold) for fold in folders}
-    first = records[folders[0]]
-    for fold, record in records.items():
+    records = {number: read_record(pathlib.Path(folder) / f"fold-{number}") for number in numbers}
+    first = records[numbers[0]]
+    for number, record in records.items():
         changed = _differences(first.configuration, record.configuration, of_one_run=True)
         if changed := changed + ["folds"] * (first.folds != record.folds):
             raise ResultsError(
-                f"{folder} holds folds of two runs: {folders[0].name} and {fold.name} differ in "
+                f"{folder} holds folds of two runs: fold-{numbers[0]} and fold-{number} differ in "
                 f"{', '.join(changed)}. Their numbers must not be pooled. Keep the folds of one "
                 "run here, and move the others away"
             )
-    expected, found = range(first.folds), [_number(fold) for fold in folders]
-    if missing := sorted(set(expected) - set(found)):
+    if missing := [f"fold-{number}" for number in range(first.folds) if number not in records]:
         raise ResultsError(
-            f"{folder} has {len(folders)} of {len(expected)} folds; missing: "
-            f"{', '.join(f'fold-{number}' for number in missing)}. The same command as before "
-            "makes what is missing"
+            f"{folder} has {len(records)} of {first.folds} folds; missing: {', '.join(missing)}. "
+            "The same command as before makes what is missing"
         )
-    if surplus := sorted(set(found) - set(expected)):
+    if len(records) > first.folds:
         raise ResultsError(
-            f"{folder} holds fold-{surplus[0]}, but its run has {len(expected)} folds, counted "
+            f"{folder} holds fold-{numbers[-1]}, but its run has {first.folds} folds, counted "
             "from 0: two runs are mixed. Move the folds of one of them away"
         )
     return records
@@ -445,24 +403,23 @@ def _checked(folder: pathlib.Path | str) -> dict[pathlib.Path, FoldRecord]:
 def _differences(one: Configuration, two: Configuration, of_one_run: bool = False) -> list[str]:
     """Return the fields in which two folds differ; those of one run may differ in some."""
     may = {"images", "members"} if of_one_run else set()
-    first, second = one.model_dump(exclude=may), two.model_dump(exclude=may)
-    found = []
-    for name in first:
-        if first[name] == second[name]:
-            continue
-        if isinstance(first[name], dict) and isinstance(second[name], dict):
-            keys = first[name].keys() | second[name].keys()
-            inner = [key for key in keys if first[name].get(key) != second[name].get(key)]
-            found += sorted(f"{name}.{key}" for key in inner)
+    first, second = (_flat(each.model_dump(exclude=may)) for each in (one, two))
+    names = first.keys() | second.keys()
+    return sorted(name for name in names if first.get(name) != second.get(name))
+
+
+def _flat(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the entries of dicts among the fields as fields of their own: ``recipe.network``."""
+    flat: dict[str, Any] = {}
+    for name, value in fields.items():
+        if isinstance(value, dict):
+            flat |= {f"{name}.{key}": part for key, part in value.items()}
         else:
-            found.append(name)
-    return sorted(found)
+            flat[name] = value
+    return flat
 
 
-def _finished(folder: pathlib.Path | str) -> list[pathlib.Path]:
+def _finished(folder: pathlib.Path | str) -> list[int]:
+    """Return the numbers of the finished folds of a run."""
     found = pathlib.Path(folder).glob("fold-*/fold.json")
-    return sorted((path.parent for path in found), key=_number)
-
-
-def _number(folder: pathlib.Path) -> int:
-    return int(folder.name.removeprefix("fold-"))
+    return sorted(int(path.parent.name.removeprefix("fold-")) for path in found)

@@ -8,19 +8,24 @@ import functools
 import itertools
 import pathlib
 import time
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 import joblib
 import pandas as pd
 
 from leukkit import datasets, metrics, results, splits
-from leukkit.schemas import Configuration, FoldRecord, Run
+from leukkit.papers.profiles import Run
+from leukkit.records import Configuration
+from leukkit.schemas import Recipe
 from leukkit.splits import Split
 
+# What tells apart the features of the same images: they are extracted once for several classifiers.
+SEEN = ("network", "image_size", "weights", "normalization", "segmentation", "distortion")
 
-def load_cells(data: str, same_subject: Iterable[Iterable[str]] = ()) -> pd.DataFrame:
+
+def load_cells(data: str, same_subject: Sequence[Sequence[str]] = ()) -> pd.DataFrame:
     """Load a data set, with the patients joined who are known to be one subject."""
-    return _load(data, tuple(tuple(patients) for patients in same_subject))
+    return datasets.join_subjects(_load(data), same_subject)
 
 
 def split_of(run: Run) -> Split:
@@ -39,7 +44,7 @@ def make(
     """Make what is missing of some runs; folds of all of them are tasks of one ``joblib.Parallel``.
 
     Args:
-        planned: What `profiles.plan` or a card's ``plan`` gave, or some of it.
+        planned: What a card's or a profile's ``plan`` gave, or some of it.
         jobs: Folds at once; None for what ``joblib.parallel_config`` says.
         tensorboard: Whether networks write TensorBoard logs into the folds' folders.
         results_dir: Folder of the results; None for ``results`` of the project.
@@ -51,53 +56,37 @@ def make(
         results.ConfigurationError: A finished fold was made with other settings.
         training.TrainingError: A fold could not be trained or written.
     """
-    divided: dict[str, Split] = {}
+    one_of_each = {_division(run): run for run in planned}
+    divided = {division: split_of(run) for division, run in one_of_each.items()}
     waiting: list = []
-    trained = [run for run in planned if run.recipe and not run.recipe.classifier]
-    for run in trained:
-        assert run.recipe is not None
-        split = _divided(run, divided)
+    classified: dict[str, list[tuple[results.Place, Split, Recipe]]] = {}
+    for run in planned:
+        if run.recipe is None:
+            continue
+        split = divided[_division(run)]
         place = results.place(split, run.recipe, run.name, run.seed, planned=run, base=results_dir)
-        if place.missing:
+        if not place.missing:
+            continue
+        if run.recipe.classifier:
+            seen = tuple(getattr(run.recipe, name) for name in SEEN)
+            same = classified.setdefault(repr((_division(run), seen)), [])
+            same.append((place, split, run.recipe))
+        else:
             from leukkit.training import folds as networks
 
             waiting += networks.tasks(place, split, run.recipe, tensorboard=tensorboard)
     joblib.Parallel(n_jobs=jobs)(waiting)
-    classified = [run for run in planned if run.recipe and run.recipe.classifier]
-    for _, same in itertools.groupby(sorted(classified, key=_features), _features):
-        _classify(list(same), divided, jobs, results_dir)
+    for same in classified.values():
+        from leukkit.classifiers import folds
+
+        place, split, recipe = same[0]
+        extracted = folds.extract(split.cells, recipe, place.folds[0].seed)
+        waiting = [folds.tasks(*one, extracted) for one in same]
+        joblib.Parallel(n_jobs=jobs)(itertools.chain(*waiting))
     for run in planned:
         if run.recipe is None:
-            _combine(run, _divided(run, divided), results_dir)
+            _combine(run, divided[_division(run)], results_dir)
     return [folder(run, results_dir) for run in planned]
-
-
-def _features(run: Run) -> str:
-    """Return what tells apart the features that runs rest on."""
-    assert run.recipe is not None
-    seen = run.recipe.record()
-    names = ("network", "image_size", "weights", "normalization", "segmentation", "distortion")
-    return repr((_division(run), *(seen[name] for name in names)))
-
-
-def _classify(
-    runs: list[Run],
-    divided: dict[str, Split],
-    jobs: int,
-    results_dir: pathlib.Path | str | None,
-) -> None:
-    """Make what is missing of runs on the same features, which are extracted once."""
-    from leukkit.classifiers import folds
-
-    split, extracted, waiting = _divided(runs[0], divided), None, []
-    for run in runs:
-        assert run.recipe is not None
-        place = results.place(split, run.recipe, run.name, run.seed, planned=run, base=results_dir)
-        if place.missing:
-            if extracted is None:
-                extracted = folds.extract(split.cells, run.recipe, run.seed)
-            waiting += folds.tasks(place, split, run.recipe, extracted)
-    joblib.Parallel(n_jobs=jobs)(waiting)
 
 
 def folder(run: Run, results_dir: pathlib.Path | str | None = None) -> pathlib.Path:
@@ -110,46 +99,27 @@ def leakage(planned: list[Run]) -> pd.DataFrame:
     return splits.leakage_shares({run.split: split_of(run) for run in planned})
 
 
-def _divided(run: Run, known: dict[str, Split]) -> Split:
-    """Return the split of a run; runs on the same images share it."""
-    key = _division(run)
-    if key not in known:
-        known[key] = split_of(run)
-    return known[key]
-
-
 def _division(run: Run) -> str:
+    """Return what tells apart the splits of runs."""
     return repr((run.data, run.table, run.seed + run.draw, run.same_subject))
 
 
 @functools.lru_cache(maxsize=4)
-def _load(data: str, same_subject: tuple[tuple[str, ...], ...]) -> pd.DataFrame:
-    return datasets.join_subjects(datasets.load(data), same_subject)
+def _load(data: str) -> pd.DataFrame:
+    return datasets.load(data)
 
 
 def _combine(run: Run, split: Split, base: pathlib.Path | str | None) -> None:
     """Make what is missing of an ensemble."""
-    folders = [
-        results.run_folder(base, run.paper, run.profile, run.split, name) for name in run.members
+    members = {name: folder(run, base).with_name(name) for name in run.members}
+    hashes = [
+        [results.read_record(path / f"fold-{k}").configuration_hash for path in members.values()]
+        for k in range(len(split.folds))
     ]
-    folds = range(len(split.folds))
-    records = [[results.read_record(path / f"fold-{k}") for path in folders] for k in folds]
-    place = results.place(
-        split,
-        None,
-        run.name,
-        run.seed,
-        planned=run,
-        members=[[record.configuration_hash for record in of_fold] for of_fold in records],
-        base=base,
-    )
+    place = results.place(split, None, run.name, run.seed, planned=run, members=hashes, base=base)
     for number in place.missing:
-        found = {
-            name: path / f"fold-{number}" for name, path in zip(run.members, folders, strict=True)
-        }
-        _combine_fold(
-            place.fold(number), place.folds[number], split, number, found, records[number]
-        )
+        of_fold = {name: path / f"fold-{number}" for name, path in members.items()}
+        _combine_fold(place.fold(number), place.folds[number], split, number, of_fold)
 
 
 @results.once
@@ -159,7 +129,6 @@ def _combine_fold(
     split: Split,
     number: int,
     members: dict[str, pathlib.Path],
-    records: list[FoldRecord],
 ) -> None:
     """Write one fold of an ensemble: the mean of its members, and weighted by validation."""
     started = time.monotonic()
@@ -170,6 +139,7 @@ def _combine_fold(
     weights = metrics.ensembles.fit_weights(frames["validation_predictions"])
     tables = {part: metrics.ensembles.mean(several) for part, several in frames.items()}
     tables["weighted_predictions"] = metrics.ensembles.mean(frames["predictions"], weights)
+    used = {name: results.read_record(member).weights_used for name, member in members.items()}
     results.write_fold(
         folder,
         configuration,
@@ -177,10 +147,6 @@ def _combine_fold(
         number,
         tables,
         seconds=time.monotonic() - started,
-        weights_used="; ".join(
-            f"{name}: {record.weights_used}" for name, record in zip(members, records, strict=True)
-        ),
-        selected={
-            name: round(float(weight), 2) for name, weight in zip(members, weights, strict=True)
-        },
+        weights_used="; ".join(f"{name}: {weights_used}" for name, weights_used in used.items()),
+        selected={name: round(float(w), 2) for name, w in zip(members, weights, strict=True)},
     )

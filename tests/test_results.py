@@ -1,7 +1,9 @@
 """What lies on disk: whole or not at all, of one run, and of this version."""
 
 import json
+import re
 
+import filelock
 import numpy as np
 import pandas as pd
 import pytest
@@ -54,54 +56,59 @@ def write(folder, folds=1, seed=0, predictions=PREDICTIONS, numbers=None):
             make_split(folds),
             number,
             {"predictions": predictions},
-            seconds=1.5,
+            seconds=1.23456,
             selected={"C": 10},
         )
     return found.folder
 
 
-def change_record(fold, **fields):
-    path = fold / "fold.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | fields))
-
-
-def test_a_fold_is_done_only_after_fold_json(tmp_path):
+def test_a_fold_is_done_and_read_only_after_fold_json(tmp_path):
     found = place(tmp_path)
-    assert found.missing == [0]
-    found.fold(0).mkdir(parents=True)
-    PREDICTIONS.to_csv(found.fold(0) / "predictions.csv")
+    for number in (0, 1):
+        found.fold(number).mkdir(parents=True)
+        PREDICTIONS.to_csv(found.fold(number) / "predictions.csv")
     assert place(tmp_path).missing == [0]
+    with pytest.raises(FileNotFoundError, match="leukkit reproduce"):
+        results.read_table(found.folder)
     write(tmp_path)
     assert place(tmp_path).missing == []
+    assert set(results.read_table(found.folder)["fold"]) == {0}
 
 
 def test_what_a_run_depends_on_is_in_its_name_and_where_it_comes_from_is_not(tmp_path):
-    names = {
-        place(tmp_path).folder.name,
-        place(tmp_path, seed=1).folder.name,
-        place(tmp_path, recipe=RECIPE.replace(scaled=True)).folder.name,
-        results.place(make_split(validation=0.1), RECIPE, "run", 0, base=tmp_path).folder.name,
-    }
+    found = [
+        place(tmp_path),
+        place(tmp_path, seed=1),
+        place(tmp_path, recipe=RECIPE.replace(scaled=True)),
+        results.place(make_split(validation=0.1), RECIPE, "run", 0, base=tmp_path),
+    ]
+    names = {one.folder.name for one in found}
     assert len(names) == 4 and all(name.startswith("run~") for name in names)
     elsewhere = results.place(make_split(profile="x/mine.toml"), RECIPE, "run", 0, base=tmp_path)
-    assert elsewhere.folder == tmp_path / "own" / "mine" / "leak-free" / place(tmp_path).folder.name
+    assert elsewhere.folder == tmp_path / "own" / "mine" / "leak-free" / found[0].folder.name
+    assert elsewhere.models_kept == [0]
+    assert [one.folds[0].weights for one in found[:2]] == ["he-normal-1:0", "he-normal-1:1"]
 
 
-def test_a_planned_run_has_its_plain_name_and_a_changed_one_has_not(tmp_path):
-    card = papers.load("patel2025")
-    split = make_split()
-    split.cells.attrs["dataset"] = "sample-cells"
-    table = SplitTable(**card.split("leak-free", "sample"))
+@pytest.mark.parametrize(
+    "change",
+    [{}, {"batch_size": 16}, {"folds": 7}, {"seed": 1}, {"draw": 1}, {"data": "sample-idb"}],
+)
+def test_a_planned_run_has_its_plain_name_and_a_changed_one_has_not(tmp_path, change):
+    card, is_planned = papers.load("patel2025"), not change
     recipe = card.recipe("vgg19", "sample")
-    for changed, is_planned in ((recipe, True), (recipe.replace(batch_size=16), False)):
-        planned = splits.Split(split.cells, split.folds, [], table, 0)
-        found = results.place(planned, changed, "vgg19", 0, base=tmp_path)
-        assert found.folder.parent == tmp_path / "patel2025" / "sample" / "leak-free"
-        assert (found.folder.name == "vgg19") == is_planned
-        keys = {"dataset": "cnmc-2019", "model": "vgg19", "variant": ""}
-        assert found.folds[0].keys == (keys if is_planned else {})
-    other = splits.Split(make_split().cells, split.folds, [], table, 0)
-    assert "~" in results.place(other, recipe, "vgg19", 0, base=tmp_path).folder.name
+    recipe = recipe.replace(batch_size=change.get("batch_size", recipe.batch_size))
+    table = card.split("leak-free", "sample")
+    table = SplitTable(**table | {"folds": change.get("folds", table["folds"])})
+    cells, seed = make_split().cells, change.get("seed", 0)
+    cells.attrs["dataset"] = change.get("data", "sample-cells")
+    split = splits.Split(cells, [FOLD], [], table, seed + change.get("draw", 0))
+    found = results.place(split, recipe, "vgg19", seed, base=tmp_path)
+    assert found.folder.parent == tmp_path / "patel2025" / "sample" / "leak-free"
+    assert (found.folder.name == "vgg19") == is_planned
+    keys = {"dataset": "cnmc-2019", "model": "vgg19", "variant": ""}
+    assert found.folds[0].keys == (keys if is_planned else {})
+    assert found.folds[0].draw == change.get("draw", 0)
 
 
 def test_a_finished_fold_with_other_images_is_kept_and_named(tmp_path):
@@ -116,9 +123,7 @@ def test_a_finished_fold_with_other_images_is_kept_and_named(tmp_path):
     assert place(tmp_path).missing == []
 
 
-def test_a_run_says_which_weights_it_began_with_and_an_ensemble_which_members(tmp_path):
-    assert place(tmp_path).folds[0].weights == "he-normal-1:0"
-    assert place(tmp_path, seed=3).folds[0].weights == "he-normal-1:3"
+def test_an_ensemble_says_which_members_it_is_made_of(tmp_path):
     members = [["a", "b"], ["c", "d"]]
     mean = results.place(make_split(2), None, "mean", 0, members=members, base=tmp_path)
     assert [fold.members for fold in mean.folds] == members
@@ -133,41 +138,31 @@ def test_predictions_come_back_as_written_with_ids_as_text(tmp_path):
     assert table["prob_ALL"].tolist() == [0.75, 0.5] * 11
 
 
-def test_an_interrupted_fold_is_not_read(tmp_path):
-    folder = write(tmp_path)
-    (folder / "fold-1").mkdir()
-    PREDICTIONS.to_csv(folder / "fold-1" / "predictions.csv")
-    assert set(results.read_table(folder)["fold"]) == {0}
+def test_folds_that_are_not_all_those_of_one_run_are_refused_and_listed(tmp_path):
+    folder, other = write(tmp_path, folds=3), write(tmp_path / "other", folds=3, seed=1)
 
+    def refused(message, finished=3):
+        with pytest.raises(results.ResultsError, match=message):
+            results.read_table(folder)
+        listed = results.runs(tmp_path, "own").iloc[0]
+        assert re.search(message, listed["problem"]) and listed["folds"] == finished
 
-def test_a_missing_fold_is_named_and_the_others_are_not_pooled(tmp_path):
-    folder = write(tmp_path, folds=3, numbers=[0, 2])
-    with pytest.raises(results.ResultsError, match=r"2 of 3 folds; missing: fold-1"):
-        results.read_table(folder)
-    listed = results.runs(tmp_path).iloc[0]
-    assert "missing: fold-1" in listed["problem"] and listed["folds"] == 2
+    (folder / "fold-1").rename(folder / "fold-3")
+    refused("3 of 3 folds; missing: fold-1")
+    write(tmp_path, folds=3, numbers=[1])
+    refused("holds fold-3, but its run has 3 folds", finished=4)
+    (folder / "fold-3").rename(tmp_path / "fold-3")
+    assert len(results.read_table(folder)) == 6
+    (folder / "fold-2").rename(tmp_path / "fold-2")
+    refused("2 of 3 folds; missing: fold-2", finished=2)
+    (other / "fold-2").rename(folder / "fold-2")
+    refused("fold-0 and fold-2 differ in .*seed")
+    (folder / "fold-2").rename(tmp_path / "other-seed")
+    (write(tmp_path / "more", folds=4) / "fold-2").rename(folder / "fold-2")
+    refused("fold-0 and fold-2 differ in folds")
     folder.rename(folder.with_name("run"))  # as a planned run is called
-    with pytest.raises(results.ResultsError, match=r"2 of 3 folds; missing: fold-1"):
+    with pytest.raises(results.ResultsError, match="fold-0 and fold-2"):
         results.find(tmp_path, "own", "own")
-
-
-def test_folds_of_two_runs_in_one_folder_are_refused(tmp_path):
-    folder = write(tmp_path, folds=2)
-    other = write(tmp_path / "other", folds=2, seed=1)
-    (folder / "fold-1").rename(tmp_path / "away")
-    (other / "fold-1").rename(folder / "fold-1")
-    with pytest.raises(results.ResultsError, match=r"fold-0 and fold-1 differ in .*seed"):
-        results.read_table(folder)
-
-
-def test_a_fold_beyond_the_last_is_refused(tmp_path):
-    folder = write(tmp_path, folds=2)
-    (folder / "fold-1").rename(folder / "fold-2")
-    with pytest.raises(results.ResultsError, match="missing: fold-1"):
-        results.read_table(folder)
-    write(tmp_path, folds=2, numbers=[1])
-    with pytest.raises(results.ResultsError, match="holds fold-2, but its run has 2 folds"):
-        results.read_table(folder)
 
 
 @pytest.mark.parametrize("old", [None, 2])
@@ -182,29 +177,21 @@ def test_results_of_an_older_version_are_kept_and_named(tmp_path, old):
 
 
 @pytest.mark.parametrize(
-    ("text", "problem"),
+    ("change", "problem"),
     [
-        ('{"format": 3,', "is no JSON"),
-        ("[]", "Input should be a valid dictionary"),
-        ('{"format": 3}', "missing field configuration_hash"),
+        (lambda record: record[:20], "is no JSON"),
+        (lambda record: "[]", "Input should be a valid dictionary"),
+        (lambda record: '{"format": 3}', "missing field configuration_hash"),
+        (lambda record: record.replace('"folds": 1', '"folds": "one"'), "folds: .*valid integer"),
+        (lambda record: record.replace("{", '{"surprise": 1,', 1), "unknown field surprise"),
     ],
 )
-def test_a_damaged_record_is_named_and_listed(tmp_path, text, problem):
-    fold = write(tmp_path) / "fold-0"
-    (fold / "fold.json").write_text(text)
+def test_a_damaged_record_is_named_and_listed(tmp_path, change, problem):
+    path = write(tmp_path) / "fold-0" / "fold.json"
+    path.write_text(change(path.read_text()))
     with pytest.raises(results.ResultsError, match=rf"fold\.json.*{problem}.*Delete"):
-        results.read_record(fold)
-    assert problem in results.runs(tmp_path)["problem"][0]
-
-
-def test_an_unknown_or_wrong_field_of_a_record_is_named(tmp_path):
-    fold = write(tmp_path) / "fold-0"
-    change_record(fold, folds="one")
-    with pytest.raises(results.ResultsError, match="folds: Input should be a valid integer"):
-        results.read_record(fold)
-    change_record(fold, folds=1, surprise=1)
-    with pytest.raises(results.ResultsError, match="unknown field surprise"):
-        results.read_record(fold)
+        results.read_record(path.parent)
+    assert results.runs(tmp_path)["problem"].str.contains(problem).all()
 
 
 @pytest.mark.parametrize(
@@ -243,17 +230,12 @@ def test_runs_are_listed_with_their_place_and_only_planned_ones_are_found(tmp_pa
 def test_a_fold_records_when_where_and_from_which_code_it_came(tmp_path):
     record = results.read_record(write(tmp_path) / "fold-0")
     assert record.finished.endswith("+00:00") and record.hardware["cores"] >= 1
-    assert (record.folds, record.seconds, record.selected) == (1, 1.5, {"C": 10})
+    assert (record.folds, record.seconds, record.selected) == (1, 1.235, {"C": 10})
     assert {"python", "tensorflow", "scikit-learn"} <= record.versions.keys()
     assert record.images == {"train": 2, "validation": 0, "test": 2}
     assert record.leakage["test_images"] == 2
     assert record.leakage["subject"] == 1 and record.leakage["patient"] == 0
     assert record.leakage["source_image"] is None
-
-
-def test_no_finished_fold_says_what_to_run(tmp_path):
-    with pytest.raises(FileNotFoundError, match="leukkit reproduce"):
-        results.read_table(tmp_path)
 
 
 def test_a_write_that_dies_leaves_no_half_fold(tmp_path, monkeypatch):
@@ -273,19 +255,14 @@ def test_an_unwritable_results_folder_says_what_to_do(tmp_path):
         write(blocked)
 
 
-def test_two_processes_do_not_hold_one_fold(tmp_path):
-    import filelock
-
-    with results.lock(tmp_path), pytest.raises(filelock.Timeout):
-        filelock.FileLock(tmp_path / ".lock", timeout=0).acquire()
-
-
-def test_a_fold_that_was_finished_meanwhile_is_not_made_again(tmp_path):
+def test_of_two_processes_that_make_a_fold_one_waits_and_makes_it_not_again(tmp_path):
     made = []
 
     @results.once
     def make(folder, configuration):
         made.append(folder)
+        with pytest.raises(filelock.Timeout):  # the other one
+            filelock.FileLock(folder / ".lock", timeout=0).acquire()
         write(tmp_path)
 
     found = place(tmp_path)

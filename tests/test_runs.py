@@ -1,15 +1,12 @@
 """The whole way from a profile to results, on synthetic cells with one small network."""
 
-import itertools
-
 import numpy as np
 import pandas as pd
 import pytest
 
 from leukkit import classifiers, metrics, papers, results, runs, splits
 from leukkit.classifiers import folds
-from leukkit.papers import profiles
-from leukkit.schemas import Run
+from leukkit.papers.profiles import Run
 
 SMALL = """
 leave_out = ["all-idb2", "vgg*", "resnet*", "mobile*", "densenet121", "densenet169", "*xgboost*"]
@@ -28,13 +25,10 @@ kernels = ["rbf"]
 [copies]
 cnmc-2019 = { counts = { healthy = 300, ALL = 300 } }
 
-[splits.published]
-split = "holdout"
-test = 0.2
-augment = "before"
-copies = { data_set = true }
+[splits.image-level]
+split = "stratified"
+folds = 3
 tuning = 2
-tuned_by_image = true
 
 [splits.leak-free]
 split = "subject"
@@ -43,12 +37,13 @@ augment = "after"
 copies = { data_set = true }
 tuning = 2
 
-[splits.image-level]
-split = "stratified"
-folds = 3
-augment = "after"
+[splits.published]
+split = "holdout"
+test = 0.2
+augment = "before"
 copies = { data_set = true }
 tuning = 2
+tuned_by_image = true
 """
 PLAIN, AUGMENTED = "cnmc-2019_densenet201_svm", "cnmc-2019_densenet201_rf_augmented"
 
@@ -188,42 +183,28 @@ def test_leakage_falls_from_split_to_split(profile):
 MEMBERS = {"a_member": 0.6, "b_member": 0.9, "c_member": 0.3}
 
 
-def write_members(folder, run, shift=0.0):
+def write_members(folder, run, shift=0):
     """Write finished folds of three members that are this sure of the right class."""
     split = runs.split_of(run)
-    recipe = papers.load("sultana").recipe("densenet121_member", "sample")
+    classes = np.array(split.cells.attrs["classes"])
+    right = split.cells["label"].to_numpy(object)[:, None] == classes
     for name, sure in MEMBERS.items():
-        place = results.place(
-            split,
-            recipe.replace(batch_size=len(name) + int(100 * sure + 100 * shift)),
-            name,
-            0,
-            planned=run.model_copy(update={"name": name, "members": []}),
-            base=folder,
-        )
+        recipe = papers.load("sultana").recipe("densenet121_member", "sample")
+        recipe = recipe.replace(batch_size=int(100 * sure) + shift)
+        member = run.model_copy(update={"name": name, "members": []})
+        place = results.place(split, recipe, name, 0, planned=member, base=folder)
+        scores = np.where(right, sure, 0) + (1 - sure) / len(classes)
         for number in place.missing:
-            tables = {}
-            for table, positions in (
-                ("predictions", split.folds[number].test),
-                ("validation_predictions", split.folds[number].validation),
-                ("training_predictions", split.folds[number].train),
-            ):
-                cells = split.cells.iloc[positions]
-                classes = np.array(split.cells.attrs["classes"])
-                right = cells["label"].to_numpy(object)[:, None] == classes
-                rest = (1 - sure) / len(classes)
-                tables[table] = metrics.prediction_frame(
-                    cells, np.where(right, sure + rest, rest), list(classes)
+            parts = ("training_predictions", "validation_predictions", "predictions")
+            tables = {
+                part: metrics.prediction_frame(
+                    split.cells.iloc[positions], scores[positions], list(classes)
                 )
-            results.write_fold(
-                place.fold(number),
-                place.folds[number],
-                split,
-                number,
-                tables,
-                seconds=1.0,
-                weights_used="random, seed 0",
-            )
+                for part, positions in zip(parts, split.folds[number], strict=True)
+            }
+            facts = {"seconds": 1.0, "weights_used": f"by {name[0]}"}
+            configuration = place.folds[number]
+            results.write_fold(place.fold(number), configuration, split, number, tables, **facts)
 
 
 @pytest.fixture
@@ -245,6 +226,7 @@ def test_an_ensemble_is_the_mean_of_its_members_and_weighted_by_validation(ensem
     assert of_label == pytest.approx([sure + (1 - sure) / len(classes)] * len(mean))
     assert list(records[0].selected) == list(MEMBERS)
     assert records[0].selected["b_member"] == 1  # the surest is always right
+    assert records[0].weights_used == "a_member: by a; b_member: by b; c_member: by c"
     weighted = results.read_fold(folder / "fold-0", "weighted_predictions")
     first = weighted.iloc[0]
     assert first[f"prob_{first['label']}"] == pytest.approx(0.9 + 0.1 / len(classes))
@@ -259,7 +241,7 @@ def test_a_finished_ensemble_is_left_alone_and_one_of_other_members_is_refused(e
     for name in MEMBERS:
         for path in (folder.with_name(name)).rglob("fold.json"):
             path.unlink()
-    write_members(tmp_path, ensemble, shift=0.05)
+    write_members(tmp_path, ensemble, shift=5)
     with pytest.raises(results.ConfigurationError, match="different: members"):
         runs.make([ensemble], results_dir=tmp_path)
     assert (folder / "fold-0" / "fold.json").read_bytes() == before
@@ -268,10 +250,3 @@ def test_a_finished_ensemble_is_left_alone_and_one_of_other_members_is_refused(e
 def test_a_member_that_was_not_trained_is_named(ensemble, tmp_path):
     with pytest.raises(FileNotFoundError, match="a_member"):
         runs.make([ensemble], results_dir=tmp_path)
-
-
-def test_every_planned_run_has_a_folder_of_its_own():
-    for key, name in itertools.product(papers.KEYS, ("sample", "paper")):
-        plan = profiles.plan(papers.load(key).profile(name))
-        folders = [runs.folder(run, "x") for run in plan]
-        assert len(set(folders)) == len(folders)

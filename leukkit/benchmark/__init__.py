@@ -12,7 +12,7 @@ from typing import Any
 
 from leukkit import papers
 from leukkit.papers import profiles
-from leukkit.schemas import Profile
+from leukkit.papers.profiles import Profile
 
 _FOLDER = pathlib.Path(__file__).parent
 
@@ -31,9 +31,9 @@ def load(key: str, name: str) -> Profile:
     known = content.get("profiles", content)
     profile = profiles.resolve(key, {**known, "paper": _with_recipes(known["paper"])}, name)
     for run, entry in profile.runs.items() if key == "honest" else ():
-        if entry.get("paper") not in papers.KEYS:  # or listing the methods fails, after hours
+        if entry.paper not in papers.KEYS:  # or listing the methods fails, after hours
             raise papers.CardError(
-                f"{name}: runs.{run}: paper is {entry.get('paper')!r}; expected one of "
+                f"{name}: runs.{run}: paper is {entry.paper!r}; expected one of "
                 f"{', '.join(papers.KEYS)}"
             )
     return profile
@@ -52,7 +52,7 @@ def _with_recipes(profile: dict[str, Any]) -> dict[str, Any]:
         entry = dict(entry)
         if of := entry.pop("of", None):
             numbers = papers.load(entry["paper"]).profile("paper")
-            recipe, keys = profiles.recipe(numbers, of), profiles.keys(numbers, of)
+            recipe, keys = numbers.recipe_of(of), numbers.runs[of].keys
             settings = {field: getattr(recipe, field) for field in recipe.model_fields_set}
             if recipe.network in keys.values():  # the name says it: a profile may name another
                 del settings["network"]

@@ -15,8 +15,7 @@ import pandas as pd
 
 from leukkit import benchmark, datasets, metrics, results, runs, splits
 from leukkit.files import results_dir
-from leukkit.papers import profiles
-from leukkit.schemas import Profile
+from leukkit.papers.profiles import Profile
 
 KEY = "gap"
 QUANTITIES = ("accuracy", "weighted_f1", "balanced_accuracy", "auc")
@@ -68,7 +67,7 @@ def run(profile: str, base: pathlib.Path | str | None = None) -> list[pathlib.Pa
         ValueError: The data set does not know its patients, or is too small for the folds.
     """
     numbers = load(profile)
-    return runs.make(profiles.plan(numbers), jobs=numbers.jobs, results_dir=base)
+    return runs.make(numbers.plan(), jobs=numbers.jobs, results_dir=base)
 
 
 def measure(

@@ -20,8 +20,8 @@ import pandas as pd
 from leukkit import benchmark, features, images, metrics, models, papers, results, runs, splits
 from leukkit.classifiers import folds
 from leukkit.files import replace_when_done, results_dir
-from leukkit.papers import profiles
-from leukkit.schemas import Profile, Recipe, Run
+from leukkit.papers.profiles import Profile, Run
+from leukkit.schemas import Recipe
 from leukkit.splits import NoPhaseError, Split
 
 KEY = "honest"
@@ -57,7 +57,7 @@ def divide(profile: str, split: str) -> Split:
     """
     numbers = load(profile)
     cells = runs.load_cells(numbers.datasets["cnmc-2019"], numbers.same_subject)
-    return splits.divide(cells, profiles.split(numbers, split), numbers.seed)
+    return splits.divide(cells, numbers.split(split), numbers.seed)
 
 
 def possible(profile: str) -> dict[str, Split]:
@@ -107,7 +107,7 @@ def run(profile: str, split: str, base: pathlib.Path | str | None = None) -> lis
         training.TrainingError: A fold could not be trained or written.
     """
     numbers = load(profile)
-    return runs.make(profiles.plan(numbers, split), jobs=numbers.jobs, results_dir=base)
+    return runs.make(numbers.plan(split), jobs=numbers.jobs, results_dir=base)
 
 
 def methods(profile: str) -> pd.DataFrame:
@@ -266,7 +266,7 @@ def time_methods(profile: str, base: pathlib.Path | str | None = None) -> pd.Dat
 def _by_name(numbers: Profile) -> dict[str, Run]:
     """Return each run of a profile once, as it is planned under the first of its splits."""
     found: dict[str, Run] = {}
-    for run in profiles.plan(numbers):
+    for run in numbers.plan():
         found.setdefault(run.name, run)
     return found
 

@@ -17,7 +17,8 @@ from leukkit.classifiers.fit import (
     grid_search_svm,
 )
 from leukkit.metrics import prediction_frame
-from leukkit.schemas import Configuration, Recipe
+from leukkit.records import Configuration
+from leukkit.schemas import Recipe
 from leukkit.splits import Split
 
 

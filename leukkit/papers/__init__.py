@@ -21,27 +21,16 @@ import functools
 import pathlib
 import re
 import tomllib
-from typing import Any
+from collections.abc import Iterable, Iterator
+from typing import Any, Literal, Self
 
 import pandas as pd
+import pydantic
 from pandas.api.types import is_object_dtype
+from pydantic import Field
 
-from leukkit.papers import profiles
-from leukkit.schemas import (
-    Bibliography,
-    Choice,
-    Claim,
-    Dataset,
-    Matrix,
-    Model,
-    Profile,
-    Recipe,
-    Run,
-    SchemaError,
-    Step,
-    Table,
-    check,
-)
+from leukkit.papers.profiles import Profile, Run, resolve
+from leukkit.schemas import Model, Recipe, SchemaError, check
 
 __all__ = ["KEYS", "Card", "CardError", "load", "read"]
 
@@ -54,23 +43,142 @@ _RESERVED = {"paper", "table", "row", "column", "printed", "value", "where", "qu
 CardError = SchemaError
 
 
-class Content(Model):
-    """The content of a card's file."""
+class Bibliography(Model):
+    """Where a paper was published."""
 
-    key: str
-    paper: Bibliography
-    summary: str
-    run_keys: list[str]
-    datasets: dict[str, Dataset]
-    protocol: list[Step]
-    choices: dict[str, Choice]
-    profiles: dict[str, dict[str, Any]]
-    tables: list[Table]
-    matrices: list[Matrix] = []
-    claims: list[Claim]
+    title: str
+    authors: list[str]
+    journal: str = ""
+    year: int | None = None
+    volume: str = ""
+    number: str = ""
+    pages: str = ""
+    doi: str = ""
+    url: str = ""
+    note: str = ""
 
 
-class Card:
+class Statement(Model):
+    """A number that a paper states about a data set."""
+
+    quantity: str
+    value: Any
+    where: str
+    label: str = ""
+    part: str = ""
+    unit: str = ""
+    note: str = ""
+
+
+class Dataset(Model):
+    """What a paper states about a data set."""
+
+    title: str = ""
+    stated: list[Statement]
+    note: str = ""
+
+
+class Step(Model):
+    """A step of the protocol, in the paper's words."""
+
+    step: str
+    says: str
+    where: str
+    note: str = ""
+
+
+class Choice(Model):
+    """What a paper leaves open: what is done here, and why."""
+
+    value: Any
+    reason: str
+
+
+class Row(Model):
+    """A row of a printed table."""
+
+    keys: dict[str, Any]
+    printed: list[Any]
+
+
+class Table(Model):
+    """A printed table; the module says how a cell gets its keys."""
+
+    name: str
+    title: str
+    unit: str = ""
+    quantity: str = ""
+    where: dict[str, Any] = {}
+    columns: list[dict[str, Any]]
+    rows: list[Row]
+    note: str = ""
+
+    def cells(self) -> Iterator[dict[str, Any]]:
+        """Yield the cells that are not empty, each with its keys."""
+        seen = []
+        for i, row in enumerate(self.rows):
+            place = f"[[tables]] {self.name}, row {i + 1}"
+            if len(row.printed) != len(self.columns):
+                raise CardError(
+                    f"{place} {row.keys}: {len(row.printed)} printed values, "
+                    f"but the table has {len(self.columns)} columns"
+                )
+            for j, (column, printed) in enumerate(zip(self.columns, row.printed, strict=True)):
+                place = f"[[tables]] {self.name}, row {i + 1}, column {j + 1}"
+                given = [*self.where, *row.keys, *column]
+                if twice := sorted({name for name in given if given.count(name) > 1} - {"unit"}):
+                    raise CardError(f"{place}: {', '.join(twice)} given more than once")
+                general = {"quantity": self.quantity, "unit": self.unit, **self.where}
+                keys = general | row.keys | column
+                if not (unit := keys.pop("unit")):
+                    raise CardError(f"{place}: no unit given")
+                number = _number(keys, unit, printed, place)
+                if keys in seen:
+                    raise CardError(f"{place}: an earlier cell has the same keys: {keys}")
+                seen.append(keys)
+                if printed != "":
+                    yield {"table": self.name, "row": i, "column": j} | number
+
+
+class Matrix(Model):
+    """A printed confusion matrix."""
+
+    name: str
+    title: str = ""
+    where: dict[str, Any]
+    classes: list[str]
+    orientation: Literal["rows are actual", "rows are predicted", "not stated"]
+    printed: list[list[int]]
+    note: str = ""
+
+    @pydantic.model_validator(mode="after")
+    def _square(self) -> Self:
+        side = len(self.classes)
+        if [len(row) for row in self.printed] != [side] * side:
+            raise ValueError(f"{self.name}: {side} classes need {side} rows of {side} numbers")
+        return self
+
+
+class Claim(Model):
+    """A number of the running text, abstract or a caption."""
+
+    where: str
+    keys: dict[str, Any]
+    unit: str
+    printed: Any
+    quote: str
+    note: str = ""
+
+    def columns(self) -> dict[str, Any]:
+        """Return the claim as a row of a frame."""
+        texts = {"where": self.where, "quote": self.quote}
+        if self.note:
+            texts["note"] = self.note
+        place = f"[[claims]] {self.printed} in {self.where}"
+        return texts | _number(self.keys, self.unit, self.printed, place)
+
+
+class Card(Model):
     """One paper: its protocol as stated, the choices it leaves open, and what it printed.
 
     Attributes:
@@ -84,24 +192,29 @@ class Card:
         profiles: ``paper``, and what the built-in others say in its place.
         tables: The printed tables as written in the file; ``cells`` gives them as one frame.
         matrices: The printed confusion matrices.
-        claims: One row per number in running text, abstract or caption: ``paper``, ``where``,
-            ``quote``, ``quantity``, ``unit``, ``printed``, ``value`` and one column per key
-            (and ``note``, where a claim has one).
+        stated: The claims as written in the file; ``claims`` gives them as a frame.
     """
 
-    def __init__(self, content: Content) -> None:
-        self.key = content.key
-        self.paper = content.paper
-        self.summary = content.summary
-        self.run_keys = content.run_keys
-        self.datasets = content.datasets
-        self.protocol = content.protocol
-        self.choices = content.choices
-        self.profiles = content.profiles
-        self.tables = content.tables
-        self.matrices = content.matrices
-        self.claims = _frame([_claim(content.key, claim) for claim in content.claims])
-        self._cells = _frame([cell for table in self.tables for cell in _cells(self.key, table)])
+    key: str
+    paper: Bibliography
+    summary: str
+    run_keys: list[str]
+    datasets: dict[str, Dataset]
+    protocol: list[Step]
+    choices: dict[str, Choice]
+    profiles: dict[str, dict[str, Any]]
+    tables: list[Table]
+    matrices: list[Matrix] = []
+    stated: list[Claim] = Field(alias="claims")
+
+    _cells: pd.DataFrame
+    _claims: pd.DataFrame
+
+    @pydantic.model_validator(mode="after")
+    def _read_numbers(self) -> Self:
+        self._cells = _frame(self.key, (cell for table in self.tables for cell in table.cells()))
+        self._claims = _frame(self.key, (claim.columns() for claim in self.stated))
+        return self
 
     def cells(self) -> pd.DataFrame:
         """Return the printed tables as one frame, one row per cell that is not empty.
@@ -113,6 +226,15 @@ class Card:
         """
         return self._cells.copy()
 
+    @property
+    def claims(self) -> pd.DataFrame:
+        """The numbers of running text, abstract and captions, one row each.
+
+        Columns as in ``cells``, with ``where``, ``quote`` (and ``note``, where a claim has one) for
+        ``table``, ``row`` and ``column``.
+        """
+        return self._claims
+
     def profile(self, name: str) -> Profile:
         """Return the numbers of a profile.
 
@@ -122,11 +244,11 @@ class Card:
         Raises:
             CardError: There is no such profile, or it breaks the rules; names file and key.
         """
-        return profiles.resolve(self.key, self.profiles, name, self._runs_of_the_tables())
+        return resolve(self.key, self.profiles, name, self._runs_of_the_tables())
 
     def recipe(self, name: str, profile: str) -> Recipe:
         """Return the recipe of the run ``name`` under a profile."""
-        return profiles.recipe(self.profile(profile), name)
+        return self.profile(profile).recipe_of(name)
 
     def split(self, name: str, profile: str, run: str | None = None) -> dict[str, Any]:
         """Return the table of the split ``name`` under a profile, for `leukkit.splits.divide`.
@@ -136,11 +258,11 @@ class Card:
             profile: As in `profile`.
             run: Name of a run, where the copies of images differ between runs.
         """
-        return profiles.split(self.profile(profile), name, run)
+        return self.profile(profile).split(name, run)
 
     def plan(self, profile: str, split: str | None = None) -> list[Run]:
         """List the runs of a profile, under one split or all."""
-        return profiles.plan(self.profile(profile), split)
+        return self.profile(profile).plan(split)
 
     def choices_table(self) -> pd.DataFrame:
         """Return what the paper leaves open: ``value`` and ``reason``, one row per choice."""
@@ -159,11 +281,12 @@ class Card:
         """
         if "classifier" not in self.run_keys:
             return {}
-        cells = self._cells
-        named = cells.loc[cells[self.run_keys].notna().all(axis=1), self.run_keys]
-        values = named.drop_duplicates().astype(object).itertuples(index=False, name=None)
-        rows = [dict(zip(self.run_keys, row, strict=True)) for row in values]
-        return {profiles.run_name(row): row for row in rows}
+        named = self._cells[self.run_keys].dropna().drop_duplicates().astype(object)
+        words = {"segmentation": "segmented", "augmentation": "augmented"}
+        return {
+            "_".join(words.get(key, str(value)) for key, value in row.items() if value): row
+            for row in named.to_dict("records")
+        }
 
 
 @functools.cache
@@ -186,61 +309,19 @@ def read(path: pathlib.Path | str) -> Card:
     """
     path = pathlib.Path(path)
     try:
-        content = check(Content, tomllib.loads(path.read_text(encoding="utf-8")), "the file")
-        if content.key != path.stem:
-            raise CardError(f"key is {content.key!r}, but the file is named after {path.stem!r}")
-        card = Card(content)
-        for name in sorted(content.profiles, key=lambda name: name != "paper"):
+        card = check(Card, tomllib.loads(path.read_text(encoding="utf-8")))
+        if card.key != path.stem:
+            raise CardError(f"key is {card.key!r}, but the file is named after {path.stem!r}")
+        for name in sorted(card.profiles, key=lambda name: name != "paper"):
             card.profile(name)
         return card
     except (tomllib.TOMLDecodeError, CardError) as error:
         raise CardError(f"{path.name}: {error}") from None
 
 
-def _cells(paper: str, table: Table) -> list[dict[str, Any]]:
-    cells, seen = [], set()
-    for i, row in enumerate(table.rows):
-        place = f"[[tables]] {table.name}, row {i + 1}"
-        if len(row.printed) != len(table.columns):
-            raise CardError(
-                f"{place} {row.keys}: {len(row.printed)} printed values, "
-                f"but the table has {len(table.columns)} columns"
-            )
-        for j, (column, printed) in enumerate(zip(table.columns, row.printed, strict=True)):
-            keys = _merge_keys(table, row.keys, column, f"{place}, column {j + 1}")
-            unit = keys.pop("unit")
-            number = _number(keys, unit, printed, f"{place}, column {j + 1}")
-            if (run := frozenset(keys.items())) in seen:
-                raise CardError(
-                    f"{place}, column {j + 1}: an earlier cell has the same keys: {keys}"
-                )
-            seen.add(run)
-            cells.append({"paper": paper, "table": table.name, "row": i, "column": j} | number)
-    return [cell for cell in cells if cell["printed"] != ""]
-
-
-def _merge_keys(table: Table, row: dict, column: dict, place: str) -> dict[str, Any]:
-    names = [name for part in (table.where, row, column) for name in part if name != "unit"]
-    if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise CardError(f"{place}: {', '.join(twice)} given more than once")
-    defaults = {name: value for name in ("quantity", "unit") if (value := getattr(table, name))}
-    keys = defaults | table.where | row | column
-    if "unit" not in keys:
-        raise CardError(f"{place}: no unit given")
-    return keys
-
-
-def _claim(paper: str, claim: Claim) -> dict[str, Any]:
-    place = f"[[claims]] {claim.printed} in {claim.where}"
-    number = _number(claim.keys, claim.unit, claim.printed, place)
-    texts = {"where": claim.where, "quote": claim.quote} | (
-        {"note": claim.note} if claim.note else {}
-    )
-    return {"paper": paper} | texts | number
-
-
 def _number(keys: dict[str, Any], unit: str, printed: Any, place: str) -> dict[str, Any]:
-    if "quantity" not in keys:
+    """Return the columns of a printed number, after checking them."""
+    if not keys.get("quantity"):
         raise CardError(f"{place}: no quantity given")
     for name, value in keys.items():
         if name in _RESERVED or not isinstance(value, str | bool | int):
@@ -257,11 +338,12 @@ def _number(keys: dict[str, Any], unit: str, printed: Any, place: str) -> dict[s
     return first | keys
 
 
-def _frame(rows: list[dict[str, Any]]) -> pd.DataFrame:
-    if not rows:
+def _frame(paper: str, rows: Iterable[dict[str, Any]]) -> pd.DataFrame:
+    frame = pd.DataFrame([{"paper": paper} | row for row in rows])
+    if frame.empty:
         columns = ["paper", "where", "quote", "quantity", "unit", "printed", "value"]
         return pd.DataFrame(columns=columns, dtype="string").astype({"value": "float64"})
-    frame = pd.DataFrame(rows).convert_dtypes().astype({"value": "float64"})
+    frame = frame.convert_dtypes().astype({"value": "float64"})
     if mixed := [str(name) for name, dtype in frame.dtypes.items() if is_object_dtype(dtype)]:
         raise CardError(f"values of more than one type under the key {', '.join(mixed)}")
     return frame

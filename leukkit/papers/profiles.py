@@ -9,17 +9,287 @@ A profile changes numbers and the names of data and networks, never code paths.
 """
 
 import fnmatch
+import functools
 import pathlib
 import tomllib
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any, Self
 
-from leukkit.schemas import Profile, Recipe, Run, RunEntry, SchemaError, SplitTable, check
+import pydantic
+from pydantic import Field
 
-# Tables that are merged key by key, and those whose entries are.
-_MERGED = ("datasets", "recipe", "splits", "copies", "networks")
-_MERGED_BY_ENTRY = ("runs",)
-_TABLES_OF_TABLES = ("splits", "copies", "networks", "runs")
+from leukkit.schemas import Model, Recipe, SchemaError, SplitTable, check
+
+
+class Run(Model):
+    """A planned run: a split, a recipe and a seed, and where its results lie.
+
+    Attributes:
+        paper: First level of the results: a paper's key, ``gap`` or ``honest``.
+        profile: Name of the profile, or the path of its file.
+        name: Of the run's folder.
+        keys: What the printed tables call it: data set, model, variant …
+        data: The data set that is used.
+        table: Its `SplitTable`, as a dict.
+        recipe: None for an ensemble, which is put together from its members.
+        members: Names of the runs that an ensemble is made of.
+        seed: Of weights, order, augmentation, and (plus ``draw``) of the split.
+        draw: Which of several draws of the split.
+        models_kept: Numbers of the folds whose model is saved.
+        same_subject: Patients who are one subject on other evidence than identical images.
+    """
+
+    paper: str
+    profile: str
+    name: str
+    keys: dict[str, Any]
+    data: str
+    table: dict[str, Any]
+    recipe: Recipe | None
+    members: list[str] = []
+    seed: int = 0
+    draw: int = 0
+    models_kept: list[int] = []
+    same_subject: list[list[str]] = []
+
+    @property
+    def split(self) -> str:
+        """Name of the run's split."""
+        return self.table["name"]
+
+
+class RunEntry(Model):
+    """What a profile says of one run (`Run` has the meanings).
+
+    ``settings`` are the other keys, fields of its recipe. ``segmentation`` and ``augmentation`` are
+    such fields if they are tables; true or false is what a printed table calls the run.
+    """
+
+    dataset: str | None = None  # the first of the profile
+    model: str | None = None  # without a backbone: the name of the run
+    variant: str = ""
+    backbone: str | None = None
+    classifier: str | None = None
+    segmentation: bool | None = None
+    augmentation: bool | None = None
+    paper: str | None = None
+    splits: list[str] = []
+    copies: dict[str, Any] | None = None
+    table: dict[str, Any] = {}
+    members: list[str] = []
+    draw: int = 0
+    models_kept: list[int] | None = None
+    settings: dict[str, Any] = {}
+
+    @pydantic.model_validator(mode="before")
+    @classmethod
+    def _put_settings_apart(cls, content: Any) -> Any:
+        if not isinstance(content, dict):
+            return content
+        settings = {
+            key: value
+            for key, value in content.items()
+            if key not in cls.model_fields
+            or key == "settings"
+            or (isinstance(value, dict) and key in ("segmentation", "augmentation"))
+        }
+        about = {key: value for key, value in content.items() if key not in settings}
+        return {**about, "settings": settings}
+
+    @property
+    def network(self) -> str:
+        """The network as the paper calls it."""
+        return str(self.model or self.backbone)
+
+    @property
+    def keys(self) -> dict[str, Any]:
+        """What the printed tables call the run: data set, model, variant and so on."""
+        names = ["dataset", "model", "variant"]
+        if self.backbone is not None:
+            names = ["dataset", "backbone", "classifier", "segmentation", "augmentation"]
+        return {name: getattr(self, name) for name in names + ["paper"] * bool(self.paper)}
+
+
+_Table = Annotated[SplitTable, pydantic.BeforeValidator(functools.partial(check, SplitTable))]
+
+
+class Profile(Model):
+    """The numbers and names of a set of runs. What may be left out has a default.
+
+    Attributes:
+        key: Of the paper, ``gap`` or ``honest``.
+        name: ``sample``, ``paper``, or the path of a TOML file.
+        datasets: Data set as the paper calls it -> what is used.
+        seed: Of everything random.
+        jobs: Folds at once.
+        bootstrap_draws: Of intervals.
+        models_kept: Numbers of the folds whose model is saved.
+        splits: Name -> `SplitTable`.
+        made_under: Names of the splits that a run is made under if it names none; all if empty.
+        copies: Data set -> how many copies, for runs whose ``augmentation`` is true.
+        recipe: Fields of `Recipe` that all runs share.
+        networks: Network as the paper calls it -> fields of `Recipe`.
+        runs: Name of a run -> what is special about it.
+        leave_out: Runs, networks, data sets or papers that are not run; ``*`` stands for anything.
+        same_subject: As in `Run`.
+    """
+
+    key: str
+    name: str
+    datasets: dict[str, str] = Field(min_length=1)
+    seed: int
+    jobs: int = Field(ge=1)
+    bootstrap_draws: int = Field(ge=1)
+    models_kept: list[int]
+    splits: dict[str, _Table]
+    made_under: list[str] = []
+    copies: dict[str, dict[str, Any]] = {}
+    recipe: dict[str, Any]
+    networks: dict[str, dict[str, Any]] = {}
+    runs: dict[str, RunEntry]
+    leave_out: list[str] = []
+    same_subject: list[list[str]] = []
+
+    @pydantic.model_validator(mode="after")
+    def _names_are_known(self) -> Self:
+        """Fill in what splits and runs leave out; refuse names that the profile does not have."""
+        for name, table in self.splits.items():
+            origin = {"paper": self.key, "profile": self.name, "name": name}
+            self.splits[name] = table.model_copy(update=origin)
+        for name, entry in self.runs.items():
+            dataset = entry.dataset or next(iter(self.datasets))
+            model = entry.model or (None if entry.backbone else name)
+            self.runs[name] = entry.model_copy(update={"dataset": dataset, "model": model})
+            if dataset not in self.datasets:
+                raise ValueError(
+                    f"runs.{name}: unknown data set {dataset!r}; known are "
+                    f"{', '.join(self.datasets)}"
+                )
+        for section, given, known in (
+            ("copies", self.copies, set(self.datasets)),
+            ("networks", self.networks, {entry.network for entry in self.runs.values()}),
+            ("leave_out", self.leave_out, {one for name in self.runs for one in self._names(name)}),
+        ):
+            if unknown := [name for name in given if not fnmatch.filter(known, name)]:
+                raise ValueError(
+                    f"{section}: no run has {', '.join(unknown)}; known are "
+                    f"{', '.join(sorted(known))}"
+                )
+        self.plan()
+        return self
+
+    def plan(self, split: str | None = None) -> list[Run]:
+        """List the runs, each under its splits.
+
+        Args:
+            split: Name of a split; None for all.
+
+        Raises:
+            SchemaError: There is no such split.
+        """
+        if split is not None:
+            self._known("split", split, self.splits)
+        runs = []
+        for name, entry in self.runs.items():
+            if self._is_left_out(name):
+                continue
+            for kind in entry.splits or self.made_under or self.splits:
+                if kind not in self.splits:
+                    raise SchemaError(f"runs.{name}: unknown split {kind!r}")
+                if split in (None, kind):
+                    runs.append(self._run(name, kind))
+        return runs
+
+    def recipe_of(self, name: str) -> Recipe:
+        """Return the recipe of a run.
+
+        Raises:
+            SchemaError: There is no such run, or it is an ensemble, which has no recipe of its own.
+        """
+        entry = self._entry(name)
+        if entry.members:
+            raise SchemaError(
+                f"{name} is an ensemble of {', '.join(entry.members)}: it has no recipe"
+            )
+        general = self.recipe | self.networks.get(entry.network, {})
+        fields = {"network": entry.network} | general | entry.settings
+        if entry.classifier is not None:
+            fields["classifier"] = entry.classifier.removesuffix("-scaled")
+        if entry.backbone is not None:
+            fields["scaled"] = str(entry.classifier).endswith("-scaled")
+        if entry.segmentation is False:
+            fields["segmentation"] = None
+        return check(Recipe, fields, f"runs.{name}")
+
+    def split(self, name: str, run: str | None = None) -> dict[str, Any]:
+        """Return a split's table; with what ``run`` changes: mostly how many copies.
+
+        Raises:
+            SchemaError: There is no such split or run, or nothing says how many copies.
+        """
+        table = self._known("split", name, self.splits).model_dump(exclude_unset=True)
+        if run is None:
+            return table
+        entry, place = self._entry(run), f"runs.{run}, splits.{name}"
+        table |= entry.table
+        when, copies = table.pop("augment", "after"), table.pop("copies", {})
+        if entry.augmentation is False:
+            copies = {}
+        elif entry.copies is not None:
+            copies = entry.copies
+        elif entry.augmentation or "data_set" in copies:
+            if entry.dataset not in self.copies:
+                raise SchemaError(f"{place}: [copies] does not say how many of {entry.dataset}")
+            copies = self.copies[entry.dataset]
+        if copies:
+            table |= {"augment": when, "copies": copies}
+        check(SplitTable, table, place)
+        return table
+
+    def _run(self, name: str, split: str) -> Run:
+        entry = self.runs[name]
+        if entry.members and entry.settings:
+            raise SchemaError(
+                f"runs.{name}: an ensemble has no recipe to take {', '.join(entry.settings)}"
+            )
+        return Run(
+            paper=self.key,
+            profile=self.name,
+            name=name,
+            keys=entry.keys,
+            data=self.datasets[str(entry.dataset)],
+            table=self.split(split, name),
+            recipe=None if entry.members else self.recipe_of(name),
+            members=entry.members,
+            seed=self.seed,
+            draw=entry.draw,
+            models_kept=self.models_kept if entry.models_kept is None else entry.models_kept,
+            same_subject=self.same_subject,
+        )
+
+    def _entry(self, name: str) -> RunEntry:
+        return self._known("run", name, self.runs)
+
+    def _known(self, kind: str, name: str, among: Mapping[str, Any]) -> Any:
+        if name not in among:
+            raise SchemaError(
+                f"{self.key}, profile {self.name}: no {kind} {name!r}; it has {', '.join(among)}"
+            )
+        return among[name]
+
+    def _names(self, run: str) -> list[str]:
+        """Return what a run can be left out by."""
+        entry = self._entry(run)
+        names = (run, entry.dataset, entry.model, entry.backbone, entry.paper)
+        return [name for name in names if name]
+
+    def _is_left_out(self, run: str) -> bool:
+        """Tell whether a run is left out, itself or one of its members."""
+        members = self._entry(run).members
+        if ensembles := [name for name in members if self._entry(name).members]:
+            raise SchemaError(f"runs.{run}: {', '.join(ensembles)} is itself an ensemble")
+        names = [name for one in (run, *members) for name in self._names(one)]
+        return any(fnmatch.filter(names, pattern) for pattern in self.leave_out)
 
 
 def resolve(
@@ -41,6 +311,7 @@ def resolve(
     """
     if "paper" not in known:
         raise SchemaError("[profiles.paper] is missing")
+    known = {**known, "paper": {"extends": "none", **known["paper"]}}
     if str(name).endswith(".toml"):
         path, place = pathlib.Path(name).expanduser(), str(name)
         if not path.exists():
@@ -50,241 +321,38 @@ def resolve(
         except tomllib.TOMLDecodeError as error:
             raise SchemaError(f"{path}: {error}") from None
     elif name in known:
-        place, content = f"[profiles.{name}]", dict(known[name])
+        place, content = f"[profiles.{name}]", known[name]
     else:
         raise SchemaError(
             f"{key} has no profile {name!r}; it has {', '.join(known)}. Any other is the path of a "
             "TOML file"
         )
-    _check_sections(content, place)
-    base = content.pop("extends", "none" if name == "paper" else "paper")
     others = [other for other in known if other != name]
+    base = content.get("extends", "paper")
     while base != "none":
         if base not in others:
             expected = ", ".join(["none", *others])
             raise SchemaError(f"{place}: extends is {base!r}; expected {expected}")
         others.remove(base)
-        below = dict(known[base])
-        _check_sections(below, f"[profiles.{base}]")
-        base = below.pop("extends", "none" if base == "paper" else "paper")
-        content = merge(below, content)
+        content = _lay_over(known[base], content)
+        base = known[base].get("extends", "paper")
     if runs:
-        content = merge({"runs": dict(runs)}, content)
-    if "splits" in content:
-        tables = {
-            kind: {**table, "paper": key, "profile": str(name), "name": kind}
-            for kind, table in content["splits"].items()
-        }
-        content = {**content, "splits": _checked(tables, place)}
-    profile = check(Profile, {**content, "key": key, "name": str(name)}, place)
-    try:
-        _check_names(profile)
-        plan(profile)
-    except SchemaError as error:
-        raise SchemaError(f"{place}: {error}") from None
-    return profile
+        content = _lay_over({"runs": runs}, content)
+    content = {**content, "key": key, "name": str(name)}
+    content.pop("extends", None)
+    return check(Profile, content, place)
 
 
-def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a profile's content with another one laid over it."""
-    merged = {**below, **above}
-    for section in _MERGED:
-        if isinstance(below.get(section), dict) and isinstance(above.get(section), dict):
-            merged[section] = {**below[section], **above[section]}
-    for section in _MERGED_BY_ENTRY:
-        if section in below and section in above:
-            one, two = below[section], above[section]
-            merged[section] = {**one, **{name: {**one.get(name, {}), **two[name]} for name in two}}
+def _lay_over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Lay a profile's content over another's: its tables merge, and the tables in ``runs``."""
+    merged = _merge(below, above, 2)
+    if "runs" in above:
+        merged["runs"] = _merge(below.get("runs"), above["runs"], 2)
     return merged
 
 
-def plan(profile: Profile, split: str | None = None) -> list[Run]:
-    """List the runs of a profile, each under its splits.
-
-    Args:
-        profile: What `resolve` gave.
-        split: Name of a split; None for all.
-
-    Raises:
-        SchemaError: A run names an unknown split, data set or setting.
-    """
-    if split is not None and split not in profile.splits:
-        raise SchemaError(
-            f"{profile.key} has no split {split!r}; it has {', '.join(profile.splits)}"
-        )
-    runs = []
-    for name in profile.runs:
-        entry, settings = _entry(profile, name)
-        if _is_left_out(profile, name, entry):
-            continue
-        for kind in entry.splits or profile.made_under or profile.splits:
-            if kind not in profile.splits:
-                raise SchemaError(f"runs.{name}: unknown split {kind!r}")
-            if split in (None, kind):
-                runs.append(_run(profile, name, entry, settings, kind))
-    return runs
-
-
-def recipe(profile: Profile, name: str) -> Recipe:
-    """Return the recipe of a run.
-
-    Raises:
-        SchemaError: There is no such run, or it is an ensemble, which has no recipe of its own.
-    """
-    entry, settings = _entry(profile, name)
-    if entry.members:
-        raise SchemaError(f"{name} is an ensemble of {', '.join(entry.members)}: it has no recipe")
-    return _recipe(profile, name, entry, settings)
-
-
-def split(profile: Profile, name: str, run: str | None = None) -> dict[str, Any]:
-    """Return a split's table; with the copies of ``run``, where they differ between runs."""
-    if name not in profile.splits:
-        raise SchemaError(
-            f"{profile.key} has no split {name!r}; it has {', '.join(profile.splits)}"
-        )
-    table = profile.splits[name].model_dump(exclude_unset=True)
-    return table if run is None else _table(profile, run, _entry(profile, run)[0], table)
-
-
-def keys(profile: Profile, name: str) -> dict[str, Any]:
-    """Return what the printed tables call a run: data set, model, variant and so on."""
-    return _keys(_entry(profile, name)[0])
-
-
-def run_name(keys: Mapping[str, Any]) -> str:
-    """Return the name of a run from its keys, e.g. ``all-idb2_densenet201_svm_segmented``."""
-    words = {"segmentation": "segmented", "augmentation": "augmented"}
-    parts = [words.get(key, value) for key, value in keys.items() if value]
-    return "_".join(str(part) for part in parts)
-
-
-def _checked(splits: dict[str, dict[str, Any]], place: str) -> dict[str, SplitTable]:
-    return {
-        name: check(SplitTable, table, f"{place}: splits.{name}") for name, table in splits.items()
-    }
-
-
-def _check_sections(content: Mapping[str, Any], place: str) -> None:
-    for section in _TABLES_OF_TABLES:
-        entries = content.get(section, {})
-        if not isinstance(entries, dict) or not all(isinstance(e, dict) for e in entries.values()):
-            raise SchemaError(f"{place}: {section} must be a table of tables, found {entries!r}")
-
-
-def _check_names(profile: Profile) -> None:
-    """Refuse what is said of a network, data set or run that the profile does not have."""
-    entries = {name: _entry(profile, name)[0] for name in profile.runs}
-    networks = {str(entry.model or entry.backbone) for entry in entries.values()}
-    for section, given, known in (
-        ("copies", profile.copies, set(profile.datasets)),
-        ("networks", profile.networks, networks),
-        ("leave_out", profile.leave_out, {n for item in entries.items() for n in _names(*item)}),
-    ):
-        if unknown := [name for name in given if not fnmatch.filter(known, name)]:
-            raise SchemaError(
-                f"{section}: no run has {', '.join(unknown)}; known are {', '.join(sorted(known))}"
-            )
-
-
-def _entry(profile: Profile, name: str) -> tuple[RunEntry, dict[str, Any]]:
-    """Return what a profile says of a run: `RunEntry`, and fields of its recipe."""
-    if name not in profile.runs:
-        raise SchemaError(
-            f"{profile.key}, profile {profile.name}: no run {name!r}; it has "
-            f"{', '.join(profile.runs)}"
-        )
-    content = profile.runs[name]
-    # segmentation and augmentation: true or false is a key of a printed run, a table a setting.
-    about = {
-        key: value
-        for key, value in content.items()
-        if key in RunEntry.model_fields
-        and not (isinstance(value, dict) and key in ("segmentation", "augmentation"))
-    }
-    settings = {key: value for key, value in content.items() if key not in about}
-    entry = check(RunEntry, about, f"runs.{name}")
-    if entry.dataset is None:
-        entry = entry.model_copy(update={"dataset": next(iter(profile.datasets))})
-    if entry.model is None and entry.backbone is None:
-        entry = entry.model_copy(update={"model": name})
-    return entry, settings
-
-
-def _is_left_out(profile: Profile, name: str, entry: RunEntry) -> bool:
-    if entry.dataset not in profile.datasets:
-        raise SchemaError(
-            f"runs.{name}: unknown data set {entry.dataset!r}; known are "
-            f"{', '.join(profile.datasets)}"
-        )
-    names = _names(name, entry)
-    return any(fnmatch.filter(names, pattern) for pattern in profile.leave_out) or any(
-        _is_left_out(profile, member, _entry(profile, member)[0]) for member in entry.members
-    )
-
-
-def _names(name: str, entry: RunEntry) -> list[str]:
-    """Return what a run can be left out by."""
-    names = (name, entry.dataset, entry.model, entry.backbone, entry.paper)
-    return [one for one in names if one]
-
-
-def _run(profile: Profile, name: str, entry: RunEntry, settings: dict[str, Any], kind: str) -> Run:
-    if entry.members and settings:
-        raise SchemaError(f"runs.{name}: an ensemble has no recipe to take {', '.join(settings)}")
-    table = profile.splits[kind].model_dump(exclude_unset=True)
-    kept = profile.models_kept if entry.models_kept is None else entry.models_kept
-    return Run(
-        paper=profile.key,
-        profile=profile.name,
-        name=name,
-        keys=_keys(entry),
-        data=profile.datasets[str(entry.dataset)],
-        table=_table(profile, name, entry, table),
-        recipe=None if entry.members else _recipe(profile, name, entry, settings),
-        members=entry.members,
-        seed=profile.seed,
-        draw=entry.draw,
-        models_kept=kept,
-        same_subject=profile.same_subject,
-    )
-
-
-def _keys(entry: RunEntry) -> dict[str, Any]:
-    if entry.backbone is None:
-        keys = {"dataset": entry.dataset, "model": entry.model, "variant": entry.variant}
-    else:
-        names = ("dataset", "backbone", "classifier", "segmentation", "augmentation")
-        keys = {name: getattr(entry, name) for name in names}
-    return {**keys, "paper": entry.paper} if entry.paper else keys
-
-
-def _table(profile: Profile, name: str, entry: RunEntry, table: dict[str, Any]) -> dict[str, Any]:
-    """Return a split's table with the copies of a run, and with what it changes besides."""
-    table, place = {**table, **entry.table}, f"runs.{name}, splits.{table['name']}"
-    copies = table.get("copies") or {}
-    if entry.augmentation is False:
-        copies = {}
-    elif entry.copies is not None:
-        copies = entry.copies
-    elif entry.augmentation or "data_set" in copies:
-        if entry.dataset not in profile.copies:
-            raise SchemaError(f"{place}: [copies] does not say how many of {entry.dataset}")
-        copies = profile.copies[str(entry.dataset)]
-    when = table.get("augment", "after")
-    table = {key: value for key, value in table.items() if key not in ("augment", "copies")}
-    table = {**table, "augment": when, "copies": copies} if copies else table
-    check(SplitTable, table, place)
-    return table
-
-
-def _recipe(profile: Profile, name: str, entry: RunEntry, settings: dict[str, Any]) -> Recipe:
-    network = str(entry.model or entry.backbone)
-    fields = {"network": network, **profile.recipe, **profile.networks.get(network, {}), **settings}
-    if entry.classifier is not None:
-        fields["classifier"] = entry.classifier.removesuffix("-scaled")
-    if entry.backbone is not None:
-        fields["scaled"] = str(entry.classifier).endswith("-scaled")
-    if entry.segmentation is False:
-        fields["segmentation"] = None
-    return check(Recipe, fields, f"runs.{name}")
+def _merge(below: Any, above: Any, levels: int) -> Any:
+    """Merge tables so many levels deep; anything else replaces what is below it."""
+    if levels == 0 or not (isinstance(below, dict) and isinstance(above, dict)):
+        return above
+    return below | {name: _merge(below.get(name), part, levels - 1) for name, part in above.items()}

@@ -18,8 +18,9 @@ from leukkit import classifiers, explain, features, images, models, saved, segme
 from leukkit.datasets import decode
 from leukkit.files import progress
 from leukkit.metrics import calibration
+from leukkit.records import SavedRecord
 from leukkit.saved import ModelFileError, classifier_files, outliers
-from leukkit.schemas import Recipe, SavedRecord
+from leukkit.schemas import Recipe
 
 OUT_OF_DISTRIBUTION = "out of distribution: do not rely on the answer"
 

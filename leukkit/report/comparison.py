@@ -270,7 +270,7 @@ def print_comparison(card: Card, profile: str) -> None:
     Below come the scores of all runs, and what leaks under each split.
     """
     measured = measure(card, profile)
-    label = card.profile(profile).label
+    label = pathlib.Path(profile).stem
     if measured.empty:
         print(f"\n{card.key}, profile {label}: nothing was run yet")
         return

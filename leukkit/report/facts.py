@@ -8,8 +8,8 @@ from typing import Any
 import pandas as pd
 
 from leukkit import files, metrics, papers, results
-from leukkit.schemas import Configuration, FoldRecord, Recipe
-from leukkit.schemas.recipe import in_words
+from leukkit.records import Configuration, FoldRecord
+from leukkit.schemas import Recipe, in_words
 from leukkit.splits import LEAKS, pool_leakage
 
 NAMES = {

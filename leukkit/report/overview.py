@@ -13,9 +13,10 @@ import pandas as pd
 
 from leukkit import metrics, papers, results
 from leukkit.papers import Card
+from leukkit.records import Configuration
 from leukkit.report import comparison, facts
 from leukkit.report.comparison import SIDES
-from leukkit.schemas import Configuration, SplitTable, check
+from leukkit.schemas import SplitTable, check
 
 SCORES = ("accuracy", "precision", "recall", "sensitivity", "specificity", "f1", "auc", "loss")
 PLACE = ["table", "row", "column"]

@@ -20,17 +20,10 @@ from leukkit import results
 from leukkit.files import replace_when_done
 from leukkit.metrics import calibration, prediction_frame
 from leukkit.models.weights import sha256
+from leukkit.records import SAVED_FORMAT, Configuration, SavedRecord, Sizes
 from leukkit.saved import classifier_files, outliers
 from leukkit.saved.classifier_files import ModelFileError
-from leukkit.schemas import (
-    SAVED_FORMAT,
-    Configuration,
-    Recipe,
-    SavedRecord,
-    SchemaError,
-    Sizes,
-    check,
-)
+from leukkit.schemas import Recipe, SchemaError, check
 from leukkit.splits import Split
 
 __all__ = ["ModelFileError", "Saved", "read", "save_classifier", "save_network"]

@@ -13,7 +13,8 @@ import pandas as pd
 from leukkit import features, images, results, saved
 from leukkit.files import bar
 from leukkit.metrics import prediction_frame
-from leukkit.schemas import Configuration, Recipe
+from leukkit.records import Configuration
+from leukkit.schemas import Recipe
 from leukkit.splits import Split
 from leukkit.training import checkpoint, devices, fit, network
 from leukkit.training.checkpoint import TrainingError, writing

@@ -8,7 +8,7 @@ POSITIVE = {"positive_class": {"value": "ALL", "reason": "test"}}
 
 def card(tables=(), matrices=(), claims=(), choices=POSITIVE):
     """Return a card that holds only what is given; claims are (where, keys, unit, printed)."""
-    content = papers.Content(
+    return papers.Card(
         key="little",
         paper={"title": "t", "authors": ["a"], "year": 2025},
         summary="",
@@ -24,7 +24,6 @@ def card(tables=(), matrices=(), claims=(), choices=POSITIVE):
             for where, keys, unit, printed in claims
         ],
     )
-    return papers.Card(content)
 
 
 def table(columns, rows, name="Table 1", unit="percent", **where):

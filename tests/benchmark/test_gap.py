@@ -6,14 +6,13 @@ import pytest
 
 from leukkit import cli, metrics, results, runs, splits
 from leukkit.benchmark import gap
-from leukkit.papers import profiles
 from leukkit.plots import gap_ladder
 from tests.report import small_results
 
 SPLITS = list(dict.fromkeys(step.split for step in gap.STEPS))
 EVERY = {(subject, cell) for subject in range(4) for cell in range(2)}
 SHARES = {"patient": 0.0, "subject": 0.5, "source_image": None, "bytes": 0.0, "original": None}
-PLAN = {(run.split, run.draw): run for run in profiles.plan(gap.load("sample"))}
+PLAN = {(run.split, run.draw): run for run in gap.load("sample").plan()}
 
 
 def write_run(base, split, right, repeat=0, copies=()):

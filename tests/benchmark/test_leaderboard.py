@@ -7,16 +7,15 @@ import pytest
 from leukkit import benchmark, metrics, papers, plots, results, runs, splits
 from leukkit.benchmark import leaderboard
 from leukkit.metrics import calibration
-from leukkit.papers import profiles
 from tests.report import small_results
 
 PAPER = leaderboard.load("paper")
-RUNS = {run.name: run for run in profiles.plan(PAPER, "subject")}
+RUNS = {run.name: run for run in PAPER.plan("subject")}
 
 
 @pytest.mark.parametrize("name", ["sample", "paper"])
 def test_all_papers_have_methods_under_both_splits_each_run_with_a_folder_of_its_own(name):
-    planned = profiles.plan(leaderboard.load(name))
+    planned = leaderboard.load(name).plan()
     assert {run.keys["paper"] for run in planned} == set(papers.KEYS)
     assert {run.split for run in planned} == set(leaderboard.SPLITS)
     folders = [str(runs.folder(run, "x")) for run in planned]
@@ -161,7 +160,7 @@ def base(tmp_path):
     good, bad = predictions(), predictions(wrong=(1, 2))
 
     def write(name, frame, split="subject", **settings):
-        (run,) = (run for run in profiles.plan(PAPER, split) if run.name == name)
+        (run,) = (run for run in PAPER.plan(split) if run.name == name)
         run = run.model_copy(update={"profile": "sample"})
         small_results.write(tmp_path, run, frame, **settings)
 

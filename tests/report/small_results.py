@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 
 from leukkit import papers, results
-from leukkit.schemas import Configuration, FoldRecord, SplitTable, check
+from leukkit.records import Configuration, FoldRecord
+from leukkit.schemas import SplitTable, check
 
 TWO = ("healthy", "ALL")
 FOUR = ("benign", "early", "pre", "pro")

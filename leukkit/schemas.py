@@ -1,20 +1,155 @@
-"""A recipe: everything about a method but the data."""
+"""The data that travels through the kit: split tables and recipes, and what all schemas share.
 
+Pure data: what may stand in it is checked here, once, and nothing is computed.
+"""
+
+import bisect
 import hashlib
 import inspect
+import itertools
+import json
 import os
+import re
 import types
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeVar
 
 import pandas as pd
 import pydantic
 from pydantic import Field
 
-from leukkit.schemas.base import Model, check
-
 if TYPE_CHECKING:
     import keras
+
+
+class SchemaError(ValueError):
+    """Data that breaks its schema; the message names the place and what was expected."""
+
+
+class Model(pydantic.BaseModel):
+    """A checked, frozen record: no unknown keys, no silent conversions, no infinities."""
+
+    model_config = pydantic.ConfigDict(
+        strict=True, extra="forbid", frozen=True, allow_inf_nan=False, arbitrary_types_allowed=True
+    )
+
+
+Checked = TypeVar("Checked", bound=Model)
+
+
+def check(schema: type[Checked], content: Any, place: str = "") -> Checked:
+    """Check a dict, as TOML or JSON gives it, that comes from ``place``.
+
+    Raises:
+        SchemaError: Names the place, the first field that is wrong, what was found and expected.
+    """
+    try:
+        return schema.model_validate(content)
+    except pydantic.ValidationError as error:
+        problem = _explain(error, schema)
+        raise SchemaError(f"{place}: {problem}" if place else problem) from None
+
+
+_ALTERNATIVE = re.compile(  # what stands at the end of a place for one of several types
+    r"(constrained-)?int|float|str|callable|literal\[.*\]"
+)
+
+
+def _explain(error: pydantic.ValidationError, schema: type[Model]) -> str:
+    """Return the first problem that pydantic found, in one sentence."""
+    first, *others = error.errors(include_url=False)
+    place, kind, message = first["loc"], first["type"], first["msg"].removeprefix("Value error, ")
+    if len(place) > 1 and _ALTERNATIVE.fullmatch(str(place[-1])):
+        place = place[:-1]
+        message += "".join(f" or {other['msg']}" for other in others if other["loc"][:-1] == place)
+    where = ".".join(map(str, place))
+    if kind == "missing":
+        return f"missing field {where}"
+    if kind == "extra_forbidden":
+        known = ", ".join(schema.model_fields) if len(first["loc"]) == 1 else ""
+        return f"unknown field {where}" + f"; known are {known}" * bool(known)
+    if kind != "value_error":
+        message += f", found {first['input']!r}"
+    return f"{where}: {message}" if where else message
+
+
+def digest(value: Any) -> str:
+    """Return the SHA-256 (hex) of a JSON-serializable value in canonical form."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+# What a table must say of each kind of split, and what it may say, beside the keys of all kinds.
+_KEYS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "holdout": (("test",), ("by", "missing")),
+    "stratified": (("folds",), ()),
+    "subject": (("folds",), ("by", "missing", "embargo")),
+    "counts": (("test_counts",), ()),
+    "official": ((), ()),
+}
+_KEYS_OF_SOME = {key for required, optional in _KEYS.values() for key in (*required, *optional)}
+_ORIGIN = ("paper", "profile", "name")
+_COPIES = {"counts": dict, "balance": bool, "each": int, "data_set": bool}
+
+
+class SplitTable(Model):
+    """What is trained on what: the one way to state a protocol. See `leukkit.splits.divide`.
+
+    ``paper``, ``profile`` and ``name`` say where a table comes from; they decide where results lie
+    and change nothing else.
+    """
+
+    paper: str = "own"
+    profile: str = "own"
+    name: str = "own"
+    split: Literal["holdout", "stratified", "subject", "counts", "official"]
+    test: float | None = Field(None, gt=0, lt=1)
+    folds: int | None = None
+    by: str | None = None
+    missing: Literal["error", "image"] = "error"
+    embargo: int = Field(0, ge=0)
+    test_counts: dict[str, int] | None = None
+    validation: float | Literal["test"] = 0.0
+    augment: Literal["before", "after"] | None = None
+    copies: dict[Literal["counts", "balance", "each", "data_set"], Any] | None = None
+    tuning: int = 0
+    tuned_by_image: bool = False
+
+    @pydantic.model_validator(mode="after")
+    def _keys_of_the_kind(self) -> Self:
+        required, optional = _KEYS[self.split]
+        if missing := [key for key in required if getattr(self, key) is None]:
+            raise ValueError(f"split = {self.split!r} also needs {', '.join(missing)}")
+        unused = _KEYS_OF_SOME.difference(required, optional)
+        if unknown := sorted(self.model_fields_set & unused):
+            known = sorted(set(type(self).model_fields).difference(unused, _ORIGIN))
+            raise ValueError(
+                f"split = {self.split!r} does not use {', '.join(unknown)}; "
+                f"known are {', '.join(known)}"
+            )
+        if (self.augment is None) != (self.copies is None):
+            raise ValueError(
+                "augment says when, copies how many: give both of them, or neither; found "
+                f"augment={self.augment!r} and copies={self.copies}"
+            )
+        copies = {"balance": True} if self.copies is None else self.copies
+        fits = [type(value) is _COPIES[kind] and bool(value) for kind, value in copies.items()]
+        if fits != [True]:
+            raise ValueError(
+                f"copies is {self.copies}; expected one of counts = images of each class, each = "
+                "copies of an image, balance = true, or data_set = true, which takes the profile's "
+                "copies for the data set of a run"
+            )
+        if self.augment == "before" and self.tuning and not self.tuned_by_image:
+            raise ValueError(
+                "augment = 'before' mixes the copies: no grid search without leaks. Set "
+                "tuned_by_image = true if the search is to leak as the split does"
+            )
+        return self
+
+    def record(self) -> dict[str, Any]:
+        """Return what the table says, without where it comes from."""
+        return self.model_dump(exclude={*_ORIGIN}, exclude_defaults=True)
 
 
 class Phase(Model):
@@ -30,14 +165,7 @@ class Phase(Model):
 
     epochs: int = Field(ge=1)
     learning_rate: float = Field(gt=0)
-    trainable: Literal["all", "head"] | int = "all"
-
-    @pydantic.field_validator("trainable")
-    @classmethod
-    def _some_layers(cls, value: str | int) -> str | int:
-        if isinstance(value, int) and value < 1:
-            raise ValueError(f"expected 'all', 'head' or a number of layers, found {value}")
-        return value
+    trainable: Literal["all", "head"] | Annotated[int, Field(ge=1)] = "all"
 
 
 class Recipe(Model):
@@ -134,8 +262,7 @@ class Recipe(Model):
 
     def replace(self, **changes: Any) -> "Recipe":
         """Return a copy with some fields changed, checked like a new one."""
-        fields = {name: getattr(self, name) for name in type(self).model_fields}
-        return check(Recipe, fields | changes, "recipe")
+        return check(Recipe, dict(self) | changes, "recipe")
 
     def build(self, classes: int, statistics: tuple | None = None, seed: int = 0) -> "keras.Model":
         """Return the uncompiled ``keras.Model`` that this recipe trains.
@@ -181,12 +308,10 @@ class Recipe(Model):
 
     def phase_of(self, epoch: int) -> int:
         """Return the number of the phase that an epoch (from 0) belongs to."""
-        begun = 0
-        for number, phase in enumerate(self.phases):
-            begun += phase.epochs
-            if epoch < begun:
-                return number
-        raise IndexError(f"epoch {epoch} lies beyond the {self.epochs} epochs of the recipe")
+        if epoch >= self.epochs:
+            raise IndexError(f"epoch {epoch} lies beyond the {self.epochs} epochs of the recipe")
+        ends = itertools.accumulate(phase.epochs for phase in self.phases)
+        return bisect.bisect(list(ends), epoch)
 
     def record(self) -> dict[str, Any]:
         """Return the recipe as JSON-serializable dict, for hashes and ``fold.json``."""
@@ -198,12 +323,8 @@ class Recipe(Model):
     def from_record(cls, recorded: Mapping[str, Any], place: str) -> Self:
         """Return the recipe of a `record`; a head of one's own is in it by its name alone.
 
-        Args:
-            recorded: The record.
-            place: Where it stands, for messages.
-
         Raises:
-            SchemaError: It is damaged.
+            SchemaError: The record is damaged; names the ``place`` where it stands.
         """
         fields = dict(recorded)
         if isinstance(fields.get("head"), dict):
@@ -212,18 +333,16 @@ class Recipe(Model):
 
     def table(self) -> pd.DataFrame:
         """Return the settings that matter for this kind of recipe, one row each."""
-        of_classifier = ("scaled", "c", "gamma", "kernels", "class_weight")
-        of_training = list(type(self).model_fields)[list(type(self).model_fields).index("phases") :]
-        left_out = of_training if self.classifier else ("classifier", *of_classifier)
-        if self.classifier not in ("svm", None):
-            left_out = (*left_out, *of_classifier[1:])
-        if self.optimizer == "adam":
-            left_out = (*left_out, "momentum", "weight_decay", "new_layer_factor")
-        rows = {
-            name: in_words(getattr(self, name))
-            for name in type(self).model_fields
-            if name not in left_out and not (self.classifier and name == "head")
-        }
+        names, grid = list(type(self).model_fields), {"c", "gamma", "kernels", "class_weight"}
+        if self.classifier is None:
+            hidden = {"classifier", "scaled", *grid}
+            if self.optimizer == "adam":
+                hidden |= {"momentum", "weight_decay", "new_layer_factor"}
+        else:
+            hidden = {"head", *names[names.index("phases") :]}
+            if self.classifier != "svm":
+                hidden |= grid
+        rows = {name: in_words(value) for name, value in self if name not in hidden}
         return pd.Series(rows, name="value").rename_axis("setting").to_frame()
 
     def __repr__(self) -> str:
@@ -253,15 +372,16 @@ def in_words(value: Any) -> str:
         return ", ".join(map(in_words, value))
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return f"{value:g}" if isinstance(value, float) else "none" if value is None else str(value)
+    if isinstance(value, float):
+        return f"{value:g}"
+    return "none" if value is None else str(value)
 
 
 def _function_record(function: Callable) -> dict[str, str]:
     """Return what a head of one's own is known by: module, name, source and defaults.
 
     Raises:
-        ValueError: Not a function, or a lambda, a closure, or one whose source cannot be read: two
-            different ones could not be told apart.
+        ValueError: Two different ones could not be told apart by that.
     """
     if not isinstance(function, types.FunctionType):
         raise ValueError(f"head {function!r} is no function: write one with def, and its name here")
@@ -278,8 +398,7 @@ def _function_record(function: Callable) -> dict[str, str]:
         raise ValueError(
             f"the source of head {name} cannot be read: define it with def in a cell or a file"
         ) from None
-    defaults = [repr(function.__defaults__), repr(function.__kwdefaults__)]
-    text = "\n".join([source, *defaults])
+    text = "\n".join([source, repr(function.__defaults__), repr(function.__kwdefaults__)])
     return {
         "function": f"{function.__module__}.{name}",
         "sha256": hashlib.sha256(text.encode()).hexdigest(),

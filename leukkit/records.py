@@ -5,7 +5,7 @@ from typing import Any, Final, Literal, Self
 import pydantic
 from pydantic import Field
 
-from leukkit.schemas.base import Model, digest
+from leukkit.schemas import Model, digest
 
 
 class Configuration(Model):
