@@ -221,14 +221,14 @@ def test_cells_of_a_finished_fold_are_explained_and_named(tmp_path):
     predicted = {"predictions": metrics.prediction_frame(tested, chances, classes)}
     results.write_fold(place.fold(0), place.folds[0], split, 0, predicted, seconds=1)
     network = small_network(classes=4)
-    shown = explain.explain_fold(place.fold(0), split.cells, network=network)
-    assert shown.titles == [
+    images, maps, titles = explain.explain_fold(place.fold(0), split.cells, network=network)
+    assert titles == [
         "benign, taken for\npre, 70%",
         "early, taken for\npre, 70%",
         "pre, right\n70%",
         "pro, taken for\npre, 70%",
     ]
-    assert shown.images.shape == (4, SIZE, SIZE, 3) and shown.images.dtype == np.uint8
-    np.testing.assert_array_equal(shown.maps, explain.grad_cam(network, shown.images))
+    assert images.shape == (4, SIZE, SIZE, 3) and images.dtype == np.uint8
+    np.testing.assert_array_equal(maps, explain.grad_cam(network, images))
     with pytest.raises(FileNotFoundError, match="no saved network: its number is none of models_k"):
         explain.explain_fold(place.fold(0), split.cells)

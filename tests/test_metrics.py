@@ -104,22 +104,6 @@ def test_undefined_scores_are_missing_not_zero():
     assert np.isnan(metrics.scores(binary([1, 1], [0.1, 0.7]))["specificity"])
 
 
-def test_roc_points_trace_the_area():
-    generator = np.random.default_rng(0)
-    predictions = binary(generator.integers(0, 2, 200), (generator.random(200) ** 2).round(1))
-    for positive in (None, "healthy"):
-        points = metrics.roc_points(predictions, positive)
-        area = np.trapezoid(points["true_positive_rate"], points["false_positive_rate"])
-        assert area == pytest.approx(metrics.scores(predictions, positive)["auc"])
-        assert points["threshold"].iloc[0] == np.inf
-        assert points["threshold"].is_monotonic_decreasing
-        assert set(points["threshold"][1:]) <= set(predictions[f"prob_{positive or 'ALL'}"])
-    with pytest.raises(ValueError, match="needs images of 'ALL' and others; here is only one kind"):
-        metrics.roc_points(binary([1, 1], [0.2, 0.3]))
-    with pytest.raises(ValueError, match=r"of 3 classes needs positive=<class>: \('a', 'b', 'c'\)"):
-        metrics.roc_points(frame("abc", np.eye(3), "abc"))
-
-
 def measured(predictions, draws=0, label=None, **options):
     rows = metrics.measure(predictions, draws, **options)
     rows = rows[rows["label"].isna() if label is None else rows["label"] == label]
@@ -157,11 +141,6 @@ def test_bootstrap_equals_scoring_the_resampled_rows_one_by_one(classes, positiv
     np.testing.assert_allclose(found["high"], scored.quantile(0.975))
     assert (found["clusters"] == len(names)).all()
     assert list(found.columns) == ["point", "low", "high", "draws", "clusters"]
-    wide, narrow = (
-        metrics.bootstrap(predictions, "subject", 60, 5, level, positive) for level in (0.9, 0.5)
-    )
-    np.testing.assert_allclose(wide["high"], scored.quantile(0.95))
-    np.testing.assert_allclose(narrow["low"], scored.quantile(0.25))
     ends = measured(predictions, 60, seed=5).loc["calibration_error", ["low", "high"]]
     np.testing.assert_allclose(ends.astype(float), np.quantile(errors, [0.025, 0.975]))
 

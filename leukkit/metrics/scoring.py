@@ -64,12 +64,8 @@ def scores(predictions: pd.DataFrame, positive: str | None = None) -> pd.Series:
         ValueError: As `check_predictions`, or ``positive`` is none of the classes.
     """
     answers = arrays(predictions)
-    weights = np.ones((len(predictions), 1))
-    return (
-        weighted_scores(answers, weights, positive_code(answers.classes, positive))
-        .iloc[0]
-        .rename(None)
-    )
+    code = positive_code(answers.classes, positive)
+    return weighted_scores(answers, np.ones((len(predictions), 1)), code).iloc[0].rename(None)
 
 
 def class_scores(counts: NDArray) -> dict[str, NDArray[np.float64]]:
@@ -110,13 +106,20 @@ def weighted_scores(answers: Arrays, weights: NDArray, positive: int | None = No
     size = len(answers.classes)
     fields = np.eye(size * size)[answers.actual * size + answers.predicted]
     counts = (weights.T @ fields).reshape(-1, size, size)
+    actual, total = counts.sum(axis=-1), counts.sum(axis=(-2, -1))
+    per_class = class_scores(counts)
+    codes = range(size) if positive is None else [positive]
     areas = [
         weighted_auc(answers.actual == code, answers.probabilities[:, code], weights)
-        for code in (range(size) if positive is None else [positive])
+        for code in codes
     ]
-    return pd.DataFrame(_count_scores(counts, positive) | {"auc": sum(areas) / len(areas)})[
-        list(NAMES)
-    ]
+    values = {name: value[:, codes].mean(axis=-1) for name, value in per_class.items()} | {
+        "accuracy": np.trace(counts, axis1=-2, axis2=-1) / total,
+        "weighted_f1": np.where(actual > 0, actual * per_class["f1"], 0).sum(axis=-1) / total,
+        "balanced_accuracy": per_class["sensitivity"].mean(axis=-1),
+        "auc": sum(areas) / len(areas),
+    }
+    return pd.DataFrame(values)[list(NAMES)]
 
 
 def weighted_auc(
@@ -144,36 +147,6 @@ def weighted_auc(
     won = np.einsum("ij,ij->j", weights[positive], below[lower] + below[not_higher]) / 2
     with np.errstate(invalid="ignore"):  # 0 / 0 is NaN: undefined
         return won / (weights[positive].sum(axis=0) * below[-1])
-
-
-def roc_points(predictions: pd.DataFrame, positive: str | None = None) -> pd.DataFrame:
-    """Return the points of the ROC curve (farag2025, section IV.B and Figure 14).
-
-    Args:
-        predictions: See `leukkit.metrics.predictions`.
-        positive: The positive class; with more than two classes it must be given.
-
-    Returns:
-        A frame with ``threshold`` (falling, from infinity), ``false_positive_rate`` and
-        ``true_positive_rate``.
-
-    Raises:
-        ValueError: As `scores`; or only one side is present.
-    """
-    from sklearn.metrics import roc_curve
-
-    classes, actual, _, probabilities = arrays(predictions)
-    code = positive_code(classes, positive)
-    if code is None:
-        raise ValueError(f"a ROC curve of {len(classes)} classes needs positive=<class>: {classes}")
-    if len(set(actual == code)) == 1:
-        raise ValueError(
-            f"a ROC curve needs images of {classes[code]!r} and others; here is only one kind"
-        )
-    false, true, thresholds = roc_curve(actual == code, probabilities[:, code])
-    return pd.DataFrame(
-        {"threshold": thresholds, "false_positive_rate": false, "true_positive_rate": true}
-    )
 
 
 def patient_vote(predictions: pd.DataFrame) -> pd.DataFrame:
@@ -204,19 +177,3 @@ def patient_vote(predictions: pd.DataFrame) -> pd.DataFrame:
     voted.insert(0, "image_id", voted["subject"])
     voted["cells"] = np.bincount(clusters)
     return with_probabilities(voted, mixed, answers.classes)
-
-
-def _count_scores(counts, positive):
-    """Compute all scores but the AUC from confusion matrices (weightings, actual, predicted)."""
-    actual, total = counts.sum(axis=-1), counts.sum(axis=(-2, -1))
-    per_class = class_scores(counts)
-    values = {
-        name: value.mean(axis=-1) if positive is None else value[..., positive]
-        for name, value in per_class.items()
-    }
-    weighted = np.where(actual > 0, actual * per_class["f1"], 0)
-    return values | {
-        "accuracy": np.trace(counts, axis1=-2, axis2=-1) / total,
-        "weighted_f1": weighted.sum(axis=-1) / total,
-        "balanced_accuracy": per_class["sensitivity"].mean(axis=-1),
-    }

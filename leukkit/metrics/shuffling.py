@@ -62,14 +62,12 @@ def scores_over_orders(counts: pd.DataFrame) -> pd.DataFrame:
         )
         for name, first in ends.items()
     }
-    values = {name: class_scores(matrix) for name, matrix in fields.items()}
-    rows = {
-        (quantity, label): {name: found[quantity][at] for name, found in values.items()}
-        for quantity in ("precision", "f1", "recall")
-        for at, label in enumerate(counts.index)
+    wanted = ["precision", "f1", "recall"]
+    columns = {
+        name: pd.DataFrame(class_scores(matrix), counts.index)[wanted].unstack()
+        for name, matrix in fields.items()
     }
-    frame = pd.DataFrame.from_dict(rows, orient="index")
-    return frame.rename_axis(["quantity", "label"])
+    return pd.DataFrame(columns).rename_axis(["quantity", "label"])
 
 
 def _totals(counts: pd.DataFrame) -> tuple[int, int, int]:

@@ -1,6 +1,6 @@
 """Figures that show images."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import matplotlib
 import numpy as np
@@ -13,11 +13,7 @@ from leukkit.plots import colors
 
 
 def gallery(
-    cells: pd.DataFrame,
-    per_class: int = 6,
-    seed: int = 0,
-    reader: Callable = images.read,
-    ax: NDArray | None = None,
+    cells: pd.DataFrame, per_class: int = 6, seed: int = 0, ax: NDArray | None = None
 ) -> NDArray:
     """Show some images of each class, a row per class (farag2025, Figures 1 and 2).
 
@@ -25,7 +21,6 @@ def gallery(
         cells: The ``cells`` frame.
         per_class: Images per class, chosen by ``seed``; a smaller class shows all it has.
         seed: What the choice depends on; the order of the rows does not matter.
-        reader: ``reader(path, crop)`` returns uint8 RGB (height, width, 3).
         ax: Array of classes x ``per_class`` Axes.
 
     Returns:
@@ -37,14 +32,9 @@ def gallery(
     for row, name in zip(axes, classes, strict=True):
         members = cells[cells["label"] == name].sort_values("image_id")
         shown = members.iloc[generator.permutation(len(members))[:per_class]]
-        _show_all(row, [_read(cell, reader) for cell in shown.to_dict("records")])
-        row[0].set_title(
-            f"{name}, {len(members):,} images",
-            loc="left",
-            color=colors.class_color(name),
-            fontsize=10,
-            fontweight="bold",
-        )
+        _show_all(row, [_read(cell) for cell in shown.to_dict("records")])
+        style = {"color": colors.class_color(name), "fontsize": 10, "fontweight": "bold"}
+        row[0].set_title(f"{name}, {len(members):,} images", loc="left", **style)
     return axes
 
 
@@ -205,6 +195,6 @@ def _show_all(axes, pictures, titles=None, fontsize=9, **options):
         panel.set_axis_off()
 
 
-def _read(cell, reader=images.read):
+def _read(cell):
     crop = cell.get("crop")
-    return reader(cell["path"], None if pd.isna(crop) else int(crop))
+    return images.read(cell["path"], None if pd.isna(crop) else int(crop))
