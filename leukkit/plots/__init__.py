@@ -1,4 +1,8 @@
-"""Figures: one function, one figure. Each takes ``ax=`` and returns its Axes (grids an array)."""
+"""Figures: one function, one figure.
+
+Each draws on ``ax``, if given, and returns it: an Axes, or where a figure has several panels an
+array of as many Axes. ``predictions`` are described in `leukkit.metrics.predictions`.
+"""
 
 from leukkit.plots.audit import explaining_totals, implied_accuracies
 from leukkit.plots.colors import class_color

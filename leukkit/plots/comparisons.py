@@ -71,9 +71,6 @@ def split_comparison(frame: pd.DataFrame, ax: NDArray | None = None) -> NDArray:
         frame: One row per split: ``split`` (its name), ``score``, ``low``, ``high`` and
             ``leaked``, the share of test images whose subject is also in training; all 0 to 1.
         ax: Array of two Axes that share their y axis.
-
-    Returns:
-        The Axes, an array (2,).
     """
     left, right = axes = colors.panels(ax, 1, 2, 7, 1.4 + 0.45 * len(frame), sharey=True)[0]
     for place, row in enumerate(frame.to_dict("records")):

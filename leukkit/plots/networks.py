@@ -97,9 +97,6 @@ def training_curves(histories: Mapping[str, pd.DataFrame], ax: NDArray | None = 
             there, ``phase``. Missing values are not drawn.
         ax: Array of two Axes.
 
-    Returns:
-        The Axes, an array (2,).
-
     Raises:
         ValueError: A history lacks a column.
     """

@@ -21,17 +21,10 @@ ORIENTATIONS = {
 
 
 def confusion_grid(predictions: Mapping[str, pd.DataFrame], ax: NDArray | None = None) -> NDArray:
-    """Show a confusion matrix per model (farag2025, Figures 10 to 13).
+    """Show a confusion matrix per model, at most three in a row (farag2025, Figures 10 to 13).
 
     Each field holds the number of images and its share of the images of the actual class; the
     shade follows the share, so that a large class does not drown a small one.
-
-    Args:
-        predictions: Dict of name to predictions (see `leukkit.metrics.predictions`).
-        ax: Array of as many Axes as models, in rows of at most three, the last filled up.
-
-    Returns:
-        The Axes, an array (rows, columns); those without a matrix are empty.
     """
     return _grid({name: metrics.confusion(frame) for name, frame in predictions.items()}, ax)
 
@@ -54,10 +47,7 @@ def matrix_grid(
         classes: The classes of the rows of every list; frames are put in this order.
         orientation: Of the lists, in the words of a card: ``"rows are actual"``, ``"rows are
             predicted"`` or ``"not stated"``.
-        ax: As in `confusion_grid`.
-
-    Returns:
-        The Axes, an array (rows, columns); those without a matrix are empty.
+        ax: Array of as many Axes as matrices, in rows of at most three, the last filled up.
 
     Raises:
         ValueError: Another orientation, or a matrix that does not fit the classes.
@@ -128,10 +118,7 @@ def roc(
 ) -> Axes:
     """Show the ROC curve of each model, its AUC in the legend (farag2025, Figure 14).
 
-    Args:
-        predictions: Dict of name to predictions (see `leukkit.metrics.predictions`).
-        positive: The positive class; None means the last of two.
-        ax: Axes to draw on.
+    The positive class is the last of two, or the one given.
 
     Raises:
         ValueError: More than two classes and no ``positive``, or not both positive and negative
@@ -141,11 +128,7 @@ def roc(
 
 
 def roc_one_vs_rest(predictions: pd.DataFrame, ax: Axes | None = None) -> Axes:
-    """Show the ROC curve of each class against all the others (mishra, Figure 7).
-
-    Args:
-        predictions: See `leukkit.metrics.predictions`; of one model.
-        ax: Axes to draw on.
+    """Show the ROC curve of each class of a model against all the others (mishra, Figure 7).
 
     Raises:
         ValueError: A class has no images, or all.
@@ -197,16 +180,8 @@ def reliability(
 
     Below the diagonal a model is surer than it is right. Points instead of the paper's
     bars, so that several models (or one before and after temperature scaling) can be compared.
-    The larger a point, the more images it stands for; the panel below says how many.
-
-    Args:
-        predictions: Dict of name to predictions (see `leukkit.metrics.predictions`), all of the
-            same number of classes.
-        bins: Number of bins of equal width between 0 and 1.
-        ax: Array of two Axes.
-
-    Returns:
-        The Axes, an array (2,). The legend gives the expected calibration error of each model.
+    The larger a point, the more images its bin holds; the panel below says how many. The legend
+    gives the expected calibration error of each model.
     """
     options = {"sharex": True, "gridspec_kw": {"height_ratios": [3, 1]}}
     upper, lower = axes = colors.panels(ax, 2, 1, 4.8, 5.4, **options)[:, 0]
@@ -237,12 +212,9 @@ def reliability(
 def accuracy_over_orders(
     orders: pd.DataFrame, found: Mapping[str, float], ax: Axes | None = None
 ) -> Axes:
-    """Show which accuracies the orders of the labels lead to, and the ones that were found.
+    """Show which accuracies (0..1) the orders of the labels lead to, and which were found.
 
-    Args:
-        orders: Frame of `leukkit.metrics.shuffling.orders`: ``accuracy`` (0..1), ``probability``.
-        found: Dict of name to an accuracy, drawn as a vertical line.
-        ax: Axes to draw on.
+    The first are a frame of `leukkit.metrics.shuffling.orders`, the others vertical lines.
     """
     ax = colors.one_axes(ax, 6.4, 2.9)
     likely = 100 * orders[orders["probability"] > 1e-6]
