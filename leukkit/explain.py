@@ -147,7 +147,7 @@ def examples(predictions: pd.DataFrame, classes: Sequence[str], per_kind: int = 
         for name in classes
         for correct in (True, False)
     ]
-    return pd.concat(chosen) if chosen else frame.head(0)
+    return pd.concat(chosen)
 
 
 def _check(model, images, classes):

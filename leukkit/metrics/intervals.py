@@ -7,7 +7,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from leukkit.metrics import calibration
-from leukkit.metrics.predictions import arrays, cluster_codes, groups, positive_code
+from leukkit.metrics.predictions import arrays, check_predictions, cluster_codes, groups
 from leukkit.metrics.scoring import patient_vote, scores, weighted_scores
 
 OF_A_CLASS = ("precision", "recall", "sensitivity", "specificity", "f1", "auc", "support")
@@ -75,9 +75,8 @@ def resample(
         ValueError: As `bootstrap`, or a value of ``by`` is not in ``order``.
     """
     answers = arrays(predictions)
-    code = positive_code(answers.classes, positive)
     parts = [
-        weighted_scores(answers, weights, code)
+        weighted_scores(answers, weights, positive)
         for weights in resampled_weights(predictions, by, order, draws, seed)
     ]
     return pd.concat(parts, ignore_index=True)
@@ -109,7 +108,7 @@ def measure(predictions: pd.DataFrame, draws: int = 2000, seed: int = 0) -> pd.D
     Raises:
         ValueError: As `bootstrap`.
     """
-    classes = arrays(predictions).classes
+    classes = check_predictions(predictions)
     over, groups_are = groups(predictions)
     grouped = predictions.assign(group=over)
     folds = [fold for _, fold in predictions.groupby("fold")] if "fold" in predictions else []

@@ -175,19 +175,6 @@ def groups(predictions: pd.DataFrame) -> tuple[pd.Series, str]:
     return predictions["image_id"].str.partition("#")[0], "original images"
 
 
-def positive_code(classes: Sequence[str], positive: str | None) -> int | None:
-    """Return the position of the positive class, None for the mean over classes.
-
-    Raises:
-        ValueError: ``positive`` is none of the classes.
-    """
-    if positive is None:
-        return 1 if len(classes) == 2 else None
-    if positive not in classes:
-        raise ValueError(f"positive={positive!r} is none of the classes {', '.join(classes)}")
-    return classes.index(positive)
-
-
 def cluster_codes(
     predictions: pd.DataFrame, by: str, order: Sequence | None = None
 ) -> tuple[NDArray[np.intp], int]:

@@ -8,7 +8,6 @@ from leukkit.metrics.predictions import (
     Arrays,
     arrays,
     cluster_codes,
-    positive_code,
     with_probabilities,
 )
 
@@ -63,9 +62,8 @@ def scores(predictions: pd.DataFrame, positive: str | None = None) -> pd.Series:
     Raises:
         ValueError: As `check_predictions`, or ``positive`` is none of the classes.
     """
-    answers = arrays(predictions)
-    code = positive_code(answers.classes, positive)
-    return weighted_scores(answers, np.ones((len(predictions), 1)), code).iloc[0].rename(None)
+    weights = np.ones((len(predictions), 1))
+    return weighted_scores(arrays(predictions), weights, positive).iloc[0].rename(None)
 
 
 def class_scores(counts: NDArray) -> dict[str, NDArray[np.float64]]:
@@ -92,23 +90,28 @@ def class_scores(counts: NDArray) -> dict[str, NDArray[np.float64]]:
         }
 
 
-def weighted_scores(answers: Arrays, weights: NDArray, positive: int | None = None) -> pd.DataFrame:
+def weighted_scores(answers: Arrays, weights: NDArray, positive: str | None) -> pd.DataFrame:
     """Compute the scores for many weightings of the same images.
 
     Args:
         answers: What the predictions hold.
         weights: float (images, weightings): how often each image counts.
-        positive: Position of the positive class; None for the mean over classes.
+        positive: As in `scores`.
 
     Returns:
         Frame of float64 (weightings, `NAMES`), NaN where undefined.
+
+    Raises:
+        ValueError: ``positive`` is none of the classes.
     """
-    size = len(answers.classes)
+    classes, size = answers.classes, len(answers.classes)
+    if positive not in (None, *classes):
+        raise ValueError(f"positive={positive!r} is none of the classes {', '.join(classes)}")
+    codes = [classes.index(positive or classes[-1])] if positive or size == 2 else range(size)
     fields = np.eye(size * size)[answers.actual * size + answers.predicted]
     counts = (weights.T @ fields).reshape(-1, size, size)
     actual, total = counts.sum(axis=-1), counts.sum(axis=(-2, -1))
     per_class = class_scores(counts)
-    codes = range(size) if positive is None else [positive]
     areas = [
         weighted_auc(answers.actual == code, answers.probabilities[:, code], weights)
         for code in codes
@@ -125,18 +128,11 @@ def weighted_scores(answers: Arrays, weights: NDArray, positive: int | None = No
 def weighted_auc(
     positive: NDArray[np.bool_], scores: NDArray, weights: NDArray
 ) -> NDArray[np.float64]:
-    """Area under the ROC curve for many weightings of the same images.
+    """Area under the ROC curve for many weightings (images, weightings) of the same images.
 
     The share of pairs of a positive and a negative image, each counted by the product of the
-    weights, in which the positive one has the higher score; equal scores count one half.
-
-    Args:
-        positive: bool (images,): which images are of the positive class.
-        scores: float (images,): higher means more likely positive.
-        weights: (images, weightings), not negative.
-
-    Returns:
-        float64 (weightings,), NaN where the positive or the negative images weigh nothing.
+    weights, in which the positive one has the higher score; equal scores count one half. NaN where
+    the positive or the negative images weigh nothing.
     """
     order = np.argsort(scores[~positive])
     negative_scores = scores[~positive][order]
