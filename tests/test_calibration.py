@@ -29,14 +29,6 @@ def test_reliability_and_error_by_hand():
     assert error == pytest.approx(np.mean(confidences) - 7 / 10)
 
 
-@pytest.mark.parametrize(
-    ("confidence", "right", "error"), [(1, 8, 0), (1, 0, 1), (0.75, 6, 0), (0.9, 4, 0.4)]
-)
-def test_the_error_of_one_confidence_is_its_distance_to_the_accuracy(confidence, right, error):
-    frame = binary(np.arange(8) < right, np.full(8, confidence))
-    assert calibration.expected_calibration_error(frame) == pytest.approx(error)
-
-
 def test_temperature_by_hand():
     # Confidence 0.9 is the logit ln 9; right are 3 of 4, whose logit is ln 3: a temperature of 2.
     frame = binary(np.arange(8) < 6, np.full(8, 0.9))
@@ -45,19 +37,6 @@ def test_temperature_by_hand():
     scaled = calibration.scale_temperature(frame, temperature)
     np.testing.assert_allclose(scaled["prob_ALL"], 0.75)
     assert frame["prob_ALL"].tolist() == [0.9] * 8  # its argument stays as it was
-
-
-@pytest.mark.parametrize("sharpness", [0.5, 1, 3])
-def test_temperature_finds_how_much_calibrated_probabilities_were_sharpened(sharpness):
-    frame = calibrated(STAGES, 20_000, sharpness=sharpness)
-    temperature = calibration.fit_temperature(frame)
-    assert temperature == pytest.approx(sharpness, rel=0.05)
-    before, after = (
-        calibration.expected_calibration_error(each)
-        for each in (frame, calibration.scale_temperature(frame, temperature))
-    )
-    assert after < 0.02
-    assert after < before or sharpness == 1
 
 
 @settings(max_examples=20)

@@ -100,13 +100,13 @@ def image_pairs(
             name, patient = pair[f"image_id{end}"], pair[f"patient{end}"]
             pictures.append(_read(by_id.loc[name]))
             titles.append(name if pd.isna(patient) else f"{name}\npatient {patient}")
-        turned = f", turned {pair['turned']}\N{DEGREE SIGN}" if pair["turned"] else ""
+        turned = f"\nturned {pair['turned']}\N{DEGREE SIGN}" if pair["turned"] else ""
         mirrored = ", mirrored" if pair["mirrored"] else ""
-        notes += [f"{pair['distance']} of 256 bits{turned}{mirrored}"]
-        notes += [f"correlation {pair['correlation']:.2f}"]
+        notes.append(f"{pair['distance']} of 256 bits{turned}{mirrored}")
+        notes.append(f"correlation {pair['correlation']:.2f}")
     _show_all(axes.flat, pictures, titles, fontsize=7.5)
     for panel, note in zip(axes.flat, notes, strict=False):
-        panel.set_xlabel(note.replace(", turned", "\nturned"), fontsize=7.5, color="0.3")
+        panel.set_xlabel(note, fontsize=7.5, color="0.3")
     left_out = f" of {len(pairs)}" if len(pairs) > len(shown) else ""
     title = f"Nearly the same image, twice: {len(shown)}{left_out} pairs"
     axes[0, 0].figure.suptitle(title, fontsize=11)
