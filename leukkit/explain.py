@@ -51,10 +51,15 @@ def explain_fold(
         raise FileNotFoundError(f"{folder} has no saved network: {why}")
     network = network or models.load(folder / "model.keras")
     settings = record.configuration.recipe or {}
-    changes = settings.get("segmentation"), record.configuration.seed, settings.get("distortion")
+    preparation = Preparation(
+        network.input_shape[1],
+        settings.get("segmentation"),
+        record.configuration.seed,
+        settings.get("distortion"),
+    )
     chosen = examples(results.read_fold(folder), record.configuration.classes, per_kind)
     shown = cells.set_index("image_id", drop=False).loc[chosen["image_id"]]
-    pixels = prepare(shown, Preparation(network.input_shape[1], *changes))
+    pixels = prepare(shown, preparation)
     titles = [
         f"{row.label}, right\n{row.confidence:.0%}"
         if row.correct
@@ -153,10 +158,7 @@ def examples(predictions: pd.DataFrame, classes: Sequence[str], per_kind: int = 
 def _check(model, images, classes):
     """Refuse images and classes that do not fit the model."""
     expected, number = model.input_shape[1:], model.output_shape[-1]
-    if images.ndim != 4 or any(
-        wanted not in (None, found)
-        for wanted, found in zip(expected, images.shape[1:], strict=True)
-    ):
+    if images.shape[1:] != expected:
         raise ValueError(
             f"images have shape {images.shape}, but this network takes (n, *{expected}): resize "
             "them, and pass a single image as image[None]"
@@ -196,10 +198,8 @@ def _maps(parts, images, classes):
     with tensorflow.GradientTape() as tape:
         tape.watch(features)
         # The last layer's own activation is the soft-max, which the paper leaves out: where a
-        # network is sure, its gradient vanishes.
+        # network is sure, its gradient vanishes. Its bias has no gradient.
         scores = ops.matmul(ops.cast(to_last(features, training=False), "float32"), last.kernel)
-        if last.bias is not None:
-            scores = scores + last.bias
         # An image's score depends on its own features only, so one gradient of the sum serves all.
         total = ops.sum(scores * ops.one_hot(classes, scores.shape[-1]))
     gradients = ops.cast(tape.gradient(total, features), "float32")

@@ -4,12 +4,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from leukkit.metrics.predictions import (
-    Arrays,
-    arrays,
-    cluster_codes,
-    with_probabilities,
-)
+from leukkit.metrics.predictions import Arrays, arrays, cluster_codes, with_probabilities
 
 NAMES = (
     "accuracy",

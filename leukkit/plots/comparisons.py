@@ -49,10 +49,10 @@ def bars(frame: pd.DataFrame, quantity: str = "accuracy", ax: Axes | None = None
     rows = np.arange(len(frame))
     for number, name in enumerate(shown):
         offset = (number + 0.5) / len(shown) - 0.5
-        ends = (frame.get(f"{name}{end}", pd.Series(np.nan, rows)) for end in ("", " low", " high"))
+        ends = frame.reindex(columns=[name, f"{name} low", f"{name} high"]).apply(pd.to_numeric)
         marker = "D" if name == "published" else "o"
         style = {"color": colors.class_color(name), "marker": marker, "label": name}
-        _points(ax, rows + 0.66 * offset, *ends, **style)
+        _points(ax, rows + 0.66 * offset, ends.to_numpy(float, na_value=np.nan), **style)
     for boundary in rows[1:] - 0.5:
         ax.axhline(boundary, color="0.9", linewidth=1, zorder=0)
     names = [" + ".join(map(str, np.atleast_1d(name))) for name in frame.index]
@@ -76,7 +76,7 @@ def split_comparison(frame: pd.DataFrame, ax: NDArray | None = None) -> NDArray:
     for place, row in enumerate(frame.to_dict("records")):
         ends, leaked = [row[name] for name in ("score", "low", "high")], row["leaked"]
         color = colors.class_color("reproduced" if leaked > 0 else "leak-free")
-        _points(left, place, *ends, color=color)
+        _points(left, place, ends, color=color)
         _note(left, place, ends[0], with_interval(*ends))
         bar = right.barh(place, 100 * leaked, color=color, height=0.45)
         inside = {"label_type": "center", "color": "white"} if leaked > 0.5 else {"padding": 4}
@@ -127,7 +127,7 @@ def leaderboard(
     names = [f"{row.method} · {row.paper}" for row in rows.itertuples()]
     for place, row in enumerate(rows.to_dict("records")):
         ends = [row[end] for end in ("value", "low", "high")]
-        _points(ax, place, *ends, color=colors.class_color("leak-free"))
+        _points(ax, place, ends, color=colors.class_color("leak-free"))
         text = f"{row['value']:.3f}"
         if quantity == "patient_level_accuracy":
             text = f"{round(row['value'] * row['groups'])} of {row['groups']}"
@@ -191,7 +191,7 @@ def gap_ladder(
     for place, begin, end, row in zip(places, begins, ends, rows.to_dict("records"), strict=True):
         color = colors.class_color("reproduced" if row["subject"] > 0 else "leak-free")
         score = [row[name] for name in ("value", "low", "high")]
-        _points(left, place, *score, color=color)
+        _points(left, place, score, color=color)
         _note(left, place, score[0], with_interval(*score))
         if begin:
             heading = {"ha": "right", "fontweight": "bold", "fontsize": 10}
@@ -225,17 +225,14 @@ def _difference(ax, place, row, name, leak, **style):
     """Draw what a leak was worth: black where its interval leaves 0 out, else gray."""
     ends = [row[f"{name}{end}"] for end in ("", " low", " high")]
     color = "black" if ends[1] > 0 or ends[2] < 0 else "0.5"
-    _points(ax, place, *ends, color=color, marker="D", markersize=5)
+    _points(ax, place, ends, color=color, marker="D", markersize=5)
     text = with_interval(*ends).replace("-", "\N{MINUS SIGN}")
     _note(ax, place, 0, f"{leak}: {text}", **style)
 
 
-def _points(ax, places, values, low, high, **style):
-    """Draw values with their intervals; those without an interval have none."""
-    values, low, high = (
-        pd.to_numeric(pd.Series(one)).to_numpy(float, na_value=np.nan)
-        for one in (values, low, high)
-    )
+def _points(ax, places, ends, **style):
+    """Draw values with their intervals: ``ends`` (places, 3) are value, low and high or NaN."""
+    values, low, high = np.reshape(np.asarray(ends, dtype=float), (-1, 3)).T
     widths = np.nan_to_num([values - low, high - values]).clip(0)
     style = {"linestyle": "", "marker": "o", "markersize": 6, "linewidth": 2} | style
     ax.errorbar(values, np.atleast_1d(places), xerr=widths, **style)
