@@ -87,6 +87,7 @@ def test_undefined_scores_are_missing_not_zero():
     assert only_healthy["accuracy"] == 0.5
     assert only_healthy["weighted_f1"] == pytest.approx(2 / 3)
     assert np.isnan(metrics.scores(binary([1, 1], [0.1, 0.7]))["specificity"])
+    assert metrics.scores(binary([0, 0], [0.1, 0.2]))["weighted_f1"] == 1  # no ALL at all
 
 
 def measured(predictions, draws=0, label=None, **options):
@@ -188,9 +189,9 @@ def test_measure_gives_all_and_each_class_with_mean_and_deviation_of_the_folds()
     assert set(of_healthy.index) == set(intervals.OF_A_CLASS)
     assert of_healthy.loc["recall", "value"] == of_healthy.loc["sensitivity", "value"] == 2 / 3
     assert of_healthy.loc["support", "value"] == 3
-    single = measured(predictions.drop(columns="fold"))
-    assert single[["mean", "sd"]].isna().all(axis=None)
-    pd.testing.assert_series_equal(single["value"], found["value"])
+    for single in (predictions.drop(columns="fold"), predictions.assign(fold=0)):
+        assert measured(single)[["mean", "sd"]].isna().all(axis=None)
+        pd.testing.assert_series_equal(measured(single)["value"], found["value"])
 
 
 @pytest.mark.parametrize("classes", [TWO, STAGES[:3]])

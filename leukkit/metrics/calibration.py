@@ -153,7 +153,7 @@ def _binned(predictions, bins):
         raise ValueError(f"bins={bins!r} must be an integer of at least 1; Guo et al. take 15")
     answers = arrays(predictions)
     confidence = answers.probabilities.max(axis=1)
-    codes = np.digitize(confidence, np.arange(bins + 1) / bins, right=True) - 1
+    codes = np.digitize(confidence, np.arange(bins) / bins, right=True) - 1
     return answers.is_right, confidence, codes
 
 

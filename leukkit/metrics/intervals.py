@@ -85,10 +85,7 @@ def resample(
 def measure(predictions: pd.DataFrame, draws: int = 2000, seed: int = 0) -> pd.DataFrame:
     """Score pooled predictions in every way: of all images, and of each class.
 
-    Args:
-        predictions: See `leukkit.metrics.predictions`.
-        draws: Resamples of the intervals; 0 for no intervals.
-        seed: What the resamples depend on.
+    The intervals are of ``draws`` resamples; 0 gives none.
 
     Returns:
         Frame, one row per number:

@@ -137,9 +137,9 @@ def fit_weights(members: Sequence[pd.DataFrame]) -> NDArray[np.float64]:
     actual = arrays(members[0]).actual
     likelihoods = _stack(members)[:, np.arange(len(actual)), actual]
     tried = [
-        np.array([*first, STEPS - sum(first)]) / STEPS
-        for first in itertools.product(range(STEPS + 1), repeat=len(members) - 1)
-        if sum(first) <= STEPS
+        np.array(steps) / STEPS
+        for steps in itertools.product(range(STEPS + 1), repeat=len(members))
+        if sum(steps) == STEPS
     ]
     losses = [-np.log(np.clip(weights @ likelihoods, 1e-12, 1)).mean() for weights in tried]
     return tried[int(np.argmin(np.round(losses, 12)))]

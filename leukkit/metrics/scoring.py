@@ -86,15 +86,10 @@ def class_scores(counts: NDArray) -> dict[str, NDArray[np.float64]]:
 
 
 def weighted_scores(answers: Arrays, weights: NDArray, positive: str | None) -> pd.DataFrame:
-    """Compute the scores for many weightings of the same images.
+    """Compute `scores` for many weightings of the same images.
 
-    Args:
-        answers: What the predictions hold.
-        weights: float (images, weightings): how often each image counts.
-        positive: As in `scores`.
-
-    Returns:
-        Frame of float64 (weightings, `NAMES`), NaN where undefined.
+    The weights (images, weightings) say how often each image counts. The frame (weightings,
+    `NAMES`) is NaN where a score is undefined.
 
     Raises:
         ValueError: ``positive`` is none of the classes.
