@@ -10,7 +10,7 @@ This module needs TensorFlow: `keras.ops` has no gradients, so they are taken by
 
 import pathlib
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -24,23 +24,9 @@ from leukkit.saved.outliers import members
 _BATCH = 16  # images at once; the gradient is taken of the head alone, so this is little memory
 
 
-class Explained(NamedTuple):
-    """Cells and their Grad-CAM maps, as `plots.grad_cam_grid` takes them.
-
-    Attributes:
-        images: uint8 RGB (n, side, side, 3), what the network saw.
-        maps: float32 (n, side, side), 0..1, for the predicted class.
-        titles: One for each: the actual class; what was predicted, how surely.
-    """
-
-    images: NDArray[np.uint8]
-    maps: NDArray[np.float32]
-    titles: list[str]
-
-
 def explain_fold(
     folder: pathlib.Path | str, cells: pd.DataFrame, per_kind: int = 1, network: Any = None
-) -> Explained:
+) -> tuple[NDArray[np.uint8], NDArray[np.float32], list[str]]:
     """Explain test cells of a finished fold: of each class right and wrong ones.
 
     Args:
@@ -49,6 +35,11 @@ def explain_fold(
         per_kind: How many right and how many wrong cells of each class, at most; those the network
             is surest of.
         network: What predicted the fold; None for the network that was saved with it.
+
+    Returns:
+        What `plots.grad_cam_grid` takes: images as the network saw them, RGB (n, side, side, 3);
+        maps for the predicted classes (n, side, side), 0..1; titles, such as
+        ``ALL, taken for healthy, 70%``.
 
     Raises:
         FileNotFoundError: No network was saved with the fold.
@@ -75,7 +66,7 @@ def explain_fold(
         else f"{row.label}, taken for\n{row.predicted}, {row.confidence:.0%}"
         for row in chosen.itertuples()
     ]
-    return Explained(pixels, grad_cam(network, pixels), titles)
+    return pixels, grad_cam(network, pixels), titles
 
 
 def grad_cam(
@@ -113,10 +104,9 @@ def grad_cam(
             f"Grad-CAM needs Keras on TensorFlow, but Keras runs on {keras.backend.backend()}: "
             "set KERAS_BACKEND=tensorflow before Python starts"
         )
-    images = _check_images(model, images)
+    images = np.asarray(images)
+    _check(model, images, classes)
     networks = [_parts(member) for member in members(model)]
-    if classes is not None:
-        classes = _check_classes(model, len(images), classes)
     maps = np.zeros(images.shape[:3], dtype=np.float32)
     for start in range(0, len(images), _BATCH):
         here = slice(start, start + _BATCH)
@@ -124,7 +114,7 @@ def grad_cam(
         if classes is None:
             explained = keras.ops.convert_to_numpy(model(batch, training=False)).argmax(axis=1)
         else:
-            explained = classes[here]
+            explained = np.asarray(classes[here])
         scaled = [_scaled(_maps(parts, batch, explained)) for parts in networks]
         maps[here] = _scaled(np.mean(scaled, axis=0))
     return maps
@@ -162,36 +152,30 @@ def examples(predictions: pd.DataFrame, classes: Sequence[str], per_kind: int = 
         for name in classes
         for correct in (True, False)
     ]
-    return pd.concat(chosen) if chosen else frame.head(0)
+    return pd.concat(chosen)
 
 
-def _check_images(model, images):
-    images = np.asarray(images)
-    expected = tuple(model.input_shape[1:])
-    fits = images.ndim == 4 and all(
-        wanted in (None, found) for wanted, found in zip(expected, images.shape[1:], strict=True)
-    )
-    if not fits:
+def _check(model, images, classes):
+    """Refuse images and classes that do not fit the model."""
+    expected, number = model.input_shape[1:], model.output_shape[-1]
+    if images.shape[1:] != expected:
         raise ValueError(
             f"images have shape {images.shape}, but this network takes (n, *{expected}): resize "
             "them, and pass a single image as image[None]"
         )
-    return images
-
-
-def _check_classes(model, count, classes):
-    classes, number = np.asarray(classes), model.output_shape[-1]
-    if classes.shape != (count,) or not np.issubdtype(classes.dtype, np.integer):
+    if classes is None:
+        return
+    classes = np.asarray(classes)
+    if classes.shape != images.shape[:1] or not np.issubdtype(classes.dtype, np.integer):
         raise ValueError(
-            f"classes must be {count} ints, the position of a class for each image; found shape "
-            f"{classes.shape} of {classes.dtype}"
+            f"classes must be {len(images)} ints, the position of a class for each image; found "
+            f"shape {classes.shape} of {classes.dtype}"
         )
-    if count and (classes.min() < 0 or classes.max() >= number):
+    if not np.isin(classes, range(number)).all():
         raise ValueError(
             f"classes go from {classes.min()} to {classes.max()}, but this network has {number}: "
             f"0 to {number - 1}"
         )
-    return classes
 
 
 def _parts(network):
@@ -214,10 +198,8 @@ def _maps(parts, images, classes):
     with tensorflow.GradientTape() as tape:
         tape.watch(features)
         # The last layer's own activation is the soft-max, which the paper leaves out: where a
-        # network is sure, its gradient vanishes.
+        # network is sure, its gradient vanishes. Its bias has no gradient.
         scores = ops.matmul(ops.cast(to_last(features, training=False), "float32"), last.kernel)
-        if last.bias is not None:
-            scores = scores + last.bias
         # An image's score depends on its own features only, so one gradient of the sum serves all.
         total = ops.sum(scores * ops.one_hot(classes, scores.shape[-1]))
     gradients = ops.cast(tape.gradient(total, features), "float32")

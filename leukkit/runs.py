@@ -136,9 +136,9 @@ def _combine_fold(
         part: [results.read_fold(member, part) for member in members.values()]
         for part in ("predictions", "validation_predictions", "training_predictions")
     }
-    weights = metrics.ensembles.fit_weights(frames["validation_predictions"])
-    tables = {part: metrics.ensembles.mean(several) for part, several in frames.items()}
-    tables["weighted_predictions"] = metrics.ensembles.mean(frames["predictions"], weights)
+    weights = metrics.fit_weights(frames["validation_predictions"])
+    tables = {part: metrics.average(several) for part, several in frames.items()}
+    tables["weighted_predictions"] = metrics.average(frames["predictions"], weights)
     used = {name: results.read_record(member).weights_used for name, member in members.items()}
     results.write_fold(
         folder,

@@ -8,35 +8,28 @@ import pytest
 
 from leukkit import metrics
 from leukkit.metrics import shuffling
+from tests.predicted import binary
 
-LABELS = ["ALL"] * 3 + ["healthy"] * 2
-PREDICTED = ["ALL", "ALL", "healthy", "ALL", "healthy"]
-
-
-def frame(labels):
-    sure = {"ALL": [0.1, 0.9], "healthy": [0.9, 0.1]}
-    table = pd.DataFrame([sure[name] for name in PREDICTED], columns=["prob_healthy", "prob_ALL"])
-    ids = [f"{number}" for number in range(5)]
-    return table.assign(image_id=ids, subject=ids, label=labels)
-
-
-def every_order():
-    return [metrics.confusion(frame(list(order))) for order in itertools.permutations(LABELS)]
+LABELS, CHANCES = [1, 1, 1, 0, 0], [0.9, 0.9, 0.1, 0.9, 0.1]
+PREDICTIONS = binary(LABELS, CHANCES)
+COUNTS = metrics.confusion(PREDICTIONS)
+ORDERS = [metrics.confusion(binary(one, CHANCES)) for one in itertools.permutations(LABELS)]
 
 
 def test_the_distribution_is_that_of_all_orders():
-    found = shuffling.orders(metrics.confusion(frame(LABELS)))
-    accuracies = [np.trace(counts.to_numpy()) / 5 for counts in every_order()]
+    accuracies = [np.trace(counts.to_numpy()) / 5 for counts in ORDERS]
     values, times = np.unique(accuracies, return_counts=True)
-    np.testing.assert_allclose(found["accuracy"], values)
-    np.testing.assert_allclose(found["probability"], times / times.sum())
+    for counts in (COUNTS, COUNTS.iloc[::-1, ::-1]):  # the rarer class first, and last
+        found = shuffling.orders(counts)
+        np.testing.assert_allclose(found["accuracy"], values)
+        np.testing.assert_allclose(found["probability"], times / times.sum())
 
 
 def test_the_mean_of_each_score_is_that_of_all_orders_and_its_ends_are_attained():
-    found = shuffling.scores_over_orders(metrics.confusion(frame(LABELS)))
+    found = shuffling.scores_over_orders(COUNTS)
     for (quantity, label), row in found.iterrows():
         at = ["healthy", "ALL"].index(label)
-        scores = [metrics.class_scores(one.to_numpy(float))[quantity][at] for one in every_order()]
+        scores = [metrics.class_scores(one.to_numpy(float))[quantity][at] for one in ORDERS]
         assert row["mean"] == pytest.approx(np.mean(scores))
         assert row["low"] == pytest.approx(min(scores))
         assert row["high"] == pytest.approx(max(scores))
@@ -44,10 +37,10 @@ def test_the_mean_of_each_score_is_that_of_all_orders_and_its_ends_are_attained(
 
 
 def test_shuffled_labels_are_the_same_labels_and_predictions_stay():
-    before = frame(LABELS)
-    after = shuffling.shuffle_labels(before, seed=1)
-    assert sorted(after["label"]) == sorted(LABELS) and list(after["label"]) != LABELS
-    pd.testing.assert_frame_equal(after.drop(columns="label"), before.drop(columns="label"))
+    after = shuffling.shuffle_labels(PREDICTIONS, seed=1)
+    before, labels = PREDICTIONS["label"].tolist(), after["label"].tolist()
+    assert sorted(labels) == sorted(before) and labels != before
+    pd.testing.assert_frame_equal(after.assign(label=before), PREDICTIONS, check_dtype=False)
 
 
 def test_more_than_two_classes_are_refused():

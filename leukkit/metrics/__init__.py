@@ -4,7 +4,7 @@ The frame is described in `leukkit.metrics.predictions`. All scores lie between 
 that is not defined for the data at hand is NaN, never 0.
 """
 
-from leukkit.metrics import calibration, ensembles
+from leukkit.metrics import calibration
 from leukkit.metrics.intervals import (
     bootstrap,
     measure,
@@ -14,28 +14,30 @@ from leukkit.metrics.intervals import (
 )
 from leukkit.metrics.predictions import (
     arrays,
+    average,
     check_predictions,
+    fit_weights,
     groups,
     prediction_frame,
 )
-from leukkit.metrics.scoring import NAMES, class_scores, confusion, patient_vote, roc_points, scores
+from leukkit.metrics.scoring import NAMES, class_scores, confusion, patient_vote, scores
 
 __all__ = [
     "NAMES",
     "arrays",
+    "average",
     "bootstrap",
     "calibration",
     "check_predictions",
     "class_scores",
     "confusion",
-    "ensembles",
+    "fit_weights",
     "groups",
     "measure",
     "patient_level_accuracy",
     "patient_vote",
     "prediction_frame",
     "resample",
-    "roc_points",
     "scores",
     "with_interval",
 ]

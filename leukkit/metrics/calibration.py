@@ -10,6 +10,7 @@ import warnings
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.special import softmax
 
 from leukkit.metrics.predictions import arrays, with_probabilities
 
@@ -93,7 +94,7 @@ def fit_temperature(validation_predictions: pd.DataFrame) -> float:
 
     def slope(inverse):
         # Of the mean negative log-likelihood in 1 / temperature, where it is convex: one zero.
-        return float(np.mean((_softmax(logits * inverse) * logits).sum(axis=1) - own))
+        return float(np.mean((softmax(logits * inverse, axis=1) * logits).sum(axis=1) - own))
 
     lowest, highest = TEMPERATURES
     if slope(1 / lowest) > 0 > slope(1 / highest):
@@ -124,7 +125,7 @@ def scale_probabilities(probabilities: NDArray, temperature: float) -> NDArray[n
     """Do what `scale_temperature` does to probabilities of shape (images, classes)."""
     if not 0 < temperature < np.inf:
         raise ValueError(f"temperature={temperature!r} must be positive and finite")
-    return _softmax(_logits(probabilities) / temperature)
+    return softmax(_logits(probabilities) / temperature, axis=1)
 
 
 def scale_folds(
@@ -152,15 +153,9 @@ def _binned(predictions, bins):
         raise ValueError(f"bins={bins!r} must be an integer of at least 1; Guo et al. take 15")
     answers = arrays(predictions)
     confidence = answers.probabilities.max(axis=1)
-    codes = np.digitize(confidence, np.arange(bins + 1) / bins, right=True) - 1
+    codes = np.digitize(confidence, np.arange(bins) / bins, right=True) - 1
     return answers.is_right, confidence, codes
 
 
 def _logits(probabilities):
     return np.log(probabilities.clip(_SMALLEST))
-
-
-def _softmax(logits):
-    from scipy.special import softmax
-
-    return softmax(logits, axis=1)

@@ -7,7 +7,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from leukkit.metrics import calibration
-from leukkit.metrics.predictions import arrays, cluster_codes, groups, positive_code
+from leukkit.metrics.predictions import arrays, check_predictions, cluster_codes, groups
 from leukkit.metrics.scoring import patient_vote, scores, weighted_scores
 
 OF_A_CLASS = ("precision", "recall", "sensitivity", "specificity", "f1", "auc", "support")
@@ -19,10 +19,9 @@ def bootstrap(
     by: str = "subject",
     draws: int = 2000,
     seed: int = 0,
-    level: float = LEVEL,
     positive: str | None = None,
 ) -> pd.DataFrame:
-    """Give each score an interval by resampling whole subjects with replacement.
+    """Give each score a 95% interval by resampling whole subjects with replacement.
 
     The cells of a subject are alike, so an interval that resamples single cells is too narrow. The
     intervals (percentiles of the resampled scores) say how the scores of these trained models vary
@@ -35,7 +34,6 @@ def bootstrap(
         by: The column whose values are resampled. ``"image_id"`` treats every image as independent.
         draws: Number of resamples.
         seed: What the resamples depend on.
-        level: Coverage of the intervals.
         positive: As in `scores`.
 
     Returns:
@@ -47,7 +45,7 @@ def bootstrap(
         ValueError: As `scores`; or ``by`` has missing values or fewer than two different ones.
     """
     resampled = resample(predictions, by, None, draws, seed, positive)
-    low, high = resampled.quantile([(1 - level) / 2, (1 + level) / 2]).to_numpy()
+    low, high = resampled.quantile([(1 - LEVEL) / 2, (1 + LEVEL) / 2]).to_numpy()
     frame = scores(predictions, positive).to_frame("point").rename_axis("metric")
     return frame.assign(
         low=low, high=high, draws=resampled.notna().sum(), clusters=predictions[by].nunique()
@@ -77,9 +75,8 @@ def resample(
         ValueError: As `bootstrap`, or a value of ``by`` is not in ``order``.
     """
     answers = arrays(predictions)
-    code = positive_code(answers.classes, positive)
     parts = [
-        weighted_scores(answers, weights, code)
+        weighted_scores(answers, weights, positive)
         for weights in resampled_weights(predictions, by, order, draws, seed)
     ]
     return pd.concat(parts, ignore_index=True)
@@ -88,10 +85,7 @@ def resample(
 def measure(predictions: pd.DataFrame, draws: int = 2000, seed: int = 0) -> pd.DataFrame:
     """Score pooled predictions in every way: of all images, and of each class.
 
-    Args:
-        predictions: See `leukkit.metrics.predictions`.
-        draws: Resamples of the intervals; 0 for no intervals.
-        seed: What the resamples depend on.
+    The intervals are of ``draws`` resamples; 0 gives none.
 
     Returns:
         Frame, one row per number:
@@ -111,19 +105,34 @@ def measure(predictions: pd.DataFrame, draws: int = 2000, seed: int = 0) -> pd.D
     Raises:
         ValueError: As `bootstrap`.
     """
-    classes = arrays(predictions).classes
+    classes = check_predictions(predictions)
     over, groups_are = groups(predictions)
     grouped = predictions.assign(group=over)
     folds = [fold for _, fold in predictions.groupby("fold")] if "fold" in predictions else []
-    ends = _intervals(grouped, classes, draws, seed) if draws else {}
+    positives = (classes[-1] if len(classes) == 2 else None, *classes)
+    ends = {
+        positive: bootstrap(grouped, "group", draws, seed, positive)[["low", "high"]]
+        for positive in set(positives)
+        if draws
+    }
     frames = []
-    for label in (None, *classes):
+    for label, positive in zip((None, *classes), positives, strict=True):
         frame = _values(predictions, label).to_frame("value").rename_axis("quantity")
         frame = frame.assign(low=np.nan, high=np.nan, mean=np.nan, sd=np.nan)
         if len(folds) > 1:
             by_fold = pd.DataFrame([_values(fold, label) for fold in folds])
             frame["mean"], frame["sd"] = by_fold.mean(skipna=False), by_fold.std(skipna=False)
-        frame.update(ends.get(label, frame))
+        if draws:
+            frame.update(ends[positive])
+            frame.loc["recall"] = frame.loc["sensitivity"]
+        if draws and label is None:
+            weights = resampled_weights(grouped, "group", None, draws, seed)
+            errors = [calibration.weighted_errors(grouped, some) for some in weights]
+            limits = np.quantile(np.concatenate(errors), [0.025, 0.975])
+            frame.loc["calibration_error", ["low", "high"]] = limits
+            if _can_vote(predictions):
+                exact = patient_level_accuracy(predictions)[1:]
+                frame.loc["patient_level_accuracy", ["low", "high"]] = exact
         frame.insert(0, "label", pd.array([label] * len(frame), dtype="string"))
         frames.append(frame.reset_index())
     counts = {"images": len(predictions), "groups": over.nunique(), "groups_are": groups_are}
@@ -177,23 +186,6 @@ def resampled_weights(
         picks = generator.integers(0, number, (min(at_once, draws - first), number))
         times = np.array([np.bincount(one, minlength=number) for one in picks], dtype=float)
         yield times.T[clusters]
-
-
-def _intervals(grouped, classes, draws, seed):
-    """Return ``low, high`` by quantity for each class, and for all (None)."""
-    ends = {
-        label: bootstrap(grouped, "group", draws, seed, positive=label)[["low", "high"]]
-        for label in (classes if len(classes) == 2 else (None, *classes))
-    }
-    ends.setdefault(None, ends[classes[-1]].copy())  # of two classes the last is positive
-    for frame in ends.values():
-        frame.loc["recall"] = frame.loc["sensitivity"]
-    weights = resampled_weights(grouped, "group", None, draws, seed)
-    errors = np.concatenate([calibration.weighted_errors(grouped, some) for some in weights])
-    ends[None].loc["calibration_error"] = np.quantile(errors, [0.025, 0.975])
-    if _can_vote(grouped):
-        ends[None].loc["patient_level_accuracy"] = patient_level_accuracy(grouped)[1:]
-    return ends
 
 
 def _values(predictions, label):

@@ -5,12 +5,15 @@
 predicted class is the one with the highest probability (the first of equal ones).
 """
 
+import itertools
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
+
+STEPS = 20  # between the weights 0 and 1 of a network
 
 
 class Arrays(NamedTuple):
@@ -40,22 +43,7 @@ class Arrays(NamedTuple):
 
 
 def arrays(predictions: pd.DataFrame) -> Arrays:
-    """Check ``predictions`` and return what they hold.
-
-    Raises:
-        ValueError: As `check_predictions`.
-    """
-    classes = check_predictions(predictions)
-    actual = pd.Index(classes).get_indexer(pd.Index(predictions["label"].astype(object)))
-    probabilities = _probabilities(predictions, classes)
-    return Arrays(classes, actual, probabilities.argmax(axis=1), probabilities)
-
-
-def check_predictions(predictions: pd.DataFrame) -> tuple[str, ...]:
-    """Check that ``predictions`` can be scored.
-
-    Returns:
-        The class names, from the ``prob_`` columns.
+    """Return what ``predictions`` hold, once it is sure that they can be scored.
 
     Raises:
         ValueError: No rows, missing columns, unknown labels, values that are no probabilities
@@ -64,31 +52,36 @@ def check_predictions(predictions: pd.DataFrame) -> tuple[str, ...]:
     """
     columns = [str(name) for name in predictions]
     classes = tuple(name.removeprefix("prob_") for name in columns if name.startswith("prob_"))
-    lacking = [name for name in ("image_id", "subject", "label") if name not in predictions]
-    if lacking or len(classes) < 2:
+    if not {"image_id", "subject", "label"} <= set(columns) or len(classes) < 2:
         raise ValueError(
             "predictions need the columns image_id, subject, label and prob_<class> for at least "
             f"two classes; found: {', '.join(columns)}"
         )
     if len(predictions) == 0:
         raise ValueError("predictions have no rows: there is nothing to score")
-    values = _probabilities(predictions, classes)
+    probabilities = predictions[[f"prob_{name}" for name in classes]].to_numpy(dtype=float)
+    actual = pd.Index(classes).get_indexer(pd.Index(predictions["label"].astype(object)))
+    is_probability = (probabilities >= 0) & (probabilities <= 1)
     problems = {
-        f"has a label that is none of {', '.join(classes)}": ~predictions["label"].isin(classes),
-        "has a probability outside 0..1 or none": ~((values >= 0) & (values <= 1)).all(axis=1),
-        "has probabilities that do not sum to 1": abs(values.sum(axis=1) - 1) > 1e-6,
+        f"has a label that is none of {', '.join(classes)}": actual < 0,
+        "has a probability outside 0..1 or none": ~is_probability.all(axis=1),
+        "has probabilities that do not sum to 1": abs(probabilities.sum(axis=1) - 1) > 1e-6,
         "occurs twice (if each time in another fold, add a column 'fold')": predictions.duplicated(
             [name for name in ("fold", "image_id") if name in predictions]
-        ),
+        ).to_numpy(),
     }
     for problem, rows in problems.items():
-        rows = np.asarray(rows, dtype=bool)
         if rows.any():
             raise ValueError(
                 f"predictions: image {predictions['image_id'].iloc[rows.argmax()]!r} {problem} "
                 f"({rows.sum()} of {len(rows)} rows)"
             )
-    return classes
+    return Arrays(classes, actual, probabilities.argmax(axis=1), probabilities)
+
+
+def check_predictions(predictions: pd.DataFrame) -> tuple[str, ...]:
+    """Check ``predictions`` as `arrays` does, and return the names of their classes."""
+    return arrays(predictions).classes
 
 
 def prediction_frame(
@@ -109,6 +102,65 @@ def with_probabilities(
     )
 
 
+def average(members: Sequence[pd.DataFrame], weights: ArrayLike | None = None) -> pd.DataFrame:
+    """Average the class probabilities of several networks (sultana, 2.4 and Table 7).
+
+    Args:
+        members: Predictions of the same images, in any order of rows.
+        weights: One number per member, at least 0, not all 0; None weighs all alike.
+
+    Returns:
+        Predictions, rows in the order of the first member.
+
+    Raises:
+        ValueError: The members' images or classes differ, or the weights do not fit.
+    """
+    stacked = _stack(members)
+    weights = np.ones(len(members)) if weights is None else np.asarray(weights, float)
+    if weights.shape != (len(members),) or (weights < 0).any() or weights.sum() <= 0:
+        raise ValueError(f"weights {weights} for {len(members)} members: one each, none negative")
+    averaged = np.tensordot(weights / weights.sum(), stacked, axes=1)
+    return with_probabilities(members[0], averaged, check_predictions(members[0]))
+
+
+def fit_weights(members: Sequence[pd.DataFrame]) -> NDArray[np.float64]:
+    """Return the weights of `average` with the smallest log loss on validation images.
+
+    All weights in steps of 0.05 that sum to 1 are tried; of equal ones the first is taken.
+
+    Returns:
+        float64 (members,).
+
+    Raises:
+        ValueError: The members' images or classes differ.
+    """
+    actual = arrays(members[0]).actual
+    likelihoods = _stack(members)[:, np.arange(len(actual)), actual]
+    tried = [
+        np.array(steps) / STEPS
+        for steps in itertools.product(range(STEPS + 1), repeat=len(members))
+        if sum(steps) == STEPS
+    ]
+    losses = [-np.log(np.clip(weights @ likelihoods, 1e-12, 1)).mean() for weights in tried]
+    return tried[int(np.argmin(np.round(losses, 12)))]
+
+
+def _stack(members):
+    """Return the probabilities (members, images, classes), images in the order of the first."""
+    first = members[0]
+    keys = [name for name in ("fold", "image_id") if name in first]
+    stacked = []
+    for number, frame in enumerate(members):
+        if check_predictions(frame) != check_predictions(first) or len(frame) != len(first):
+            raise ValueError(f"member {number} has other classes or images than the first")
+        matched = first[keys].merge(frame, on=keys, how="left", validate="one_to_one")
+        if (missing := matched["label"].isna()).any():
+            image = matched.loc[missing, "image_id"].iloc[0]
+            raise ValueError(f"member {number} has no prediction for image {image!r}")
+        stacked.append(arrays(matched).probabilities)
+    return np.stack(stacked)
+
+
 def groups(predictions: pd.DataFrame) -> tuple[pd.Series, str]:
     """Return what is resampled for an interval, and its name.
 
@@ -121,19 +173,6 @@ def groups(predictions: pd.DataFrame) -> tuple[pd.Series, str]:
         is_proxy = predictions["subject"].str.startswith("proxy:").all()
         return predictions["subject"], "block proxies" if is_proxy else "subjects"
     return predictions["image_id"].str.partition("#")[0], "original images"
-
-
-def positive_code(classes: Sequence[str], positive: str | None) -> int | None:
-    """Return the position of the positive class, None for the mean over classes.
-
-    Raises:
-        ValueError: ``positive`` is none of the classes.
-    """
-    if positive is None:
-        return 1 if len(classes) == 2 else None
-    if positive not in classes:
-        raise ValueError(f"positive={positive!r} is none of the classes {', '.join(classes)}")
-    return classes.index(positive)
 
 
 def cluster_codes(
@@ -162,7 +201,3 @@ def cluster_codes(
         unknown = predictions[by].iloc[np.argmin(codes)]
         raise ValueError(f"{by} {unknown!r} of the predictions is not in the order that was given")
     return codes, len(names)
-
-
-def _probabilities(predictions, classes):
-    return predictions[[f"prob_{name}" for name in classes]].to_numpy(dtype=float)

@@ -4,13 +4,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from leukkit.metrics.predictions import (
-    Arrays,
-    arrays,
-    cluster_codes,
-    positive_code,
-    with_probabilities,
-)
+from leukkit.metrics.predictions import Arrays, arrays, cluster_codes, with_probabilities
 
 NAMES = (
     "accuracy",
@@ -63,13 +57,8 @@ def scores(predictions: pd.DataFrame, positive: str | None = None) -> pd.Series:
     Raises:
         ValueError: As `check_predictions`, or ``positive`` is none of the classes.
     """
-    answers = arrays(predictions)
     weights = np.ones((len(predictions), 1))
-    return (
-        weighted_scores(answers, weights, positive_code(answers.classes, positive))
-        .iloc[0]
-        .rename(None)
-    )
+    return weighted_scores(arrays(predictions), weights, positive).iloc[0].rename(None)
 
 
 def class_scores(counts: NDArray) -> dict[str, NDArray[np.float64]]:
@@ -96,44 +85,44 @@ def class_scores(counts: NDArray) -> dict[str, NDArray[np.float64]]:
         }
 
 
-def weighted_scores(answers: Arrays, weights: NDArray, positive: int | None = None) -> pd.DataFrame:
-    """Compute the scores for many weightings of the same images.
+def weighted_scores(answers: Arrays, weights: NDArray, positive: str | None) -> pd.DataFrame:
+    """Compute `scores` for many weightings of the same images.
 
-    Args:
-        answers: What the predictions hold.
-        weights: float (images, weightings): how often each image counts.
-        positive: Position of the positive class; None for the mean over classes.
+    The weights (images, weightings) say how often each image counts. The frame (weightings,
+    `NAMES`) is NaN where a score is undefined.
 
-    Returns:
-        Frame of float64 (weightings, `NAMES`), NaN where undefined.
+    Raises:
+        ValueError: ``positive`` is none of the classes.
     """
-    size = len(answers.classes)
+    classes, size = answers.classes, len(answers.classes)
+    if positive not in (None, *classes):
+        raise ValueError(f"positive={positive!r} is none of the classes {', '.join(classes)}")
+    codes = [classes.index(positive or classes[-1])] if positive or size == 2 else range(size)
     fields = np.eye(size * size)[answers.actual * size + answers.predicted]
     counts = (weights.T @ fields).reshape(-1, size, size)
+    actual, total = counts.sum(axis=-1), counts.sum(axis=(-2, -1))
+    per_class = class_scores(counts)
     areas = [
         weighted_auc(answers.actual == code, answers.probabilities[:, code], weights)
-        for code in (range(size) if positive is None else [positive])
+        for code in codes
     ]
-    return pd.DataFrame(_count_scores(counts, positive) | {"auc": sum(areas) / len(areas)})[
-        list(NAMES)
-    ]
+    values = {name: value[:, codes].mean(axis=-1) for name, value in per_class.items()} | {
+        "accuracy": np.trace(counts, axis1=-2, axis2=-1) / total,
+        "weighted_f1": np.where(actual > 0, actual * per_class["f1"], 0).sum(axis=-1) / total,
+        "balanced_accuracy": per_class["sensitivity"].mean(axis=-1),
+        "auc": sum(areas) / len(areas),
+    }
+    return pd.DataFrame(values)[list(NAMES)]
 
 
 def weighted_auc(
     positive: NDArray[np.bool_], scores: NDArray, weights: NDArray
 ) -> NDArray[np.float64]:
-    """Area under the ROC curve for many weightings of the same images.
+    """Area under the ROC curve for many weightings (images, weightings) of the same images.
 
     The share of pairs of a positive and a negative image, each counted by the product of the
-    weights, in which the positive one has the higher score; equal scores count one half.
-
-    Args:
-        positive: bool (images,): which images are of the positive class.
-        scores: float (images,): higher means more likely positive.
-        weights: (images, weightings), not negative.
-
-    Returns:
-        float64 (weightings,), NaN where the positive or the negative images weigh nothing.
+    weights, in which the positive one has the higher score; equal scores count one half. NaN where
+    the positive or the negative images weigh nothing.
     """
     order = np.argsort(scores[~positive])
     negative_scores = scores[~positive][order]
@@ -144,36 +133,6 @@ def weighted_auc(
     won = np.einsum("ij,ij->j", weights[positive], below[lower] + below[not_higher]) / 2
     with np.errstate(invalid="ignore"):  # 0 / 0 is NaN: undefined
         return won / (weights[positive].sum(axis=0) * below[-1])
-
-
-def roc_points(predictions: pd.DataFrame, positive: str | None = None) -> pd.DataFrame:
-    """Return the points of the ROC curve (farag2025, section IV.B and Figure 14).
-
-    Args:
-        predictions: See `leukkit.metrics.predictions`.
-        positive: The positive class; with more than two classes it must be given.
-
-    Returns:
-        A frame with ``threshold`` (falling, from infinity), ``false_positive_rate`` and
-        ``true_positive_rate``.
-
-    Raises:
-        ValueError: As `scores`; or only one side is present.
-    """
-    from sklearn.metrics import roc_curve
-
-    classes, actual, _, probabilities = arrays(predictions)
-    code = positive_code(classes, positive)
-    if code is None:
-        raise ValueError(f"a ROC curve of {len(classes)} classes needs positive=<class>: {classes}")
-    if len(set(actual == code)) == 1:
-        raise ValueError(
-            f"a ROC curve needs images of {classes[code]!r} and others; here is only one kind"
-        )
-    false, true, thresholds = roc_curve(actual == code, probabilities[:, code])
-    return pd.DataFrame(
-        {"threshold": thresholds, "false_positive_rate": false, "true_positive_rate": true}
-    )
 
 
 def patient_vote(predictions: pd.DataFrame) -> pd.DataFrame:
@@ -204,19 +163,3 @@ def patient_vote(predictions: pd.DataFrame) -> pd.DataFrame:
     voted.insert(0, "image_id", voted["subject"])
     voted["cells"] = np.bincount(clusters)
     return with_probabilities(voted, mixed, answers.classes)
-
-
-def _count_scores(counts, positive):
-    """Compute all scores but the AUC from confusion matrices (weightings, actual, predicted)."""
-    actual, total = counts.sum(axis=-1), counts.sum(axis=(-2, -1))
-    per_class = class_scores(counts)
-    values = {
-        name: value.mean(axis=-1) if positive is None else value[..., positive]
-        for name, value in per_class.items()
-    }
-    weighted = np.where(actual > 0, actual * per_class["f1"], 0)
-    return values | {
-        "accuracy": np.trace(counts, axis1=-2, axis2=-1) / total,
-        "weighted_f1": weighted.sum(axis=-1) / total,
-        "balanced_accuracy": per_class["sensitivity"].mean(axis=-1),
-    }

@@ -15,12 +15,7 @@ from leukkit.metrics.scoring import class_scores
 
 
 def shuffle_labels(predictions: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
-    """Return predictions with the labels in another order, as a shuffling generator does.
-
-    Args:
-        predictions: See `leukkit.metrics.predictions`.
-        seed: Of the order.
-    """
+    """Return predictions with the labels in another order, as a shuffling generator does."""
     order = np.random.default_rng(seed).permutation(len(predictions))
     return predictions.assign(label=predictions["label"].to_numpy(dtype=object)[order])
 
@@ -28,8 +23,7 @@ def shuffle_labels(predictions: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
 def orders(counts: pd.DataFrame) -> pd.DataFrame:
     """Give each accuracy that an order of the labels can lead to, with its probability.
 
-    Args:
-        counts: Confusion matrix (2 x 2), rows actual, columns predicted; only its totals matter.
+    Of the confusion matrix (2 x 2; rows actual, columns predicted) only the totals matter.
 
     Returns:
         Frame with ``first`` (images of the first class predicted as such), ``accuracy`` and
@@ -45,9 +39,6 @@ def orders(counts: pd.DataFrame) -> pd.DataFrame:
 def scores_over_orders(counts: pd.DataFrame) -> pd.DataFrame:
     """Return what precision, F1 and recall of each class become over all orders of the labels.
 
-    Args:
-        counts: As in `orders`.
-
     Returns:
         Frame indexed by quantity and class: ``found`` (of the matrix itself), ``mean``, and ``low``
         and ``high``, between which 95% of the orders lie; fractions, NaN where not defined.
@@ -62,14 +53,12 @@ def scores_over_orders(counts: pd.DataFrame) -> pd.DataFrame:
         )
         for name, first in ends.items()
     }
-    values = {name: class_scores(matrix) for name, matrix in fields.items()}
-    rows = {
-        (quantity, label): {name: found[quantity][at] for name, found in values.items()}
-        for quantity in ("precision", "f1", "recall")
-        for at, label in enumerate(counts.index)
+    wanted = ["precision", "f1", "recall"]
+    columns = {
+        name: pd.DataFrame(class_scores(matrix), counts.index)[wanted].unstack()
+        for name, matrix in fields.items()
     }
-    frame = pd.DataFrame.from_dict(rows, orient="index")
-    return frame.rename_axis(["quantity", "label"])
+    return pd.DataFrame(columns).rename_axis(["quantity", "label"])
 
 
 def _totals(counts: pd.DataFrame) -> tuple[int, int, int]:

@@ -1,16 +1,12 @@
-"""Figures: one function, one figure. Each takes ``ax=`` and returns its Axes (grids an array)."""
+"""Figures: one function, one figure.
+
+Each draws on ``ax``, if given, and returns it: an Axes, or where a figure has several panels an
+array of as many Axes. ``predictions`` are described in `leukkit.metrics.predictions`.
+"""
 
 from leukkit.plots.audit import explaining_totals, implied_accuracies
 from leukkit.plots.colors import class_color
 from leukkit.plots.comparisons import bars, gap_ladder, leaderboard, split_comparison
-from leukkit.plots.curves import (
-    accuracy_over_orders,
-    reliability,
-    roc,
-    roc_one_vs_rest,
-    training_curves,
-)
-from leukkit.plots.diagrams import network_diagram
 from leukkit.plots.images import (
     augmentation_examples,
     gallery,
@@ -18,7 +14,15 @@ from leukkit.plots.images import (
     image_pairs,
     segmentation_steps,
 )
-from leukkit.plots.matrices import confusion_grid, matrix_grid
+from leukkit.plots.networks import network_diagram, training_curves
+from leukkit.plots.scores import (
+    accuracy_over_orders,
+    confusion_grid,
+    matrix_grid,
+    reliability,
+    roc,
+    roc_one_vs_rest,
+)
 
 __all__ = [
     "accuracy_over_orders",

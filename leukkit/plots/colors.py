@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Collection
-from typing import Literal
+from typing import Any, Literal
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -35,20 +35,19 @@ def class_color(name: str) -> str:
     return COLORS[name]
 
 
-def line_styles(names: Collection[str]) -> list[dict]:
+def line_styles(names: Collection[str]) -> dict[str, dict[str, Any]]:
     """Return color, line style and width of a line for each name, apart for everyone.
 
     A name of `COLORS` has its color, the others go from dark to light.
     """
     import seaborn
 
-    palette = seaborn.color_palette("mako", len(names) + 1)
-    return [
-        {"color": COLORS.get(name, shade), "linestyle": line, "linewidth": 2}
-        for name, shade, line in zip(
-            names, palette, itertools.cycle(("-", "--", "-.", ":")), strict=False
-        )
-    ]
+    shades = seaborn.color_palette("mako", len(names) + 1)
+    lines = itertools.cycle(("-", "--", "-.", ":"))
+    return {
+        name: {"color": COLORS.get(name, shade), "linestyle": line, "linewidth": 2}
+        for name, shade, line in zip(names, shades, lines, strict=False)
+    }
 
 
 def one_axes(ax: Axes | None, width: float, height: float) -> Axes:
@@ -61,15 +60,9 @@ def one_axes(ax: Axes | None, width: float, height: float) -> Axes:
 def panels(
     ax: NDArray | None, rows: int, columns: int, width: float, height: float, **options
 ) -> NDArray:
-    """Return rows x columns Axes: those given as ``ax``, or those of a new figure.
+    """Return rows x columns Axes: those given as ``ax`` (in any shape), or those of a new figure.
 
-    Args:
-        ax: None, or an array of rows x columns Axes in any shape.
-        rows: Number of rows.
-        columns: Number of columns.
-        width: Of a new figure, in inches.
-        height: Of a new figure, in inches.
-        **options: For ``matplotlib.figure.Figure.subplots``.
+    That has the width and height in inches; ``options`` are for ``Figure.subplots``.
 
     Raises:
         ValueError: ``ax`` holds another number of Axes.

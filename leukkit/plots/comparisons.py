@@ -19,13 +19,10 @@ NAMES = {
     "patient_level_accuracy": "patient-level accuracy: share of subjects whose cells vote right",
     "weighted_f1": "weighted F1",
 }
-SMALLER_IS_BETTER = ("calibration_error",)
 LADDERS = {"augmented": "with augmented copies", "plain": "without augmentation"}
 
 
-def bars(
-    frame: pd.DataFrame, quantity: str = "accuracy", unit: str = "percent", ax: Axes | None = None
-) -> Axes:
+def bars(frame: pd.DataFrame, quantity: str = "accuracy", ax: Axes | None = None) -> Axes:
     """Show published, reproduced and leak-free values beside each other, one row per model.
 
     Stands for Figure 15 of farag2025. Points with intervals instead of bars: bars would have to
@@ -34,10 +31,9 @@ def bars(
     Args:
         frame: One row per model; the index names it (several levels are joined). Columns
             ``published``, ``reproduced``, ``leak-free`` and, for intervals, ``reproduced low``,
-            ``reproduced high``, ``leak-free low``, ``leak-free high``. Absent columns and missing
-            values are not drawn.
+            ``reproduced high``, ``leak-free low``, ``leak-free high``, in percent. Absent columns
+            and missing values are not drawn.
         quantity: What the values are, for the axis.
-        unit: Their unit, for the axis.
         ax: Axes to draw on.
 
     Raises:
@@ -51,47 +47,42 @@ def bars(
         )
     ax = colors.one_axes(ax, 7, 1.2 + 0.5 * len(frame))
     rows = np.arange(len(frame))
-    for name, offset in zip(shown, (np.arange(len(shown)) + 0.5) / len(shown) - 0.5, strict=True):
-        ends = (frame.get(f"{name}{end}", pd.Series(np.nan, rows)) for end in ("", " low", " high"))
+    for number, name in enumerate(shown):
+        offset = (number + 0.5) / len(shown) - 0.5
+        ends = frame.reindex(columns=[name, f"{name} low", f"{name} high"]).apply(pd.to_numeric)
         marker = "D" if name == "published" else "o"
         style = {"color": colors.class_color(name), "marker": marker, "label": name}
-        _points(ax, rows + 0.66 * offset, *ends, **style)
+        _points(ax, rows + 0.66 * offset, ends.to_numpy(float, na_value=np.nan), **style)
     for boundary in rows[1:] - 0.5:
         ax.axhline(boundary, color="0.9", linewidth=1, zorder=0)
     names = [" + ".join(map(str, np.atleast_1d(name))) for name in frame.index]
     ax.set(yticks=rows, yticklabels=names, ylim=(len(frame) - 0.5, -0.5))
     has_intervals = any(f"{name} low" in frame for name in shown)
-    ax.set_xlabel(f"{quantity} ({unit})" + (", lines: 95% intervals" if has_intervals else ""))
+    ax.set_xlabel(f"{quantity} (percent)" + (", lines: 95% intervals" if has_intervals else ""))
     colors.grid(ax, axis="x")
     ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=len(shown), frameon=False)
     return ax
 
 
-def split_comparison(
-    frame: pd.DataFrame, quantity: str = "AUC", ax: NDArray | None = None
-) -> NDArray:
-    """Show the one classifier under several splits, beside what each split leaks.
+def split_comparison(frame: pd.DataFrame, ax: NDArray | None = None) -> NDArray:
+    """Show the AUC of one classifier under several splits, beside what each split leaks.
 
     Args:
         frame: One row per split: ``split`` (its name), ``score``, ``low``, ``high`` and
             ``leaked``, the share of test images whose subject is also in training; all 0 to 1.
-        quantity: What the score is, for the axis.
         ax: Array of two Axes that share their y axis.
-
-    Returns:
-        The Axes, an array (2,).
     """
     left, right = axes = colors.panels(ax, 1, 2, 7, 1.4 + 0.45 * len(frame), sharey=True)[0]
     for place, row in enumerate(frame.to_dict("records")):
         ends, leaked = [row[name] for name in ("score", "low", "high")], row["leaked"]
         color = colors.class_color("reproduced" if leaked > 0 else "leak-free")
-        _points(left, place, *ends, color=color)
+        _points(left, place, ends, color=color)
         _note(left, place, ends[0], with_interval(*ends))
         bar = right.barh(place, 100 * leaked, color=color, height=0.45)
         inside = {"label_type": "center", "color": "white"} if leaked > 0.5 else {"padding": 4}
         right.bar_label(bar, [f"{leaked:.1%}"], fontsize=9, **inside)
     left.set(yticks=range(len(frame)), yticklabels=frame["split"], ylim=(len(frame) - 0.5, -0.6))
-    left.set_xlabel(f"{quantity}, 95% interval")
+    left.set_xlabel("AUC, 95% interval")
     left.margins(x=0.25)
     right.set(xlim=(0, 100), xlabel="test cells of a subject\nalso in training (%)")
     right.tick_params(axis="y", length=0)
@@ -128,16 +119,15 @@ def leaderboard(
             f"no {quantity} was measured under {split!r}; there is {known or 'nothing'}. Run "
             "leukkit.benchmark.leaderboard.run first"
         )
-    rising = [quantity in SMALLER_IS_BETTER, True]
+    rising = [quantity == "calibration_error", True]  # the smaller the better
     rows = rows.sort_values(["value", "method"], ascending=rising, na_position="last")
-    others = pd.DataFrame() if references is None else references
-    others = others[others["quantity"] == quantity] if len(others) else others
+    others = rows.head(0) if references is None else references[references["quantity"] == quantity]
     places = [*range(len(rows)), *(len(rows) + 0.9 + 1.4 * np.arange(len(others)))]
     ax = colors.one_axes(ax, 10, 1.4 + 0.38 * (places[-1] + 1))
     names = [f"{row.method} · {row.paper}" for row in rows.itertuples()]
     for place, row in enumerate(rows.to_dict("records")):
         ends = [row[end] for end in ("value", "low", "high")]
-        _points(ax, place, *ends, color=colors.class_color("leak-free"))
+        _points(ax, place, ends, color=colors.class_color("leak-free"))
         text = f"{row['value']:.3f}"
         if quantity == "patient_level_accuracy":
             text = f"{round(row['value'] * row['groups'])} of {row['groups']}"
@@ -157,14 +147,9 @@ def _draw_others(ax, others, places):
     """Draw a row and a dashed line for each result that others report."""
     gray = colors.class_color("published")
     ax.axhline(places[0] - 1.4, color="0.6", linewidth=1)
-    ax.text(
-        *(0.01, places[0] - 1, "Other people's results, not made here"),
-        transform=ax.get_yaxis_transform(),
-        va="center",
-        fontweight="bold",
-        fontsize=9,
-        color=gray,
-    )
+    heading = {"va": "center", "fontweight": "bold", "fontsize": 9, "color": gray}
+    words = "Other people's results, not made here"
+    ax.text(0.01, places[0] - 1, words, transform=ax.get_yaxis_transform(), **heading)
     for place, other in zip(places, others.to_dict("records"), strict=True):
         value, printed = other["value"], other.get("printed")
         ax.plot([value] * 2, [-0.7, place], color=gray, linestyle="--", linewidth=1, zorder=1)
@@ -206,7 +191,7 @@ def gap_ladder(
     for place, begin, end, row in zip(places, begins, ends, rows.to_dict("records"), strict=True):
         color = colors.class_color("reproduced" if row["subject"] > 0 else "leak-free")
         score = [row[name] for name in ("value", "low", "high")]
-        _points(left, place, *score, color=color)
+        _points(left, place, score, color=color)
         _note(left, place, score[0], with_interval(*score))
         if begin:
             heading = {"ha": "right", "fontweight": "bold", "fontsize": 10}
@@ -240,17 +225,14 @@ def _difference(ax, place, row, name, leak, **style):
     """Draw what a leak was worth: black where its interval leaves 0 out, else gray."""
     ends = [row[f"{name}{end}"] for end in ("", " low", " high")]
     color = "black" if ends[1] > 0 or ends[2] < 0 else "0.5"
-    _points(ax, place, *ends, color=color, marker="D", markersize=5)
+    _points(ax, place, ends, color=color, marker="D", markersize=5)
     text = with_interval(*ends).replace("-", "\N{MINUS SIGN}")
     _note(ax, place, 0, f"{leak}: {text}", **style)
 
 
-def _points(ax, places, values, low, high, **style):
-    """Draw values with their intervals; those without an interval have none."""
-    values, low, high = (
-        pd.to_numeric(pd.Series(one)).to_numpy(float, na_value=np.nan)
-        for one in (values, low, high)
-    )
+def _points(ax, places, ends, **style):
+    """Draw values with their intervals: ``ends`` (places, 3) are value, low and high or NaN."""
+    values, low, high = np.reshape(np.asarray(ends, dtype=float), (-1, 3)).T
     widths = np.nan_to_num([values - low, high - values]).clip(0)
     style = {"linestyle": "", "marker": "o", "markersize": 6, "linewidth": 2} | style
     ax.errorbar(values, np.atleast_1d(places), xerr=widths, **style)

@@ -1,6 +1,6 @@
 """Figures that show images."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import matplotlib
 import numpy as np
@@ -13,23 +13,12 @@ from leukkit.plots import colors
 
 
 def gallery(
-    cells: pd.DataFrame,
-    per_class: int = 6,
-    seed: int = 0,
-    reader: Callable = images.read,
-    ax: NDArray | None = None,
+    cells: pd.DataFrame, per_class: int = 6, seed: int = 0, ax: NDArray | None = None
 ) -> NDArray:
-    """Show some images of each class, a row per class (farag2025, Figures 1 and 2).
+    """Show images of each class, a row per class (farag2025, Figures 1 and 2).
 
-    Args:
-        cells: The ``cells`` frame.
-        per_class: Images per class, chosen by ``seed``; a smaller class shows all it has.
-        seed: What the choice depends on; the order of the rows does not matter.
-        reader: ``reader(path, crop)`` returns uint8 RGB (height, width, 3).
-        ax: Array of classes x ``per_class`` Axes.
-
-    Returns:
-        The Axes, an array (classes, ``per_class``).
+    ``per_class`` of each are chosen by ``seed``, whatever the order of the rows; of a smaller
+    class all are shown.
     """
     classes = list(cells.attrs.get("classes", sorted(cells["label"].dropna().unique())))
     axes = colors.panels(ax, len(classes), per_class, 7, 0.3 + 7 / per_class * len(classes))
@@ -37,14 +26,9 @@ def gallery(
     for row, name in zip(axes, classes, strict=True):
         members = cells[cells["label"] == name].sort_values("image_id")
         shown = members.iloc[generator.permutation(len(members))[:per_class]]
-        _show_all(row, [_read(cell, reader) for cell in shown.to_dict("records")])
-        row[0].set_title(
-            f"{name}, {len(members):,} images",
-            loc="left",
-            color=colors.class_color(name),
-            fontsize=10,
-            fontweight="bold",
-        )
+        _show_all(row, [_read(cell) for cell in shown.to_dict("records")])
+        style = {"color": colors.class_color(name), "fontsize": 10, "fontweight": "bold"}
+        row[0].set_title(f"{name}, {len(members):,} images", loc="left", **style)
     return axes
 
 
@@ -59,9 +43,6 @@ def segmentation_steps(
         a_channel: Its a channel, uint8 (height, width); 128 is neutral, more is redder.
         segmented: The cell under the mask, uint8 (height, width, 3).
         ax: Array of four Axes.
-
-    Returns:
-        The Axes, an array (4,).
     """
     axes = colors.panels(ax, 1, 4, 7, 2.1)[0]
     ends = f"{a_channel.min()} to {a_channel.max()}"
@@ -78,14 +59,8 @@ def augmentation_examples(
 ) -> NDArray:
     """Show an image and augmented copies of it (farag2025, Figures 6 and 7).
 
-    Args:
-        original: uint8 RGB (height, width, 3).
-        copies: Such images.
-        titles: What was done to each copy; None numbers them.
-        ax: Array of Axes, rows of at most six images, as equal as can be.
-
-    Returns:
-        The Axes, an array (rows, columns); those without an image are empty.
+    All are uint8 RGB (height, width, 3). Titles say what was done to each copy, else copies are
+    numbered. The rows hold at most six images and are as equal as can be.
 
     Raises:
         ValueError: Titles and copies differ in number.
@@ -104,16 +79,10 @@ def augmentation_examples(
 def image_pairs(
     cells: pd.DataFrame, pairs: pd.DataFrame, most: int = 9, ax: NDArray | None = None
 ) -> NDArray:
-    """Show pairs of images that are nearly the same, side by side.
+    """Show pairs of images that are nearly the same side by side, three pairs a row.
 
-    Args:
-        cells: The cells frame that they are from.
-        pairs: The frame of `leukkit.datasets.near_duplicates.find`, or some of its rows.
-        most: How many to show, from the top.
-        ax: Array of rows x 6 Axes, three pairs a row.
-
-    Returns:
-        The Axes, an array (rows, 6); those without an image are empty.
+    The first ``most`` rows of ``pairs`` are shown, a frame of
+    `leukkit.datasets.near_duplicates.find` for these cells.
 
     Raises:
         ValueError: There is no pair.
@@ -131,13 +100,13 @@ def image_pairs(
             name, patient = pair[f"image_id{end}"], pair[f"patient{end}"]
             pictures.append(_read(by_id.loc[name]))
             titles.append(name if pd.isna(patient) else f"{name}\npatient {patient}")
-        turned = f", turned {pair['turned']}\N{DEGREE SIGN}" if pair["turned"] else ""
+        turned = f"\nturned {pair['turned']}\N{DEGREE SIGN}" if pair["turned"] else ""
         mirrored = ", mirrored" if pair["mirrored"] else ""
-        notes += [f"{pair['distance']} of 256 bits{turned}{mirrored}"]
-        notes += [f"correlation {pair['correlation']:.2f}"]
+        notes.append(f"{pair['distance']} of 256 bits{turned}{mirrored}")
+        notes.append(f"correlation {pair['correlation']:.2f}")
     _show_all(axes.flat, pictures, titles, fontsize=7.5)
     for panel, note in zip(axes.flat, notes, strict=False):
-        panel.set_xlabel(note.replace(", turned", "\nturned"), fontsize=7.5, color="0.3")
+        panel.set_xlabel(note, fontsize=7.5, color="0.3")
     left_out = f" of {len(pairs)}" if len(pairs) > len(shown) else ""
     title = f"Nearly the same image, twice: {len(shown)}{left_out} pairs"
     axes[0, 0].figure.suptitle(title, fontsize=11)
@@ -157,9 +126,6 @@ def grad_cam_grid(
         maps: From `leukkit.explain.grad_cam`, each (height, width), 0..1.
         titles: One for each image: its class, what was predicted, how surely.
         ax: Array of Axes: for every four images a row of images and a row of maps.
-
-    Returns:
-        The Axes, an array (rows, columns); those without an image are empty.
 
     Raises:
         ValueError: Not as many images, maps and titles, none at all, or a map of another size.
@@ -205,6 +171,6 @@ def _show_all(axes, pictures, titles=None, fontsize=9, **options):
         panel.set_axis_off()
 
 
-def _read(cell, reader=images.read):
+def _read(cell):
     crop = cell.get("crop")
-    return reader(cell["path"], None if pd.isna(crop) else int(crop))
+    return images.read(cell["path"], None if pd.isna(crop) else int(crop))
