@@ -29,8 +29,7 @@ from leukkit.audit.confusion import matrices
 from leukkit.audit.counts import leak_by_counts
 from leukkit.audit.denominators import explaining_totals
 from leukkit.audit.identities import rates
-from leukkit.audit.printed import VERDICTS, Finding
-from leukkit.audit.sources import Paper
+from leukkit.audit.printed import VERDICTS, Finding, Paper
 
 __all__ = [
     "CHECKS",

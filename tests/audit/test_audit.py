@@ -7,7 +7,7 @@ import decimal
 import pytest
 
 from leukkit import audit, papers
-from leukkit.audit.sources import Matrix, Paper
+from leukkit.audit.printed import Matrix, Paper
 
 COLUMNS = ["paper", "where", "claim", "recomputed", "verdict", "evidence"]
 # Without chance and significance: they say "different" or "more", which a small change keeps.
@@ -163,12 +163,11 @@ def changed(paper, source, text):
         dataclasses.replace(n, text=text) if n.source == source else n for n in paper.numbers
     ]
     other.matrices = []
-    for one in paper.matrices:
-        counts = one.counts.copy()
-        if source[:2] == ("matrix", one.where):
-            counts[source[2:]] = int(text)
-        orientation = "not stated" if len(one.readings) > 1 else next(iter(one.readings))
-        other.matrices.append(Matrix(other, one.where, one.keys, one.classes, orientation, counts))
+    for printed in paper.card.matrices:
+        counts = copy.deepcopy(printed.printed)
+        if source[:2] == ("matrix", printed.name):
+            counts[source[2]][source[3]] = int(text)
+        other.matrices.append(Matrix(other, printed.model_copy(update={"printed": counts})))
     return other
 
 
