@@ -72,15 +72,11 @@ def check(paper: Paper) -> Iterator[Finding]:
             yield Finding([number], claim, recomputed, None, reason)
             continue
         fitting = [text for text, count in built.items() if number.is_met(count)]
-        others = [
-            other
-            for other, size in SIZES.items()
-            if number.quantity == "parameters" and number.is_met(size.parameters)
-        ]
+        others = [other for other, size in SIZES.items() if number.is_met(size.parameters)]
         evidence = f"layers of the network that leukkit builds ({network})"
         if fitting:
             evidence += f"; met: {', '.join(fitting)}"
-        elif others:
+        elif number.quantity == "parameters" and others:
             evidence += f"; it would be met by {', '.join(others)}"
         yield Finding([number], claim, recomputed, bool(fitting), evidence)
 

@@ -18,13 +18,17 @@ MOST = 100_000  # matrices that are tried one by one
 def check(paper: Paper) -> Iterator[Finding]:
     """Yield a finding per row of scores, per accuracy it can be held against, and per mean."""
     for row in paper.rows:
-        if row.sides:
-            yield from _two_classes(row)
-        elif row.sizes and row.sizes.counts:
-            yield from _several_classes(row)
-        else:
+        if not (row.sizes and row.sizes.counts):
             reason = "the number of images per class is not stated"
             yield Finding(row.numbers, row.claim, "", None, reason)
+            continue
+        possible, evidence = _two_classes(row) if row.sides else _several_classes(row)
+        recomputed, is_met = possible or "no integer matrix", bool(possible)
+        yield Finding(row.numbers, row.claim, recomputed, is_met, evidence, row.sizes.uses)
+        if is_met:
+            yield from _accuracies(row)
+        elif row.sides:
+            yield from _as_mean(row)
 
 
 def row_matrices(row: Row) -> np.ndarray:
@@ -98,44 +102,54 @@ def _right(row):
     return [total - errors for errors in _ways(row)[0]], total
 
 
+def _accuracies(row):
+    """Accuracies that other tables print for a network, against those that a row allows."""
+    numbers, uses = _accuracies_elsewhere(row), (*row.numbers, *row.sizes.uses)
+    if not numbers or (row.sides and row.scores("accuracy")):
+        return
+    right, total = _right(row)
+    texts = [
+        n.text if row.keys.get("part") else f"{n.text} ({n.get('part') or 'no part'})"
+        for n in numbers
+    ]
+    claim = f"accuracy of {name(row.keys)}: {', '.join(texts)}"
+    evidence = (
+        f"the values per class of {row.table} allow {_errors(right, total)} on {total} images"
+    )
+    if row.sides:
+        evidence = (
+            f"{row.table} allows {min(right)} to {max(right)} right of {total} images "
+            f"({row.sizes.how}); if not met, the two tables are not of the same predictions"
+        )
+    is_met = any(number.is_met(count, total) for number in numbers for count in right)
+    yield Finding(numbers, claim, _shares(right, total), is_met, evidence, uses)
+
+
+def _accuracies_elsewhere(row):
+    """The accuracies that other tables print for the row, of any part if it names none."""
+    own, part = without(row.keys, "part"), row.keys.get("part")
+    cells = [n for n in row.paper.find("accuracy") if n.is_cell and without(n.keys, "part") == own]
+    return [n for n in cells if part in (None, n.get("part")) and n not in row.numbers]
+
+
 def _shares(right, total):
     return f"{percent(min(right) / total)} to {percent(max(right) / total)}"
+
+
+def _errors(right, total):
+    return f"{total - max(right)} to {total - min(right)} errors"
 
 
 # ---------------------------------------------------------------- two classes
 
 
 def _two_classes(row):
-    found, uses = row_matrices(row), row.sizes.uses
-    evidence = f"{row.sizes.how}; positive class {row.positive}"
-    if len(found):
-        yield Finding(row.numbers, row.claim, _list(found), True, evidence, uses)
-        yield from _accuracy_of_two_classes(row)
-        return
-    tried = ["every matrix on these images was tried", *_other_sizes(row)]
-    evidence = "; ".join([evidence, *tried])
-    yield Finding(row.numbers, row.claim, "no integer matrix", False, evidence, uses)
-    for folds in row.paper.find("folds")[:1]:
-        yield _as_mean(row, folds)
-
-
-def _accuracy_of_two_classes(row):
-    """Accuracies that other tables print for a network, against those a row without one allows."""
-    own = without(row.keys, "part")
-    accuracies = [n for n in row.paper.find("accuracy") if n.is_cell]
-    numbers = [number for number in accuracies if without(number.keys, "part") == own]
-    if not numbers or row.scores("accuracy"):
-        return
-    right, total = _right(row)
-    texts = ", ".join(f"{n.text} ({n.get('part') or 'no part'})" for n in numbers)
-    evidence = (
-        f"{row.table} allows {min(right)} to {max(right)} right of {total} images "
-        f"({row.sizes.how}); if not met, the two tables are not of the same predictions"
-    )
-    claim = f"accuracy of {name(own)}: {texts}"
-    is_met = any(number.is_met(count, total) for number in numbers for count in right)
-    uses = (*row.numbers, *row.sizes.uses)
-    yield Finding(numbers, claim, _shares(right, total), is_met, evidence, uses)
+    """The matrices that give the row, as text, and the evidence."""
+    found = row_matrices(row)
+    evidence = [row.sizes.how, f"positive class {row.positive}"]
+    if not len(found):
+        evidence += ["every matrix on these images was tried", *_other_sizes(row)]
+    return _list(found), "; ".join(evidence)
 
 
 def _list(found):
@@ -180,56 +194,50 @@ def _totals(row):
     return list(dict.fromkeys(totals))
 
 
-def _as_mean(row, folds):
+def _as_mean(row):
     """The row as a mean over the stated folds, of its own images or of all.
 
     The bounds are necessary: a row outside of them is no mean over folds of these sizes, a row
     inside may still be none, which the search finds out for the rates.
     """
-    texts, is_met = [], False
-    windows = {number.quantity: number.window() for number in row.numbers}
-    for sides in filter(None, (row.sides, row.whole_sides)):
-        bounds = search.mean_bounds(row.numbers, sides, folds.count)
-        is_mean = search.is_mean_of_folds(row.numbers, sides, folds.count)
-        ends = [f"{key} {percent(low)} to {percent(high)}" for key, (low, high) in bounds.items()]
-        found = {None: "", True: "; some folds give the rates", False: "; no folds give the rates"}
-        images = f"{sides[0]} + {sides[1]} images in {folds.text} folds"
-        texts.append(f"{images}: {', '.join(ends)}{found[is_mean]}")
-        is_inside = all(
-            windows[key][1] > low and windows[key][0] <= high
-            for key, (low, high) in bounds.items()
-            if key in windows
-        )
-        if is_inside and is_mean is not False:
-            is_met = None
     evidence = (
         "accuracy is a mean of sensitivity and specificity weighted by class size; precision is "
         "largest when all false positives that the specificity needs lie in one fold; whether any "
         "matrices of the folds give accuracy, sensitivity and specificity together (the rates), "
         "mlscorecheck decides by integer programming"
     )
-    claim = f"{name(row.keys, 'part')}, as a mean of {folds.text} folds: {listed(row.numbers)}"
-    uses = (folds, *row.sizes.uses)
-    return Finding(row.numbers, claim, "; ".join(texts), is_met, evidence, uses)
+    said = {None: "", True: "; some folds give the rates", False: "; no folds give the rates"}
+    for folds in row.paper.find("folds")[:1]:
+        texts, is_met = [], False
+        for sides in filter(None, (row.sides, row.whole_sides)):
+            bounds = search.mean_bounds(row.numbers, sides, folds.count)
+            is_mean = search.is_mean_of_folds(row.numbers, sides, folds.count)
+            ends = [f"{key} {percent(a)} to {percent(b)}" for key, (a, b) in bounds.items()]
+            images = f"{sides[0]} + {sides[1]} images in {folds.text} folds"
+            texts.append(f"{images}: {', '.join(ends)}{said[is_mean]}")
+            is_inside = all(
+                low < number.window()[1] and number.window()[0] <= high
+                for number in row.numbers
+                for low, high in [bounds.get(number.quantity, (0, math.inf))]
+            )
+            if is_inside and is_mean is not False:
+                is_met = None
+        claim = f"{name(row.keys, 'part')}, as a mean of {folds.text} folds: {listed(row.numbers)}"
+        uses = (folds, *row.sizes.uses)
+        yield Finding(row.numbers, claim, "; ".join(texts), is_met, evidence, uses)
 
 
 # ---------------------------------------------------------------- more than two classes
 
 
 def _several_classes(row):
-    (ways, reason), (right, total), uses = _ways(row), _right(row), row.sizes.uses
+    """How many errors the row allows, as text, and the evidence."""
+    (ways, reason), (right, total) = _ways(row), _right(row)
     how = f"{row.sizes.how}; {total} images; "
     if reason:
-        yield Finding(row.numbers, row.claim, "no integer matrix", False, how + reason, uses)
-        return
-    errors, accuracies = f"{min(ways)} to {max(ways)} errors", _shares(right, total)
+        return "", how + reason
     how += f"{sum(ways.values())} ways to share the errors out among the classes"
-    yield Finding(row.numbers, row.claim, f"{errors}, accuracy {accuracies}", True, how, uses)
-    evidence = f"the values per class of {row.table} allow {errors} on {total} images"
-    for number in _accuracies_elsewhere(row):
-        claim = f"accuracy of {name(row.keys)}: {number.text}"
-        is_met = any(number.is_met(count, total) for count in right)
-        yield Finding([number], claim, accuracies, is_met, evidence, (*row.numbers, *uses))
+    return f"{_errors(right, total)}, accuracy {_shares(right, total)}", how
 
 
 def _ways(row):
@@ -253,12 +261,6 @@ def _ways(row):
         "they take cannot be made equal"
     )
     return ways, "" if ways else reason
-
-
-def _accuracies_elsewhere(row):
-    """The accuracies that other tables print for the row."""
-    accuracies = row.paper.find("accuracy")
-    return [n for n in accuracies if n.is_cell and n.keys == row.keys and n not in row.numbers]
 
 
 def _matrices_of_several(row):

@@ -6,7 +6,7 @@ from fractions import Fraction
 
 import pandas as pd
 
-from leukkit.audit.printed import Finding, Paper, in_unit, listed, name
+from leukkit.audit.printed import Finding, Paper, first_by_label, in_unit, listed, name
 from leukkit.papers import Card
 
 
@@ -100,7 +100,7 @@ def rates(card: Card, table: str) -> pd.DataFrame:
 def _f1(row):
     """F1 of every class from its precision and recall, as windows: F1 grows with both."""
     texts, failed, uses = [], [], []
-    for label in (*row.labels, None):
+    for label in (*first_by_label(row.numbers), None):
         scores = row.scores("precision", "recall", "f1", label=label)
         scores = scores or row.scores("precision", "sensitivity", "f1", label=label)
         if not scores:

@@ -278,7 +278,6 @@ class Row:
         keys: What all of its numbers belong to.
         numbers: The printed scores, and supports.
         table: Where they stand.
-        labels: The classes that they are of, each once.
         claim: The row as text for a reader.
         sizes: The images that it was computed on, as its supports or else the paper says, or None.
         positive: The positive class, or None.
@@ -289,7 +288,6 @@ class Row:
     def __init__(self, paper: Paper, keys: dict, numbers: list[Printed]) -> None:
         self.paper, self.keys, self.numbers = paper, keys, numbers
         self.table = numbers[0].where
-        self.labels = list(first_by_label(numbers))
         self.claim = f"{name(keys, 'part')}: {listed(numbers)}"
         supports = {n.get("label"): n.count for n in numbers if n.quantity == "support"}
         printed = Sizes(supports, (sum(supports.values()),), "supports as printed", ())
