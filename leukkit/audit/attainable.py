@@ -24,7 +24,7 @@ def check(paper: Paper) -> Iterator[Finding]:
             continue
         possible, evidence = _two_classes(row) if row.sides else _several_classes(row)
         recomputed, is_met = possible or "no integer matrix", bool(possible)
-        yield Finding(row.numbers, row.claim, recomputed, is_met, evidence, row.sizes.uses)
+        yield Finding(row.numbers, row.claim, recomputed, is_met, evidence)
         if is_met:
             yield from _accuracies(row)
         elif row.sides:
@@ -104,7 +104,7 @@ def _right(row):
 
 def _accuracies(row):
     """Accuracies that other tables print for a network, against those that a row allows."""
-    numbers, uses = _accuracies_elsewhere(row), (*row.numbers, *row.sizes.uses)
+    numbers = _accuracies_elsewhere(row)
     if not numbers or (row.sides and row.scores("accuracy")):
         return
     right, total = _right(row)
@@ -122,7 +122,7 @@ def _accuracies(row):
             f"({row.sizes.how}); if not met, the two tables are not of the same predictions"
         )
     is_met = any(number.is_met(count, total) for number in numbers for count in right)
-    yield Finding(numbers, claim, _shares(right, total), is_met, evidence, uses)
+    yield Finding(numbers, claim, _shares(right, total), is_met, evidence)
 
 
 def _accuracies_elsewhere(row):
@@ -223,8 +223,7 @@ def _as_mean(row):
             if is_inside and is_mean is not False:
                 is_met = None
         claim = f"{name(row.keys, 'part')}, as a mean of {folds.text} folds: {listed(row.numbers)}"
-        uses = (folds, *row.sizes.uses)
-        yield Finding(row.numbers, claim, "; ".join(texts), is_met, evidence, uses)
+        yield Finding(row.numbers, claim, "; ".join(texts), is_met, evidence)
 
 
 # ---------------------------------------------------------------- more than two classes

@@ -139,7 +139,7 @@ def _row(row, found):
     claim = f"{name(row.keys, 'part')} tells the classes apart: {listed(row.numbers)}"
     verdicts = {bool(one < LEVEL) for one in p}
     is_met = verdicts.pop() if len(verdicts) == 1 else None
-    return Finding(row.numbers, claim, recomputed, is_met, evidence, row.sizes.uses)
+    return Finding(row.numbers, claim, recomputed, is_met, evidence)
 
 
 def _span(text, values):
@@ -170,7 +170,7 @@ def _lead(best, second, sizes):
     names = [f"{name(n.keys, 'part', 'dataset', 'augmentation')} {n.text}" for n in (best, second)]
     claim, recomputed = " ahead of ".join(names), f"{right[0]} vs {right[1]} of {total}, p {p:.2g}"
     is_met = True if p < LEVEL else None
-    return Finding([best, second], claim, recomputed, is_met, evidence, sizes.uses)
+    return Finding([best, second], claim, recomputed, is_met, evidence)
 
 
 def _ranks(paper):
@@ -191,5 +191,4 @@ def _ranks(paper):
         stated = f"{name(claim.keys, 'dataset')} has the {rank} accuracy"
         recomputed = f"{rank}: {name(best.keys, 'part', 'dataset')} {percent(best.accuracy)}"
         is_met = own[0].accuracy == best.accuracy
-        uses = [number for matrix in rivals for number in matrix.numbers]
-        yield Finding([claim], stated, recomputed, is_met, evidence, uses)
+        yield Finding([claim], stated, recomputed, is_met, evidence)

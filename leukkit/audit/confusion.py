@@ -90,7 +90,7 @@ def _accuracy(paper, matrix):
     is_met = any(number.is_met(matrix.right, matrix.total) for number in held_out)
     diagonal = " + ".join(map(str, np.diag(matrix.counts)))
     evidence = f"({diagonal}) / {matrix.total}; printed accuracies: {printed}"
-    return Finding(matrix.numbers, claim, recomputed, is_met, evidence, held_out)
+    return Finding(matrix.numbers, claim, recomputed, is_met, evidence)
 
 
 def _per_class(matrix):
@@ -107,7 +107,7 @@ def _per_class(matrix):
         evidence += f"; not met here: {listed(missed)}" if missed else ""
         claim = f"{places(same)}, {name(matrix.keys, 'part')}: {listed(same)}"
         recomputed = f"{quantity} {', '.join(values)}"
-        yield Finding(matrix.numbers, claim, recomputed, not missed, evidence, same)
+        yield Finding(matrix.numbers, claim, recomputed, not missed, evidence)
 
 
 def _text(quantity, numerator, denominator):
@@ -129,12 +129,12 @@ def _total(paper, matrix):
             is_met = bool(fitting)
             evidence += f"; class sums fit: {fitting[0] if fitting else 'in neither orientation'}"
         claim = f"{name(matrix.keys)}: {' or '.join(map(str, sizes.totals))} images"
-        yield Finding(numbers, claim, total, is_met, evidence, sizes.uses)
+        yield Finding(numbers, claim, total, is_met, evidence)
     if supports := [n for n in matrix.scores if n.quantity == "support"]:
         printed = sum(number.count for number in supports)
         claim = f"{name(matrix.keys)}: supports {' + '.join(n.text for n in supports)} = {printed}"
         evidence = f"sum of all counts of the matrix; supports: {supports[0].where}"
-        yield Finding(numbers, claim, total, matrix.total == printed, evidence, supports)
+        yield Finding(numbers, claim, total, matrix.total == printed, evidence)
 
 
 def _named_counts(paper, matrix):
@@ -143,7 +143,8 @@ def _named_counts(paper, matrix):
     if positive not in matrix.classes or len(matrix.classes) != 2:
         return
     reading, counts, met = best_reading(matrix)
-    order = sorted((0, 1), key=lambda place: matrix.classes[place] != positive)
+    place = matrix.classes.index(positive)
+    order = [place, 1 - place]
     (hits, missed), (taken, rejected) = counts[np.ix_(order, order)].tolist()
     values = {
         "true positives": hits,
@@ -159,7 +160,7 @@ def _named_counts(paper, matrix):
         if said := paper.find(quantity, model=matrix.keys["model"]):
             claim = f"{quantity} {', '.join(dict.fromkeys(number.text for number in said))}"
             is_met = all(number.count == value for number in said)
-            yield Finding(said, claim, str(value), is_met, evidence, matrix.numbers)
+            yield Finding(said, claim, str(value), is_met, evidence)
 
 
 def _copies(matrices):

@@ -84,10 +84,10 @@ def leak_by_counts(card: Card, part: str) -> pd.DataFrame:
         ValueError: The card does not print the images per class.
     """
     paper, rows = Paper(card), {}
-    for dataset, _, scored in [one for one in _parts_per_class(paper) if one[1] == part]:
+    for (dataset, one), scored in _parts_per_class(paper).items():
         after = paper.whole_counts({"dataset": dataset})
         for label, count in originals(dataset).items():
-            if label in after and label in scored:
+            if one == part and label in after and label in scored:
                 rows[label] = [count, after[label].count, scored[label].count]
     if not rows:
         raise ValueError(f"{card.key} prints no images per class of all data and of {part!r}")
@@ -133,7 +133,7 @@ def _sums(paper, quantity):
         terms = " + ".join(part.text for part in parts)
         evidence = f"{terms} = {total}, by {dimension} ({places(parts)})"
         claim = f"{number.text} {quantity}, {name(number.keys)}"
-        yield Finding([number], claim, str(total), total == number.count, evidence, parts)
+        yield Finding([number], claim, str(total), total == number.count, evidence)
 
 
 def _first_of_each(numbers):
@@ -209,11 +209,10 @@ def _published(paper, quantity):
 
 def _shares(paper):
     """Stated shares of the parts against the printed counts of images."""
-    shares = paper.find("share")
-    for share in shares:
+    parts = dict.fromkeys(share.keys["part"] for share in paper.find("share"))
+    for share in paper.find("share"):
         part, dataset = share.keys["part"], share.get("dataset")
         claim = f"{share.text}% for {part}{f' of {dataset}' if dataset else ''}"
-        parts = {number.keys["part"]: None for number in shares}
         counts = {one: _part_counts(paper, dataset, one) for one in parts}
         mine = counts.pop(part)
         others = [number for numbers in counts.values() for number in numbers]
@@ -225,7 +224,7 @@ def _shares(paper):
         terms = " + ".join(number.text for number in mine)
         evidence = f"{terms} = {images} of {whole} images ({places(mine)})"
         recomputed, is_met = f"{percent(images / whole)}%", share.is_met(images, whole)
-        yield Finding([share], claim, recomputed, is_met, evidence, (*mine, *others))
+        yield Finding([share], claim, recomputed, is_met, evidence)
 
 
 def _part_counts(paper, dataset, part):
@@ -250,7 +249,7 @@ def _folds(paper):
                     f"{other.keys['part']}: {other.count / folds.count:.2f}"
                 )
         claim = f"around {number.text} {label} images in each of {folds.count} test folds"
-        yield Finding([number], claim, fold, is_met, evidence, (folds, whole))
+        yield Finding([number], claim, fold, is_met, evidence)
 
 
 def _networks(paper):
@@ -295,20 +294,20 @@ def _augmented_test(paper):
             f"{stated}; a test part of {total} images holds augmented copies"
         )
         is_met = explained - fitting < denominators.EVIDENT
-        uses = (*before.values(), *sizes.uses)
-        yield Finding(numbers, claim, recomputed, is_met, evidence, uses)
+        yield Finding(numbers, claim, recomputed, is_met, evidence)
 
 
 def _parts_per_class(paper):
-    """``(dataset, part, label -> number)`` of every part whose images are printed per class."""
+    """``(dataset, part) -> label -> number`` of the parts whose images are printed per class."""
     images = [n for n in paper.find("images") if n.get("label") and n.get("dataset") in FACTS]
-    parts = grouped(images, lambda number: (number.get("dataset"), number.get("part")))
-    return [(*at, first_by_label(n)) for at, n in parts.items() if at[1] not in (None, "total")]
+    divided = [n for n in images if n.get("part") not in (None, "total")]
+    parts = grouped(divided, lambda number: (number.get("dataset"), number.get("part")))
+    return {at: first_by_label(numbers) for at, numbers in parts.items()}
 
 
 def _held_out(paper):
     """Whether one share of the originals gives the held-out counts of every class."""
-    for dataset, part, numbers in _parts_per_class(paper):
+    for (dataset, part), numbers in _parts_per_class(paper).items():
         whole = originals(dataset)
         if part == "training" or numbers.keys() != whole.keys():
             continue
@@ -325,15 +324,15 @@ def _held_out(paper):
             for label, n in numbers.items()
         )
         evidence = f"against the publisher's counts: {shares}"
-        yield Finding(list(numbers.values()), claim, recomputed, low < high, evidence, stated)
+        yield Finding(list(numbers.values()), claim, recomputed, low < high, evidence)
 
 
 def _copies(paper):
     """Training counts above the originals: copies, of which the counts alone cannot say more."""
     parts = _parts_per_class(paper)
-    for dataset, _, numbers in [one for one in parts if one[1] == "training"]:
-        held_out = [n for one, part, n in parts if one == dataset and part != "training"]
-        for label, number in numbers.items():
+    for dataset in [dataset for dataset, part in parts if part == "training"]:
+        held_out = [parts[at] for at in parts if at[0] == dataset and at[1] != "training"]
+        for label, number in parts[dataset, "training"].items():
             whole, others = originals(dataset)[label], [n[label] for n in held_out if label in n]
             left = whole - sum(other.count for other in others)
             copies = number.count - left
@@ -347,4 +346,4 @@ def _copies(paper):
             claim = f"{number.text} {label} images for training"
             share = percent(copies / number.count, 1)
             recomputed = f"{left} originals left, {copies} ({share}%) copies"
-            yield Finding([number], claim, recomputed, None, evidence, others)
+            yield Finding([number], claim, recomputed, None, evidence)

@@ -127,11 +127,11 @@ def _row(numbers, sizes):
         totals = [next(n for n in sizes.totals if is_share_of(number, n)) for number in fitting]
         counts = ", ".join(str(_nearest(*pair)) for pair in zip(fitting, totals, strict=True))
         recomputed = f"{counts} of {size}"
-        yield Finding(fitting, _claim(fitting), recomputed, True, evidence, sizes.uses)
+        yield Finding(fitting, _claim(fitting), recomputed, True, evidence)
     for number in [number for number in numbers if number not in fitting]:
         nearest = f"{_nearest(number, stated)} of {size}"
         why = f"{evidence}; {_neighbors(number, stated)}"
-        yield Finding([number], _claim([number]), nearest, False, why, sizes.uses)
+        yield Finding([number], _claim([number]), nearest, False, why)
 
 
 def _claim(numbers):
@@ -170,4 +170,4 @@ def _other_total(numbers, sizes):
         evidence += f"{total}, the one farthest above chance, explains {explained}"
     is_met = explained - with_stated < EVIDENT
     claim = f"{of} accuracies on {stated} images"
-    yield Finding(numbers, claim, recomputed, is_met, evidence, sizes.uses)
+    yield Finding(numbers, claim, recomputed, is_met, evidence)

@@ -31,7 +31,7 @@ def check_formulas(paper: Paper) -> Iterator[Finding]:
             f"above 0; printed losses: {printed or 'none'}"
         )
         recomputed = "0 or above" if is_met else "0 or below"
-        yield Finding([formula], f"loss {formula.text}", recomputed, is_met, evidence, losses)
+        yield Finding([formula], f"loss {formula.text}", recomputed, is_met, evidence)
 
 
 def f1(precision: Fraction, recall: Fraction) -> Fraction:
@@ -99,13 +99,13 @@ def rates(card: Card, table: str) -> pd.DataFrame:
 
 def _f1(row):
     """F1 of every class from its precision and recall, as windows: F1 grows with both."""
-    texts, failed, uses = [], [], []
+    texts, failed, numbers = [], [], []
     for label in (*first_by_label(row.numbers), None):
         scores = row.scores("precision", "recall", "f1", label=label)
         scores = scores or row.scores("precision", "sensitivity", "f1", label=label)
         if not scores:
             continue
-        uses += scores
+        numbers += scores
         first, second, printed = scores
         window = [f1(*edges) for edges in zip(first.window(), second.window(), strict=True)]
         exact = in_unit(f1(first.exact, second.exact), printed)
@@ -118,9 +118,9 @@ def _f1(row):
                 f"{low} to {high}"
             )
     if texts:
-        claim = f"{name(row.keys, 'part')}: F1 {', '.join(number.text for number in uses[2::3])}"
+        claim = f"{name(row.keys, 'part')}: F1 {', '.join(number.text for number in numbers[2::3])}"
         evidence = "; ".join(failed) or "2 x precision x recall / (precision + recall), as printed"
-        yield Finding(uses, claim, ", ".join(texts), not failed, evidence)
+        yield Finding(numbers, claim, ", ".join(texts), not failed, evidence)
 
 
 def _accuracy(row):
@@ -145,7 +145,7 @@ def _accuracy(row):
     )
     recomputed = f"implied share of {row.positive} {share:.3f}, stated {stated:.3f}"
     is_met = window[0] <= stated <= window[1]
-    yield Finding(scores, claim, recomputed, is_met, evidence, row.sizes.uses)
+    yield Finding(scores, claim, recomputed, is_met, evidence)
 
 
 def _precision(row):
@@ -170,4 +170,4 @@ def _precision(row):
     claim = f"{name(row.keys, 'part')}: {listed(scores)}"
     is_met = printed.overlaps(low, high) or bool(printed.is_met(*value.as_integer_ratio()))
     recomputed = f"precision {in_unit(value, printed)}"
-    yield Finding(scores, claim, recomputed, is_met, evidence, row.sizes.uses)
+    yield Finding(scores, claim, recomputed, is_met, evidence)

@@ -124,7 +124,6 @@ class Finding:
         recomputed: What the same numbers come to.
         is_met: Whether the claim holds; None: not checkable.
         evidence: The arithmetic, short enough to be redone by hand.
-        others: Other printed numbers that the verdict depends on.
     """
 
     numbers: Sequence[Printed]
@@ -132,7 +131,6 @@ class Finding:
     recomputed: str
     is_met: bool | None
     evidence: str
-    others: Iterable[Printed] = ()
 
     @property
     def where(self) -> str:
@@ -144,11 +142,6 @@ class Finding:
         """Return the verdict, one of ``VERDICTS``."""
         return VERDICTS[2 if self.is_met is None else not self.is_met]
 
-    @property
-    def uses(self) -> tuple[Printed, ...]:
-        """Return all printed numbers that the verdict depends on."""
-        return (*self.numbers, *self.others)
-
 
 @dataclasses.dataclass(frozen=True)
 class Sizes:
@@ -158,13 +151,11 @@ class Sizes:
         counts: Class -> images; empty where only the whole is known.
         totals: What the whole can be: one number, or two where a share does not come out even.
         how: Where this comes from, for the reader.
-        uses: The printed numbers it was taken from.
     """
 
     counts: dict
     totals: tuple
     how: str
-    uses: tuple
 
 
 class Paper:
@@ -244,11 +235,11 @@ class Paper:
         if len(by_label := first_by_label(printed)) > 1:
             counts = {label: number.count for label, number in by_label.items()}
             how = f"{places(by_label.values())}: {_list(counts)} in {part}"
-            return Sizes(counts, (sum(counts.values()),), how, tuple(by_label.values()))
+            return Sizes(counts, (sum(counts.values()),), how)
         for number in printed:
             if "label" not in number.keys:
                 how = f"{number.where}: {number.text} images in {part}"
-                return Sizes({}, (number.count,), how, (number,))
+                return Sizes({}, (number.count,), how)
         whole = self.whole_counts(keys)
         for stated in self.find("share", part=part) if len(whole) > 1 else ():
             if stated.get("dataset") in (None, keys.get("dataset")):
@@ -256,7 +247,7 @@ class Paper:
                 total = stated.exact * sum(number.count for number in whole.values())
                 how = f"{stated.text}% ({stated.where}) of {places(whole.values())}"
                 totals = tuple(sorted({math.floor(total), math.ceil(total)}))
-                return Sizes(counts, totals, f"{how}: {_list(counts)}", (stated, *whole.values()))
+                return Sizes(counts, totals, f"{how}: {_list(counts)}")
         return None
 
     def whole_counts(self, keys: dict) -> dict[str, Printed]:
@@ -290,7 +281,7 @@ class Row:
         self.table = numbers[0].where
         self.claim = f"{name(keys, 'part')}: {listed(numbers)}"
         supports = {n.get("label"): n.count for n in numbers if n.quantity == "support"}
-        printed = Sizes(supports, (sum(supports.values()),), "supports as printed", ())
+        printed = Sizes(supports, (sum(supports.values()),), "supports as printed")
         self.sizes = printed if supports else paper.sizes(keys)
         self.positive = paper.choice("positive_class")
         self.sides = self._sides(self.sizes.counts if self.sizes else {})

@@ -162,7 +162,7 @@ def _best_match(paper, claims, cells, matrices):
     elif not meeting and others:
         evidence += f"; {claim.text} stands in {others[0].where} as {others[0].quantity}"
     stated, recomputed = _claim(claim.quantity, claim.keys, claim.text), ", ".join(texts) or "none"
-    return Finding(claims, stated, recomputed, bool(meeting), evidence, meeting or held_out)
+    return Finding(claims, stated, recomputed, bool(meeting), evidence)
 
 
 def _origin(number, claim):
@@ -184,7 +184,7 @@ def _last_epoch(paper):
                 f"{f'at {epochs}' if epochs else 'in no row'}"
             )
             claim = f"{name(keys)}, epoch {last.keys['epoch']}: {last.text}"
-            yield Finding([last], claim, final.text, agree(last, final), evidence, [final])
+            yield Finding([last], claim, final.text, agree(last, final), evidence)
 
 
 def _differences(paper):
@@ -198,12 +198,12 @@ def _differences(paper):
             n.keys["model"]: (n.exact - base[n.keys["model"]].exact) * DIFFERENCES[claim.quantity]
             for n in tests
         }
-        uses = [number for new in tests for number in (new, base[new.keys["model"]])]
+        compared = [number for new in tests for number in (new, base[new.keys["model"]])]
         texts = ", ".join(f"{model} {percent(change, 0)}" for model, change in changes.items())
-        evidence = f"test accuracies of {places(uses)}, differences in points: {texts}"
+        evidence = f"test accuracies of {places(compared)}, differences in points: {texts}"
         largest = max(changes.values())
         stated, is_met = f"{claim.quantity}: {claim.text} points", largest * 100 == claim.exact
-        yield Finding([claim], stated, percent(largest, 0), is_met, evidence, uses)
+        yield Finding([claim], stated, percent(largest, 0), is_met, evidence)
 
 
 def _metrics_led(paper):
@@ -223,5 +223,4 @@ def _metrics_led(paper):
         evidence = f"ahead in {', '.join(ahead)}; behind in {', '.join(behind)}"
         stated = f"{claim.text} metrics led by {claim.keys['model']}"
         recomputed, is_met = f"{len(ahead)} of {len(compared)}", said == [len(ahead), len(compared)]
-        uses = [number for numbers in compared for number in numbers]
-        yield Finding([claim], stated, recomputed, is_met, evidence, uses)
+        yield Finding([claim], stated, recomputed, is_met, evidence)

@@ -186,22 +186,22 @@ def verdicts(paper, check):
 def test_every_number_of_a_consistent_row_bears_on_a_verdict(key):
     paper = Paper(papers.load(key))
     before = {check: verdicts(paper, check) for check in CHEAPEST_FIRST}
-    uses = {}
+    claimed = {}  # place of a number -> its text, and the checks that claim something of it
     for check in CHEAPEST_FIRST:
         for found in audit.CHECKS[check](paper):
-            for number in found.uses if found.verdict == "consistent" else ():
+            for number in found.numbers if found.verdict == "consistent" else ():
                 if number.is_number:
-                    uses.setdefault(number.source, (number.text, {}))[1][check] = True
+                    claimed.setdefault(number.source, (number.text, {}))[1][check] = True
 
     def is_noticed(source, step):
-        text, checks = uses[source]
+        text, checks = claimed[source]
         other = (new := moved(text, step)) and changed(paper, source, new)
         return other and any(verdicts(other, check) != before[check] for check in checks)
 
-    two_off = [source for source in uses if not is_noticed(source, 2)]
+    two_off = [source for source in claimed if not is_noticed(source, 2)]
     unnoticed = [s for s in two_off if not any(is_noticed(s, step) for step in (-2, 5, -5, 10))]
-    assert len(uses) > 50
-    assert len(two_off) <= 0.08 * len(uses)
+    assert len(claimed) > 50
+    assert len(two_off) <= 0.1 * len(claimed)
     assert not [source for source in unnoticed if source[:2] not in WEAK]
 
 
