@@ -90,3 +90,22 @@ def test_mishras_counts_leave_almost_no_scored_image_without_a_relative():
     assert (leak["expected leak"] > 0.999).all()
     with pytest.raises(ValueError, match=r"mishra prints no images per class.*'test'"):
         audit.leak_by_counts(papers.load("mishra"), "test")
+
+
+@pytest.mark.parametrize(("exclusive", "verdict"), [(3, "consistent"), (4, "inconsistent")])
+def test_four_accuracies_more_are_evident(exclusive, verdict):
+    # 26 of 52, 150 of 300 and 149 of 298 are one half; the others are of 298 images alone
+    texts = ["50.00", "100.00", *(shown(k, 298, 2, True) for k in (271, 275, 283, 289)[:exclusive])]
+    rows = [({"model": str(n)}, [text]) for n, text in enumerate(texts)]
+    keys = {"dataset": "all-idb2", "augmentation": True}
+    accuracies = table([{"quantity": "accuracy"}], rows, part="test", **keys)
+    claims = [("IV", {"quantity": "share", "part": "test"}, "percent", "20")]
+    for label in ("ALL", "healthy"):
+        claims.append(images(130, **keys | {"augmentation": False}, label=label))
+        claims.append(images(750, **keys, label=label))
+    *_, of_300, leak = audit.findings(card([accuracies], claims=claims), ["k of n", "leak signs"])
+    of, total = len(texts), 300 if verdict == "consistent" else 298
+    assert (of_300.verdict, leak.verdict) == (verdict, verdict)
+    assert of_300.recomputed == f"2 of {of} are k/300; {of} of {of} are k/298"
+    explained = of if total == 298 else 2
+    assert leak.recomputed == f"2 of {of} accuracies are k/52, {explained} are k/{total}"
