@@ -61,7 +61,7 @@ def test_unknown_names_list_the_known_ones():
         audit.as_text(audit.run("mishra", ["formulas"]), "wrong")
 
 
-# paper, part of where, part of the claim, part of recomputed or evidence, verdict
+# paper, part of where, part of the claim, parts of recomputed | evidence, verdict
 WORKED = [
     # attainable, identities
     ("patel2025", "Table 2", "resnet18", "TP1078 FN13 TN501 FP7", "consistent"),
@@ -69,11 +69,11 @@ WORKED = [
     ("patel2025", "Table 2", "vgg19", "whole data set (7272 + 3389) none", "inconsistent"),
     ("patel2025", "Table 2", "as a mean", "precision 0.00 to 99.47", "inconsistent"),
     ("patel2025", "Table 2", "as a mean", "7272 + 3389 images in 7 folds", "inconsistent"),
-    ("patel2025", "Table 2", "F1 99.23", "99.32", "inconsistent"),
-    ("patel2025", "Table 2", "accuracy 98.87", "0.333, stated 0.682", "inconsistent"),
+    ("patel2025", "Table 2", "F1 99.23", "99.32 | ... 99.32 to 99.33", "inconsistent"),
+    ("patel2025", "Table 2", "accuracy 98.87", "0.333, ... 0.233 to 0.433", "inconsistent"),
     ("patel2025", "Table 2", "98.97, spec", "(98.87 - 98.82) / (98.97 - 98.82) =", "inconsistent"),
-    ("patel2025", "Table 2", "precision 99.68", "precision 99.45", "inconsistent"),
-    ("sultana", "Table", "F1 50", "2 x 100 x 28 / (100 + 28) = 43.75", "inconsistent"),
+    ("patel2025", "Table 2", "precision 99.68", "= 5.99, ... need 3.47", "inconsistent"),
+    ("sultana", "Table", "F1 50", "(100 + 28) = 43.75 ... 43.09 to 45.06", "inconsistent"),
     ("samhitha", "Table II", "accuracy of resnet50", "59.31 to 60.19 |", "inconsistent"),
     ("sultana", "Table 3", "accuracy of densenet201", "99.33 to 99.78 |", "inconsistent"),
     # counts, k of n, leaks
@@ -82,12 +82,12 @@ WORKED = [
     ("patel2025", "Data", "7272 images", "5090 + 1091 + 1091 = 7272", "consistent"),
     ("patel2025", "7-fold", "72 healthy", "508 images of test: 72.57", "inconsistent"),
     ("samhitha", "IV.A", "15,135", "15114", "inconsistent"),
-    ("mishra", "Abstract", "% for validation", "876 of 13932 images", "inconsistent"),
+    ("mishra", "Abstract", "% for validation", "6.29% | ... 876 of 13932 images", "inconsistent"),
     ("sultana", "", "7 networks", "accuracies are printed of vgg19", "inconsistent"),
     ("patel2025", "Fig. 8", "99.82", "1596/1599 = 99.812, 1597/1599 = 99.875", "inconsistent"),
     ("samhitha", "Table II", "94.06", "1504 of 1599", "consistent"),
-    ("farag2025", "", "idb2: tested on held-out", "0 of 22 accuracies are k/52", "inconsistent"),
-    ("farag2025", "", "2019: tested on held-out", "17 are k/3200", "inconsistent"),
+    ("farag2025", "", "idb2: tested on", "k/52, 19 are k/298 | 20%", "inconsistent"),
+    ("farag2025", "", "2019: tested on", "17 are k/3200 | 20%", "inconsistent"),
     ("mishra", "", "for validation", "benign 204/504 = 40.48%", "inconsistent"),
     ("patel2025", "", "images for test", "one share, 15.00 to 15.02%", "consistent"),
     ("samhitha", "Table I", "5090 healthy", "2372 originals left, 2718 (53.4%)", "not checkable"),
@@ -103,15 +103,15 @@ WORKED = [
     ("sultana", "Figure 6", "test: 979 images", "896", "inconsistent"),
     ("samhitha", "Figure 5", "tells", "chi-square 0.653, df 1, p 0.419", "inconsistent"),
     ("samhitha", "Figure 5", "tells", "kappa -0.020; balanced accuracy 49.0%", "inconsistent"),
-    ("samhitha", "Figure 5", "tells", "largest class 68.19%", "inconsistent"),
-    ("samhitha", "Figure 5", "tells", "MCC -0.020", "inconsistent"),
+    ("samhitha", "Figure 5", "tells", "class 68.19%, ... 57.12% +- 1.07", "inconsistent"),
+    ("samhitha", "Figure 5", "tells", "; MCC -0.020", "inconsistent"),
     ("samhitha", "Table IV", "inceptionv3, cnmc-2019 tells", "J -0.028 to -0.019", "inconsistent"),
     ("samhitha", "Table IV", "resnet50, cnmc-2019 tells", "p 0.296 to 0.733", "inconsistent"),
     ("samhitha", "Table IV", "resnet50", "precision 68.2 (the share of ALL)", "inconsistent"),
     ("samhitha", "Table IV", "resnet50", "the recall 74.2 to 75.5", "inconsistent"),
     ("patel2025", "Table 2", "98.87 ahead", "1581 vs 1579 of 1599, p 0.87", "not checkable"),
     ("patel2025", "Table 2", "98.87 ahead", "98.2 to 99.3 and 98.1 to 99.2", "not checkable"),
-    ("samhitha", "Table II", "ahead of resnet50", "1504 vs 1399 of 1599", "consistent"),
+    ("samhitha", "Table II", "ahead of resnet50", "1599, p 1.4e-10 | 105 images", "consistent"),
     ("sultana", "", "dex, ensemble has the highest", "893/896 = 99.67", "inconsistent"),
     # repeated, comparisons, architecture, formulas
     ("samhitha", "Abstract, IV.F, VI", "98.22", "printed 3 times", "consistent"),
@@ -139,7 +139,7 @@ def test_worked_examples(frame, example):
     rows = rows[rows["where"].str.contains(where, regex=False)]
     rows = rows[rows["claim"].str.contains(claim, regex=False)]
     texts = rows["recomputed"] + " | " + rows["evidence"]
-    assert texts.str.contains(result, regex=False).any()
+    assert any(all(part in text for part in result.split(" ... ")) for text in texts)
 
 
 def changed(paper, source, text):
@@ -185,11 +185,12 @@ def test_every_number_of_a_consistent_row_bears_on_a_verdict(key):
         return other and any(verdicts(other, check) != before[check] for check in checks)
 
     two_off = [source for source in claimed if not is_noticed(source, 2, claimed[source][1])]
-    steps = (2, -2, 5, -5, 10)
-    unnoticed = [s for s in two_off if not any(is_noticed(s, n, CHEAPEST_FIRST) for n in steps)]
     assert len(claimed) > 50
     assert len(two_off) <= 0.1 * len(claimed)
-    assert not [source for source in unnoticed if source[:2] not in WEAK]
+    for source in two_off:
+        steps = (2, -2, 5, -5, 10)
+        noticed = (is_noticed(source, step, CHEAPEST_FIRST) for step in steps)
+        assert source[:2] in WEAK or any(noticed), source
 
 
 def test_text_shows_counts_first_and_can_be_narrowed(frame):

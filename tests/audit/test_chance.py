@@ -51,10 +51,7 @@ def test_the_lead_is_the_smallest_that_the_digits_allow():
     ("rank", "verdict"), [("highest", "inconsistent"), ("lowest", "consistent")]
 )
 def test_a_claimed_rank_is_that_of_the_printed_matrices(rank, verdict):
-    matrices = [
-        matrix([[9, 1], [0, 9]], "Figure 1", model="a"),
-        matrix([[5, 1], [0, 5]], model="b"),
-    ]
+    matrices = [matrix([[9, 1], [0, 9]], model="a"), matrix([[5, 1], [0, 5]], model="b")]
     claim = ("Abstract", {"quantity": "accuracy", "model": "b", "rank": rank}, "percent", "91")
     (found,) = audit.findings(card(matrices=matrices, claims=[claim]), ["significance"])
     assert found.verdict == verdict

@@ -43,8 +43,15 @@ def test_a_share_of_n_is_found_and_only_that(total, share, digits):
     assert bool(denominators.is_share_of(number(text), total)) == expected
 
 
+def test_the_share_of_values_that_are_a_k_of_n_by_chance():
+    totals = np.array([10, 100])  # 50 is printed for 49.5% up to 51%
+    assert denominators.by_chance(number("50"), totals).tolist() == pytest.approx([0.15, 1])
+    assert denominators.by_chance(number("100"), 10) == pytest.approx(0.15)
+
+
 def test_more_than_all_images_is_no_share():
     assert not denominators.is_share_of(number("101"), 979)
+    assert denominators.by_chance(number("101"), 979) == 0
     accuracy = table([{"quantity": "accuracy"}], [({"model": "a"}, ["101"])], part="test")
     little = card([accuracy], claims=[images(979, part="test")])
     assert verdicts(audit.findings(little, ["k of n", "significance"])) == ["inconsistent"]
@@ -54,6 +61,7 @@ def test_298_images_explain_farags_accuracies_where_300_do_not():
     (found,) = find("farag2025", "k of n", "accuracies on 300")
     assert found.verdict == "inconsistent"
     assert found.recomputed == "6 of 22 are k/300; 19 of 22 are k/298"
+    assert "up to 600 was tried; by chance 3.8 of 22 values" in found.evidence
     frame = audit.explaining_totals(papers.load("farag2025"), 300)
     assert frame.loc[[298, 300], "explained"].tolist() == [19, 6]
     assert frame.attrs["of"] == 22 and list(frame.index[[0, -1]]) == [2, 600]
@@ -82,9 +90,8 @@ def test_mishras_counts_leave_almost_no_scored_image_without_a_relative():
     assert leak.iloc[-1, :3].tolist() == [3256, 13932, 876]
     assert leak.loc["all", "images per original"] == pytest.approx(13932 / 3256)
     assert leak.loc["all", "scored share"] == pytest.approx(876 / 13932)
-    assert leak.loc["benign", "expected leak"] == pytest.approx(
-        counts.expected_leak(504, 2225, 204)
-    )
+    expected = counts.expected_leak(504, 2225, 204)
+    assert leak.loc["benign", "expected leak"] == pytest.approx(expected)
     weighted = (leak["expected leak"] * leak["scored"]).iloc[:-1].sum() / 876
     assert leak.loc["all", "expected leak"] == pytest.approx(weighted)
     assert (leak["expected leak"] > 0.999).all()
