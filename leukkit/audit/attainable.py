@@ -231,11 +231,12 @@ def _as_mean(row):
 
 def _several_classes(row):
     """How many errors the row allows, as text, and the evidence."""
-    (ways, reason), (right, total) = _ways(row), _right(row)
+    (ways, reason), total = _ways(row), sum(row.sizes.counts.values())
     how = f"{row.sizes.how}; {total} images; "
     if reason:
         return "", how + reason
     how += f"{sum(ways.values())} ways to share the errors out among the classes"
+    right = [total - errors for errors in ways]
     return f"{_errors(right, total)}, accuracy {_shares(right, total)}", how
 
 
