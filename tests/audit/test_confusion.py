@@ -67,3 +67,13 @@ def test_counts_named_in_the_text_are_found_wherever_the_positive_class_stands()
     ]
     found = audit.findings(card(matrices=[printed], claims=claims), ["matrices"])
     assert verdicts(found) == ["not checkable"] + ["consistent"] * 4
+
+
+def test_equal_matrices_are_copies_from_three_classes_on():
+    for classes, copies in ((2, 0), (3, 1)):
+        counts = np.diag(range(5, 5 + classes))
+        little = card(matrices=[matrix(counts, model="a"), matrix(counts, model="b")])
+        found = audit.findings(little, ["matrices"])
+        size = counts.size
+        same = [f for f in found if f.recomputed == f"{size} of {size} counts are the same"]
+        assert len(same) == copies
