@@ -29,8 +29,7 @@ from leukkit.audit.confusion import matrices
 from leukkit.audit.counts import leak_by_counts
 from leukkit.audit.denominators import explaining_totals
 from leukkit.audit.identities import rates
-from leukkit.audit.printed import VERDICTS, Finding
-from leukkit.audit.sources import Paper
+from leukkit.audit.printed import VERDICTS, Finding, Paper
 
 __all__ = [
     "CHECKS",
@@ -94,10 +93,7 @@ def run(key: str | None = None, checks: Iterable[str] | None = None) -> pd.DataF
 
 
 def findings(card: papers.Card, checks: Iterable[str] | None = None) -> list[Finding]:
-    """Return what the checks find in a card.
-
-    Each finding also names the printed numbers that it depends on (``uses``).
-    """
+    """Return what the checks find in a card."""
     names = tuple(CHECKS) if checks is None else tuple(checks)
     if unknown := [name for name in names if name not in CHECKS]:
         raise ValueError(f"no such check: {', '.join(unknown)}; there are {', '.join(CHECKS)}")

@@ -8,8 +8,7 @@ import numpy as np
 import pandas as pd
 
 from leukkit.audit import denominators, search
-from leukkit.audit.printed import Finding, grouped, listed, percent, without
-from leukkit.audit.sources import Paper, Row, name
+from leukkit.audit.printed import Finding, Paper, Row, grouped, listed, name, percent, without
 from leukkit.papers import Card
 
 SHOWN = 6  # matrices that are listed one by one
@@ -19,13 +18,17 @@ MOST = 100_000  # matrices that are tried one by one
 def check(paper: Paper) -> Iterator[Finding]:
     """Yield a finding per row of scores, per accuracy it can be held against, and per mean."""
     for row in paper.rows:
-        if not row.supports:
+        if not (row.sizes and row.sizes.counts):
             reason = "the number of images per class is not stated"
-            yield Finding.on(row.numbers, row.claim, "", None, reason)
+            yield Finding(row.numbers, row.claim, "", None, reason)
+            continue
+        possible, evidence = _two_classes(row) if row.sides else _several_classes(row)
+        recomputed, is_met = possible or "no integer matrix", bool(possible)
+        yield Finding(row.numbers, row.claim, recomputed, is_met, evidence)
+        if is_met:
+            yield from _accuracies(row)
         elif row.sides:
-            yield from _two_classes(row)
-        else:
-            yield from _several_classes(row)
+            yield from _as_mean(row)
 
 
 def row_matrices(row: Row) -> np.ndarray:
@@ -41,7 +44,7 @@ def possible_matrices(card: Card, table: str, is_rounded: bool = False) -> dict[
     An accuracy that another table prints for the same network and part counts, too.
 
     Args:
-        card: A `papers.Card`.
+        card: The paper's card.
         table: The table's name.
         is_rounded: Whether the paper's numbers must be rounded; else they may as well be truncated.
 
@@ -54,8 +57,7 @@ def possible_matrices(card: Card, table: str, is_rounded: bool = False) -> dict[
     """
     return {
         name(row.keys, "part"): row_matrices(row) if row.sides else _matrices_of_several(row)
-        for row in Paper(card, is_rounded).rows
-        if row.table == table and row.supports
+        for row in _rows(Paper(card, is_rounded), table)
     }
 
 
@@ -63,7 +65,7 @@ def implied_accuracies(card: Card, table: str | None = None) -> pd.DataFrame:
     """Put the accuracies that a paper's other numbers imply beside the printed ones.
 
     Args:
-        card: A `papers.Card`.
+        card: The paper's card.
         table: A table of scores per class; None: the printed confusion matrices.
 
     Returns:
@@ -73,12 +75,10 @@ def implied_accuracies(card: Card, table: str | None = None) -> pd.DataFrame:
     """
     paper, rows = Paper(card), {}
     implied = [(one.keys, [one.right], one.total) for one in paper.matrices if table is None]
-    for row in paper.rows:
-        if row.table == table and row.supports:
-            implied.append((row.keys, _right(row), sum(row.supports.values())))
+    implied += [(row.keys, *_right(row)) for row in _rows(paper, table)]
+    accuracies = [n for n in paper.find("accuracy") if n.is_number]
     for keys, right, total in implied:
         own = without(keys, "part")
-        accuracies = [n for n in paper.find("accuracy") if n.is_number]
         printed = [n for n in accuracies if without(n.keys, "part", "rank") == own]
         of_part = grouped(printed, lambda n: n.get("part") or ("table" if n.is_cell else "text"))
         rows[name(own, "dataset")] = {
@@ -89,51 +89,67 @@ def implied_accuracies(card: Card, table: str | None = None) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
+def _rows(paper, table):
+    """The rows of a table whose number of images per class is known."""
+    return [row for row in paper.rows if row.table == table and row.sizes and row.sizes.counts]
+
+
 def _right(row):
-    """How many images can have been right, as whole numbers."""
+    """How many images can have been right, as a list, and of how many."""
+    total = sum(row.sizes.counts.values())
     if row.sides:
-        return search.ratios(row_matrices(row))["accuracy"][0].tolist()
-    return [sum(row.supports.values()) - errors for errors in _ways(row)[0]]
+        return search.ratios(row_matrices(row))["accuracy"][0].tolist(), total
+    return [total - errors for errors in _ways(row)[0]], total
+
+
+def _accuracies(row):
+    """Accuracies that other tables print for a network, against those that a row allows."""
+    numbers = _accuracies_elsewhere(row)
+    if not numbers or (row.sides and row.scores("accuracy")):
+        return
+    right, total = _right(row)
+    texts = [
+        n.text if row.keys.get("part") else f"{n.text} ({n.get('part') or 'no part'})"
+        for n in numbers
+    ]
+    claim = f"accuracy of {name(row.keys)}: {', '.join(texts)}"
+    evidence = (
+        f"the values per class of {row.table} allow {_errors(right, total)} on {total} images"
+    )
+    if row.sides:
+        evidence = (
+            f"{row.table} allows {min(right)} to {max(right)} right of {total} images "
+            f"({row.sizes.how}); if not met, the two tables are not of the same predictions"
+        )
+    is_met = any(number.is_met(count, total) for number in numbers for count in right)
+    yield Finding(numbers, claim, _shares(right, total), is_met, evidence)
+
+
+def _accuracies_elsewhere(row):
+    """The accuracies that other tables print for the row, of any part if it names none."""
+    own, part = without(row.keys, "part"), row.keys.get("part")
+    cells = [n for n in row.paper.find("accuracy") if n.is_cell and without(n.keys, "part") == own]
+    return [n for n in cells if part in (None, n.get("part")) and n not in row.numbers]
 
 
 def _shares(right, total):
     return f"{percent(min(right) / total)} to {percent(max(right) / total)}"
 
 
+def _errors(right, total):
+    return f"{total - max(right)} to {total - min(right)} errors"
+
+
 # ---------------------------------------------------------------- two classes
 
 
 def _two_classes(row):
-    found, uses = row_matrices(row), row.sizes.uses
-    evidence = f"{row.sizes.how}; positive class {row.positive}"
-    if len(found):
-        yield Finding.on(row.numbers, row.claim, _list(found), True, evidence, uses)
-        yield from _accuracy_of_two_classes(row)
-        return
-    tried = ["every matrix on these images was tried", *_other_sizes(row)]
-    evidence = "; ".join([evidence, *tried])
-    yield Finding.on(row.numbers, row.claim, "no integer matrix", False, evidence, uses)
-    for folds in row.paper.find("folds")[:1]:
-        yield _as_mean(row, folds)
-
-
-def _accuracy_of_two_classes(row):
-    """Accuracies that other tables print for a network, against those a row without one allows."""
-    own = without(row.keys, "part")
-    accuracies = [n for n in row.paper.find("accuracy") if n.is_cell]
-    numbers = [number for number in accuracies if without(number.keys, "part") == own]
-    if not numbers or "accuracy" in {number.quantity for number in row.numbers}:
-        return
-    right, total = _right(row), sum(row.sides)
-    texts = ", ".join(f"{n.text} ({n.get('part') or 'no part'})" for n in numbers)
-    evidence = (
-        f"{row.table} allows {min(right)} to {max(right)} right of {total} images "
-        f"({row.sizes.how}); if not met, the two tables are not of the same predictions"
-    )
-    claim = f"accuracy of {name(own)}: {texts}"
-    is_met = any(number.is_met(count, total) for number in numbers for count in right)
-    uses = (*row.numbers, *row.sizes.uses)
-    yield Finding.on(numbers, claim, _shares(right, total), is_met, evidence, uses)
+    """The matrices that give the row, as text, and the evidence."""
+    found = row_matrices(row)
+    evidence = [row.sizes.how, f"positive class {row.positive}"]
+    if not len(found):
+        evidence += ["every matrix on these images was tried", *_other_sizes(row)]
+    return _list(found), "; ".join(evidence)
 
 
 def _list(found):
@@ -144,15 +160,15 @@ def _list(found):
 
 def _other_sizes(row):
     """What happens with the classes exchanged, on the whole data set, and value by value."""
+    padded = [number.padded() for number in row.numbers]
     tried = {"with the classes exchanged": (row.numbers, row.sides[::-1])}
     if row.whole_sides:
         tried["on the whole data set"] = (row.numbers, row.whole_sides)
-    padded = [number.padded() for number in row.numbers]
     if [number.text for number in padded] != [number.text for number in row.numbers]:
         tried["without the zeros at the end (99.10 as 99.1)"] = (padded, row.sides)
     for text, (numbers, sides) in tried.items():
-        found = search.matrices(numbers, row.positive, *sides)
-        yield f"{text} ({sides[0]} + {sides[1]}) {_list(found) or 'none'}"
+        found = _list(search.matrices(numbers, row.positive, *sides))
+        yield f"{text} ({sides[0]} + {sides[1]}) {found or 'none'}"
     for total in _totals(row) if row.scores("sensitivity", "specificity") else ():
         sizes = np.arange(1, total)
         free = search.matrices(row.numbers, row.positive, sizes, total - sizes).sum(axis=-1)
@@ -178,77 +194,67 @@ def _totals(row):
     return list(dict.fromkeys(totals))
 
 
-def _as_mean(row, folds):
+def _as_mean(row):
     """The row as a mean over the stated folds, of its own images or of all.
 
     The bounds are necessary: a row outside of them is no mean over folds of these sizes, a row
     inside may still be none, which the search finds out for the rates.
     """
-    texts, is_met = [], False
-    for sides in filter(None, (row.sides, row.whole_sides)):
-        bounds = search.mean_bounds(row.numbers, sides, folds.count)
-        is_mean = search.is_mean_of_folds(row.numbers, sides, folds.count)
-        ends = [f"{key} {percent(low)} to {percent(high)}" for key, (low, high) in bounds.items()]
-        found = {None: "", True: "; some folds give the rates", False: "; no folds give the rates"}
-        images = f"{sides[0]} + {sides[1]} images in {folds.text} folds"
-        texts.append(f"{images}: {', '.join(ends)}{found[is_mean]}")
-        windows = {number.quantity: number.window() for number in row.numbers}
-        is_inside = all(
-            windows[key][1] > low and windows[key][0] <= high
-            for key, (low, high) in bounds.items()
-            if key in windows
-        )
-        if is_inside and is_mean is not False:
-            is_met = None
     evidence = (
         "accuracy is a mean of sensitivity and specificity weighted by class size; precision is "
         "largest when all false positives that the specificity needs lie in one fold; whether any "
         "matrices of the folds give accuracy, sensitivity and specificity together (the rates), "
         "mlscorecheck decides by integer programming"
     )
-    claim = f"{name(row.keys, 'part')}, as a mean of {folds.text} folds: {listed(row.numbers)}"
-    uses = (folds, *row.sizes.uses)
-    return Finding.on(row.numbers, claim, "; ".join(texts), is_met, evidence, uses)
+    said = {None: "", True: "; some folds give the rates", False: "; no folds give the rates"}
+    for folds in row.paper.find("folds")[:1]:
+        texts, is_met = [], False
+        for sides in filter(None, (row.sides, row.whole_sides)):
+            bounds = search.mean_bounds(row.numbers, sides, folds.count)
+            is_mean = search.is_mean_of_folds(row.numbers, sides, folds.count)
+            ends = [f"{key} {percent(a)} to {percent(b)}" for key, (a, b) in bounds.items()]
+            images = f"{sides[0]} + {sides[1]} images in {folds.text} folds"
+            texts.append(f"{images}: {', '.join(ends)}{said[is_mean]}")
+            is_inside = all(
+                low < number.window()[1] and number.window()[0] <= high
+                for number in row.numbers
+                for low, high in [bounds.get(number.quantity, (0, math.inf))]
+            )
+            if is_inside and is_mean is not False:
+                is_met = None
+        claim = f"{name(row.keys, 'part')}, as a mean of {folds.text} folds: {listed(row.numbers)}"
+        yield Finding(row.numbers, claim, "; ".join(texts), is_met, evidence)
 
 
 # ---------------------------------------------------------------- more than two classes
 
 
 def _several_classes(row):
-    (ways, reason), total = _ways(row), sum(row.supports.values())
-    printed = any(number.quantity == "support" for number in row.numbers)
-    how, uses = ("supports as printed", ()) if printed else (row.sizes.how, row.sizes.uses)
-    how += f"; {total} images; "
+    """How many errors the row allows, as text, and the evidence."""
+    (ways, reason), total = _ways(row), sum(row.sizes.counts.values())
+    how = f"{row.sizes.how}; {total} images; "
     if reason:
-        yield Finding.on(row.numbers, row.claim, "no integer matrix", False, how + reason, uses)
-        return
-    right, errors = _right(row), f"{min(ways)} to {max(ways)} errors"
-    accuracies = _shares(right, total)
+        return "", how + reason
     how += f"{sum(ways.values())} ways to share the errors out among the classes"
-    yield Finding.on(row.numbers, row.claim, f"{errors}, accuracy {accuracies}", True, how, uses)
-    for number in _accuracies_elsewhere(row):
-        claim = f"accuracy of {name(row.keys)}: {number.text}"
-        evidence = f"the values per class of {row.table} allow {errors} on {total} images"
-        is_met = any(number.is_met(count, total) for count in right)
-        yield Finding.on([number], claim, accuracies, is_met, evidence, (*row.numbers, *uses))
+    right = [total - errors for errors in ways]
+    return f"{_errors(right, total)}, accuracy {_shares(right, total)}", how
 
 
 def _ways(row):
     """Number of errors -> ways to share them out; and the reason where there are none."""
-    total = sum(row.supports.values())
+    total = sum(row.sizes.counts.values())
     classes, stuck = [], []
-    for label, support in row.supports.items():
+    for label, support in row.sizes.counts.items():
         scores = [n for n in row.of(label).values() if n.quantity != "support"]
         classes.append(search.matrices(scores, label, support, total - support))
         if not len(classes[-1]):
             stuck.append(f"{listed(scores)} on {support} images")
     if stuck:
         return {}, f"no whole numbers of images give {'; '.join(stuck)}"
-    accuracies = [number for number in row.numbers if number.quantity == "accuracy"]
     ways = {
         errors: count
         for errors, count in search.shared_errors(classes).items()
-        if all(number.is_met(total - errors, total) for number in accuracies)
+        if all(number.is_met(total - errors, total) for number in row.scores("accuracy"))
     }
     reason = (
         "each class alone is attainable, but the errors that the classes miss and the ones that "
@@ -257,21 +263,16 @@ def _ways(row):
     return ways, "" if ways else reason
 
 
-def _accuracies_elsewhere(row):
-    """The accuracies that other tables print for the row."""
-    accuracies = row.paper.find("accuracy")
-    return [n for n in accuracies if n.is_cell and n.keys == row.keys and n not in row.numbers]
-
-
 def _matrices_of_several(row):
     """All matrices with as many errors as the printed accuracies allow, tried one by one."""
-    labels, supports = list(row.supports), list(row.supports.values())
-    numbers, total = [*row.numbers, *_accuracies_elsewhere(row)], sum(supports)
+    labels, supports = list(row.sizes.counts), list(row.sizes.counts.values())
+    elsewhere, (rights, total) = _accuracies_elsewhere(row), _right(row)
     pairs = list(itertools.permutations(range(len(labels)), 2))
     found = []
-    for errors in _ways(row)[0]:
-        if not all(n.is_met(total - errors, total) for n in numbers if n.quantity == "accuracy"):
+    for right in rights:
+        if not all(number.is_met(right, total) for number in elsewhere):
             continue
+        errors = total - right
         if math.comb(len(pairs) + errors - 1, errors) > MOST:
             raise ValueError(f"{row.claim}: too many matrices have {errors} errors")
         for mistakes in itertools.combinations_with_replacement(pairs, errors):
@@ -280,4 +281,4 @@ def _matrices_of_several(row):
                 counts[actual, [actual, predicted]] += (-1, 1)
             found.append(counts)
     candidates = np.array(found, dtype=np.int64).reshape(-1, len(labels), len(labels))
-    return search.give(candidates, numbers, labels)
+    return search.give(candidates, row.numbers, labels)

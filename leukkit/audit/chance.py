@@ -10,9 +10,8 @@ from sklearn import metrics
 from leukkit.audit import denominators
 from leukkit.audit.attainable import row_matrices
 from leukkit.audit.confusion import best_reading
-from leukkit.audit.printed import Finding, grouped, listed, percent
+from leukkit.audit.printed import Finding, Paper, grouped, listed, name, percent
 from leukkit.audit.search import ratios
-from leukkit.audit.sources import Paper, name
 from leukkit.papers import Card
 
 LEVEL = 0.05
@@ -46,7 +45,7 @@ def shuffled_accuracies(card: Card, table: str | None = None) -> pd.DataFrame:
     are predicted so follow the hypergeometric distribution.
 
     Args:
-        card: A `papers.Card`.
+        card: The paper's card.
         table: A table of scores per class; None: the printed confusion matrices.
 
     Returns:
@@ -122,7 +121,7 @@ def _matrix(matrix):
     if len(counts) == 2:
         evidence += f"; MCC {metrics.matthews_corrcoef(*labels):.3f}"
     claim = f"{name(matrix.keys)} tells the classes apart"
-    return Finding.on(matrix.numbers, claim, recomputed, p < LEVEL, evidence)
+    return Finding(matrix.numbers, claim, recomputed, p < LEVEL, evidence)
 
 
 def _row(row, found):
@@ -140,7 +139,7 @@ def _row(row, found):
     claim = f"{name(row.keys, 'part')} tells the classes apart: {listed(row.numbers)}"
     verdicts = {bool(one < LEVEL) for one in p}
     is_met = verdicts.pop() if len(verdicts) == 1 else None
-    return Finding.on(row.numbers, claim, recomputed, is_met, evidence, row.sizes.uses)
+    return Finding(row.numbers, claim, recomputed, is_met, evidence)
 
 
 def _span(text, values):
@@ -171,7 +170,7 @@ def _lead(best, second, sizes):
     names = [f"{name(n.keys, 'part', 'dataset', 'augmentation')} {n.text}" for n in (best, second)]
     claim, recomputed = " ahead of ".join(names), f"{right[0]} vs {right[1]} of {total}, p {p:.2g}"
     is_met = True if p < LEVEL else None
-    return Finding.on([best, second], claim, recomputed, is_met, evidence, sizes.uses)
+    return Finding([best, second], claim, recomputed, is_met, evidence)
 
 
 def _ranks(paper):
@@ -192,5 +191,4 @@ def _ranks(paper):
         stated = f"{name(claim.keys, 'dataset')} has the {rank} accuracy"
         recomputed = f"{rank}: {name(best.keys, 'part', 'dataset')} {percent(best.accuracy)}"
         is_met = own[0].accuracy == best.accuracy
-        uses = [number for matrix in rivals for number in matrix.numbers]
-        yield Finding.on([claim], stated, recomputed, is_met, evidence, uses)
+        yield Finding([claim], stated, recomputed, is_met, evidence)

@@ -7,16 +7,18 @@ import numpy as np
 import pandas as pd
 
 from leukkit.audit import search
-from leukkit.audit.printed import Finding, Printed, grouped, listed, percent, places
-from leukkit.audit.sources import Matrix, Paper, name
+from leukkit.audit.printed import (
+    Finding,
+    Matrix,
+    Paper,
+    Printed,
+    grouped,
+    listed,
+    name,
+    percent,
+    places,
+)
 from leukkit.papers import Card
-
-SIDES = {
-    "true positives": (True, True),
-    "false positives": (False, True),
-    "false negatives": (True, False),
-    "true negatives": (False, False),
-}  # quantity -> (is actually positive, is predicted positive)
 
 
 def check(paper: Paper) -> Iterator[Finding]:
@@ -38,25 +40,27 @@ def matrices(card: Card) -> pd.DataFrame:
     that were tested on the same images have the same sums over the actual classes.
 
     Args:
-        card: A `papers.Card`.
+        card: The paper's card.
 
     Returns:
         Frame, one row per matrix, indexed by figure and network: ``images``, the sum of all counts,
         and for each class the sum of its ``row``, of its ``column``, and the printed ``support``
         (NA: none).
     """
-    paper, rows = Paper(card), {}
-    for matrix in paper.matrices:
-        printed = [number for number in matrix.scores if number.quantity == "support"]
-        supports: dict = {number.get("label"): number.count for number in printed}
+    rows: dict = {}
+    for matrix in Paper(card).matrices:
+        supports = {n.get("label"): n.count for n in matrix.scores if n.quantity == "support"}
+        sums = {
+            "row": matrix.counts.sum(axis=1).tolist(),
+            "column": matrix.counts.sum(axis=0).tolist(),
+            "support": [supports.get(label, pd.NA) for label in matrix.classes],
+        }
         row = {("images", ""): matrix.total}
-        for side, sums in (("row", matrix.counts.sum(1)), ("column", matrix.counts.sum(0))):
-            row |= {(side, c): n for c, n in zip(matrix.classes, sums.tolist(), strict=True)}
-        row |= {("support", label): supports.get(label, pd.NA) for label in matrix.classes}
+        for side, numbers in sums.items():
+            row |= {(side, c): n for c, n in zip(matrix.classes, numbers, strict=True)}
         rows[matrix.where, name(matrix.keys, "dataset", "part")] = row
     frame = pd.DataFrame.from_dict(rows, orient="index").astype("Int64")
-    frame.index.names = ["figure", "network"]
-    return frame
+    return frame.rename_axis(["figure", "network"]) if rows else frame
 
 
 def best_reading(matrix: Matrix) -> tuple[str, np.ndarray, list[Printed]]:
@@ -79,14 +83,14 @@ def _accuracy(paper, matrix):
     recomputed = f"{matrix.right}/{matrix.total} = {percent(matrix.accuracy)}%"
     claim = f"accuracy of {name(matrix.keys, 'part')}"
     if not numbers:
-        return Finding.on(matrix.numbers, claim, recomputed, None, "printed in no table")
+        return Finding(matrix.numbers, claim, recomputed, None, "printed in no table")
     same_part = [n for n in numbers if paper.part(n.keys) == paper.part(matrix.keys)]
     held_out = same_part or [n for n in numbers if n.get("part") != "training"]
     printed = ", ".join(f"{n.text} ({n.where}, {n.get('part') or 'no part'})" for n in numbers)
     is_met = any(number.is_met(matrix.right, matrix.total) for number in held_out)
     diagonal = " + ".join(map(str, np.diag(matrix.counts)))
     evidence = f"({diagonal}) / {matrix.total}; printed accuracies: {printed}"
-    return Finding.on(matrix.numbers, claim, recomputed, is_met, evidence, held_out)
+    return Finding(matrix.numbers, claim, recomputed, is_met, evidence)
 
 
 def _per_class(matrix):
@@ -103,7 +107,7 @@ def _per_class(matrix):
         evidence += f"; not met here: {listed(missed)}" if missed else ""
         claim = f"{places(same)}, {name(matrix.keys, 'part')}: {listed(same)}"
         recomputed = f"{quantity} {', '.join(values)}"
-        yield Finding.on(matrix.numbers, claim, recomputed, not missed, evidence, same)
+        yield Finding(matrix.numbers, claim, recomputed, not missed, evidence)
 
 
 def _text(quantity, numerator, denominator):
@@ -114,27 +118,23 @@ def _text(quantity, numerator, denominator):
 
 def _total(paper, matrix):
     """The number of images in the matrix against the stated part and the printed supports."""
+    total, numbers = str(matrix.total), matrix.numbers
     if sizes := paper.sizes(matrix.keys):
-        evidence = f"{sizes.how}; the matrix holds {matrix.total} images"
+        evidence = f"{sizes.how}; the matrix holds {total} images"
         is_met = matrix.total in sizes.totals
         if is_met and sizes.counts:
             wanted = [sizes.counts.get(label) for label in matrix.classes]
-            fitting = [
-                reading
-                for reading, counts in matrix.readings.items()
-                if counts.sum(axis=1).tolist() == wanted
-            ]
+            sums = {reading: list(counts.sum(1)) for reading, counts in matrix.readings.items()}
+            fitting = [reading for reading in sums if sums[reading] == wanted]
             is_met = bool(fitting)
             evidence += f"; class sums fit: {fitting[0] if fitting else 'in neither orientation'}"
         claim = f"{name(matrix.keys)}: {' or '.join(map(str, sizes.totals))} images"
-        yield Finding.on(matrix.numbers, claim, matrix.total, is_met, evidence, sizes.uses)
-    supports = [n for n in matrix.scores if n.quantity == "support"]
-    if supports:
+        yield Finding(numbers, claim, total, is_met, evidence)
+    if supports := [n for n in matrix.scores if n.quantity == "support"]:
         printed = sum(number.count for number in supports)
         claim = f"{name(matrix.keys)}: supports {' + '.join(n.text for n in supports)} = {printed}"
         evidence = f"sum of all counts of the matrix; supports: {supports[0].where}"
-        is_met = matrix.total == printed
-        yield Finding.on(matrix.numbers, claim, matrix.total, is_met, evidence, supports)
+        yield Finding(numbers, claim, total, matrix.total == printed, evidence)
 
 
 def _named_counts(paper, matrix):
@@ -144,17 +144,23 @@ def _named_counts(paper, matrix):
         return
     reading, counts, met = best_reading(matrix)
     place = matrix.classes.index(positive)
-    for quantity, sides in SIDES.items():
-        row, column = (place if side else 1 - place for side in sides)
+    order = [place, 1 - place]
+    (hits, missed), (taken, rejected) = counts[np.ix_(order, order)].tolist()
+    values = {
+        "true positives": hits,
+        "false positives": taken,
+        "false negatives": missed,
+        "true negatives": rejected,
+    }
+    evidence = (
+        f"{matrix.where} with {reading}, which meets {len(met)} of {len(matrix.scores)} "
+        f"printed values per class; positive class {positive}"
+    )
+    for quantity, value in values.items():
         if said := paper.find(quantity, model=matrix.keys["model"]):
-            evidence = (
-                f"{matrix.where} with {reading}, which meets {len(met)} of {len(matrix.scores)} "
-                f"printed values per class; positive class {positive}"
-            )
             claim = f"{quantity} {', '.join(dict.fromkeys(number.text for number in said))}"
-            value = int(counts[row, column])
             is_met = all(number.count == value for number in said)
-            yield Finding.on(said, claim, value, is_met, evidence, matrix.numbers)
+            yield Finding(said, claim, str(value), is_met, evidence)
 
 
 def _copies(matrices):
@@ -172,27 +178,23 @@ def _copies(matrices):
         evidence = f"two networks do not err on the same numbers of images in every class{changes}"
         claim = f"matrices of {name(one.keys, 'part')} and of {name(other.keys, 'part')}"
         recomputed = f"{one.counts.size - len(different)} of {one.counts.size} counts are the same"
-        yield Finding.on([*one.numbers, *other.numbers], claim, recomputed, False, evidence)
+        yield Finding([*one.numbers, *other.numbers], claim, recomputed, False, evidence)
 
 
 def _one_test_set(paper):
     """Whether the rows of a table count the same images of each class."""
-    with_supports = [row for row in paper.rows if "support" in {n.quantity for n in row.numbers}]
-    for rows in grouped(with_supports, lambda row: row.table).values():
-        supports = {
-            name(row.keys, "part", "dataset"): [n for n in row.numbers if n.quantity == "support"]
-            for row in rows
-        }
-        if len(supports) < 2:
+    supports = [n for row in paper.rows for n in row.numbers if n.quantity == "support"]
+    for numbers in grouped(supports, lambda number: number.where).values():
+        rows = grouped(numbers, lambda number: name(number.keys, "part", "dataset", "label"))
+        if len(rows) < 2:
             continue
-        counts = {text: tuple(n.count for n in same) for text, same in supports.items()}
+        counts = {text: tuple(n.count for n in same) for text, same in rows.items()}
         evidence = "; ".join(f"{text} {'/'.join(map(str, c))}" for text, c in counts.items())
         sums = sorted({sum(row) for row in counts.values()})
-        numbers = [number for same in supports.values() for number in same]
         for what, many, shown in (
             ("sums", len(sums), f": {', '.join(map(str, sums))}"),
             ("class counts", len(set(counts.values())), ""),
         ):
-            claim = f"one test set for {len(supports)} networks: equal {what} of the supports"
+            claim = f"one test set for {len(rows)} networks: equal {what} of the supports"
             recomputed = f"{'the same' if many == 1 else f'{many} different'} {what}{shown}"
-            yield Finding.on(numbers, claim, recomputed, many == 1, evidence)
+            yield Finding(numbers, claim, recomputed, many == 1, evidence)

@@ -1,5 +1,6 @@
 """Numbers of images and patients: parts against wholes, what publishers count, signs of leaks."""
 
+import itertools
 from collections.abc import Iterator
 from fractions import Fraction
 
@@ -8,12 +9,11 @@ import pandas as pd
 from scipy import stats
 
 from leukkit.audit import denominators
-from leukkit.audit.printed import Finding, grouped, percent, places
-from leukkit.audit.sources import Paper, first_by_label, name
+from leukkit.audit.printed import Finding, Paper, first_by_label, grouped, name, percent, places
 from leukkit.datasets.official import FACTS
 from leukkit.papers import Card
 
-DIMENSIONS = {"phase", "part", "label"}
+DIMENSIONS = ("phase", "part", "label")
 WHOLES = ({"benign", "malignant"},)  # labels that together are everyone, beside the data set's
 
 
@@ -35,26 +35,31 @@ def check_leaks(paper: Paper) -> Iterator[Finding]:
     yield from _copies(paper)
 
 
-def official_count(quantity: str, dataset: str, **selection: str) -> int | None:
+def official_count(quantity: str, dataset: str, **selection: str | None) -> int | None:
     """Return what the publishers of a data set count, or None where they do not say.
 
     Args:
         quantity: ``images`` or ``patients``.
         dataset: A data set's name.
-        selection: ``split`` and ``label`` to count within.
+        selection: ``split`` and ``label`` to count within; None: in all of them.
     """
-    rows = [row for row in FACTS[dataset]["counts"] if selection.items() <= row.items()]
+    wanted = {key: value for key, value in selection.items() if value}
+    rows = [row for row in FACTS[dataset]["counts"] if wanted.items() <= row.items()]
     return sum(row.get(quantity, 0) for row in rows) or None
 
 
 def originals(dataset: str) -> dict[str, int]:
     """Return label -> images of a data set that carry labels to train on, as its publisher says."""
-    phases = {row.get("split") for row in FACTS[dataset]["counts"]}
-    selection = {"split": "training"} if "training" in phases else {}
+    split = "training" if "training" in _phases(dataset) else None
     return {
-        label: official_count("images", dataset, label=label, **selection) or 0
+        label: official_count("images", dataset, label=label, split=split) or 0
         for label in FACTS[dataset]["classes"]
     }
+
+
+def _phases(dataset):
+    """The phases in which a data set was published, in order; None alone: it has none."""
+    return dict.fromkeys(row.get("split") for row in FACTS[dataset]["counts"])
 
 
 def leak_by_counts(card: Card, part: str) -> pd.DataFrame:
@@ -79,10 +84,10 @@ def leak_by_counts(card: Card, part: str) -> pd.DataFrame:
         ValueError: The card does not print the images per class.
     """
     paper, rows = Paper(card), {}
-    for dataset, _, scored in [one for one in _parts_per_class(paper) if one[1] == part]:
+    for (dataset, one), scored in _parts_per_class(paper).items():
         after = paper.whole_counts({"dataset": dataset})
         for label, count in originals(dataset).items():
-            if label in after and label in scored:
+            if one == part and label in after and label in scored:
                 rows[label] = [count, after[label].count, scored[label].count]
     if not rows:
         raise ValueError(f"{card.key} prints no images per class of all data and of {part!r}")
@@ -119,17 +124,16 @@ def expected_leak(originals: int, total: int, scored: int) -> float:
 def _sums(paper, quantity):
     """Every printed whole against the sum of its parts, along phase, part and label."""
     numbers, seen = _first_of_each(paper.find(quantity)), []
-    for keys, number in numbers.items():
-        for dimension in ("phase", "part", "label"):
-            parts = _parts(numbers, keys, dimension)
-            if not parts or {number, *parts} in seen:
-                continue
-            seen.append({number, *parts})
-            total = sum(part.count for part in parts)
-            terms = " + ".join(part.text for part in parts)
-            evidence = f"{terms} = {total}, by {dimension} ({places(parts)})"
-            claim, is_met = f"{number.text} {quantity}, {name(number.keys)}", total == number.count
-            yield Finding.on([number], claim, total, is_met, evidence, parts)
+    for (keys, number), dimension in itertools.product(numbers.items(), DIMENSIONS):
+        parts = _parts(numbers, keys, dimension)
+        if not parts or {number, *parts} in seen:
+            continue
+        seen.append({number, *parts})
+        total = sum(part.count for part in parts)
+        terms = " + ".join(part.text for part in parts)
+        evidence = f"{terms} = {total}, by {dimension} ({places(parts)})"
+        claim = f"{number.text} {quantity}, {name(number.keys)}"
+        yield Finding([number], claim, str(total), total == number.count, evidence)
 
 
 def _first_of_each(numbers):
@@ -151,16 +155,15 @@ def _parts(numbers, keys, dimension):
             parts.append(numbers[inner])
             continue
         # Divided further, but only along what divides the whole in the same way.
-        same = [
-            other
-            for other in ("phase", "part", "label")
+        deeper = [
+            _parts(numbers, inner, other)
+            for other in DIMENSIONS
             if dimension == "phase"
             or _values(numbers, inner, other) == _values(numbers, keys, other)
         ]
-        deeper = [found for other in same if (found := _parts(numbers, inner, other))]
-        if not deeper:
+        if not any(deeper):
             return []
-        parts += deeper[0]
+        parts += next(filter(None, deeper))
     return parts
 
 
@@ -168,7 +171,7 @@ def _values(numbers, keys, dimension):
     """What a dimension can be among the numbers that have these keys, as a dict's keys."""
     more = [dict(other - keys) for other in numbers if keys <= other]
     return dict.fromkeys(
-        one[dimension] for one in more if dimension in one and one.keys() <= DIMENSIONS
+        one[dimension] for one in more if dimension in one and one.keys() <= {*DIMENSIONS}
     )
 
 
@@ -182,23 +185,23 @@ def _published(paper, quantity):
         is_whole = number.get("part") in (None, "total") and "split" not in number.keys
         if dataset not in FACTS or not is_whole or number.get("augmentation"):
             continue
-        selection = {"label": label} if label else {}
-        phases = [row["split"] for row in FACTS[dataset]["counts"] if "split" in row]
-        phases = [phase] if phase else list(dict.fromkeys(phases))
-        values = {one: official_count(quantity, dataset, split=one, **selection) for one in phases}
-        if not phase and (quantity == "images" or not phases):
+        values = {
+            one or "all": count
+            for one in ([phase] if phase else [None, *_phases(dataset)])
+            if (count := official_count(quantity, dataset, label=label, split=one))
+        }
+        if quantity == "patients" and len(values) > 1:
             # Nobody counts the patients of a final phase, so there is no sum of them.
-            values = {"all": official_count(quantity, dataset, **selection)} | values
-        values = {text: value for text, value in values.items() if value is not None}
+            del values["all"]
         if not values or (quantity == "patients" and not label and len(values) > 1):
             continue
         stated = ", ".join(f"{value} ({text})" for text, value in values.items())
         evidence = f"counts of the publisher of {dataset}: {stated}"
-        fitting = [f" ({text})" for text, value in values.items() if value == number.count]
-        nearest = min(values.values(), key=lambda value: abs(value - number.count))
-        recomputed = f"{nearest}{''.join(fitting[:1])}"
+        nearest = min(values, key=lambda text: abs(values[text] - number.count))
+        is_met = values[nearest] == number.count
+        recomputed = f"{values[nearest]}" + (f" ({nearest})" if is_met else "")
         claim = f"{number.text} {quantity}, {name(number.keys)}"
-        yield Finding.on([number], claim, recomputed, bool(fitting), evidence)
+        yield Finding([number], claim, recomputed, is_met, evidence)
 
 
 # ---------------------------------------------------------------- shares, folds, networks
@@ -206,22 +209,22 @@ def _published(paper, quantity):
 
 def _shares(paper):
     """Stated shares of the parts against the printed counts of images."""
-    shares = paper.find("share")
-    for share in shares:
+    parts = dict.fromkeys(share.keys["part"] for share in paper.find("share"))
+    for share in paper.find("share"):
         part, dataset = share.keys["part"], share.get("dataset")
         claim = f"{share.text}% for {part}{f' of {dataset}' if dataset else ''}"
-        mine = _part_counts(paper, dataset, part)
-        other_parts = [number.keys["part"] for number in shares if number.keys["part"] != part]
-        others = [n for other in other_parts for n in _part_counts(paper, dataset, other)]
+        counts = {one: _part_counts(paper, dataset, one) for one in parts}
+        mine = counts.pop(part)
+        others = [number for numbers in counts.values() for number in numbers]
         if not mine or not others:
             reason = "the numbers of images of the parts are not printed"
-            yield Finding.on([share], claim, "", None, reason)
+            yield Finding([share], claim, "", None, reason)
             continue
         images, whole = (sum(n.count for n in numbers) for numbers in (mine, mine + others))
         terms = " + ".join(number.text for number in mine)
         evidence = f"{terms} = {images} of {whole} images ({places(mine)})"
         recomputed, is_met = f"{percent(images / whole)}%", share.is_met(images, whole)
-        yield Finding.on([share], claim, recomputed, is_met, evidence, (*mine, *others))
+        yield Finding([share], claim, recomputed, is_met, evidence)
 
 
 def _part_counts(paper, dataset, part):
@@ -246,7 +249,7 @@ def _folds(paper):
                     f"{other.keys['part']}: {other.count / folds.count:.2f}"
                 )
         claim = f"around {number.text} {label} images in each of {folds.count} test folds"
-        yield Finding.on([number], claim, fold, is_met, evidence, (folds, whole))
+        yield Finding([number], claim, fold, is_met, evidence)
 
 
 def _networks(paper):
@@ -259,7 +262,7 @@ def _networks(paper):
         claim = f"{number.text} networks{f', {variant}' if variant else ''}"
         evidence = f"accuracies are printed of {', '.join(networks)}"
         is_met = len(networks) == number.count
-        yield Finding.on([number], claim, len(networks), is_met, evidence)
+        yield Finding([number], claim, str(len(networks)), is_met, evidence)
 
 
 # ---------------------------------------------------------------- signs of leaks
@@ -271,9 +274,8 @@ def _augmented_test(paper):
         keys = numbers[0].keys
         before = paper.whole_counts(keys | {"augmentation": False})
         after = paper.whole_counts(keys)
-        if not keys.get("augmentation") or keys.get("part") == "training":
-            continue
-        if not before or not before.keys() == after.keys() == sizes.counts.keys():
+        is_test = keys.get("augmentation") and keys.get("part") != "training"
+        if not (is_test and before and before.keys() == after.keys() == sizes.counts.keys()):
             continue
         images, augmented = (sum(n.count for n in part.values()) for part in (before, after))
         share = Fraction(sum(sizes.counts.values()), augmented)
@@ -285,27 +287,27 @@ def _augmented_test(paper):
             total, explained = stated, with_stated
         fitting = len(denominators.shares(numbers, held_out))
         claim = f"{keys['dataset']}: tested on held-out images, {held_out} of {images}"
-        recomputed = f"{fitting} of {len(numbers)} accuracies are k/{held_out}, {explained} are "
-        recomputed += f"k/{total}"
+        of = len(numbers)
+        recomputed = f"{fitting} of {of} accuracies are k/{held_out}, {explained} are k/{total}"
         evidence = (
             f"{percent(share, 0)}% of the {images} originals are {held_out}; {sizes.how} are "
             f"{stated}; a test part of {total} images holds augmented copies"
         )
         is_met = explained - fitting < denominators.EVIDENT
-        uses = (*before.values(), *sizes.uses)
-        yield Finding.on(numbers, claim, recomputed, is_met, evidence, uses)
+        yield Finding(numbers, claim, recomputed, is_met, evidence)
 
 
 def _parts_per_class(paper):
-    """``(dataset, part, label -> number)`` of every part whose images are printed per class."""
+    """``(dataset, part) -> label -> number`` of the parts whose images are printed per class."""
     images = [n for n in paper.find("images") if n.get("label") and n.get("dataset") in FACTS]
-    parts = grouped(images, lambda number: (number.get("dataset"), number.get("part")))
-    return [(*at, first_by_label(n)) for at, n in parts.items() if at[1] not in (None, "total")]
+    divided = [n for n in images if n.get("part") not in (None, "total")]
+    parts = grouped(divided, lambda number: (number.get("dataset"), number.get("part")))
+    return {at: first_by_label(numbers) for at, numbers in parts.items()}
 
 
 def _held_out(paper):
     """Whether one share of the originals gives the held-out counts of every class."""
-    for dataset, part, numbers in _parts_per_class(paper):
+    for (dataset, part), numbers in _parts_per_class(paper).items():
         whole = originals(dataset)
         if part == "training" or numbers.keys() != whole.keys():
             continue
@@ -322,15 +324,15 @@ def _held_out(paper):
             for label, n in numbers.items()
         )
         evidence = f"against the publisher's counts: {shares}"
-        yield Finding.on(list(numbers.values()), claim, recomputed, low < high, evidence, stated)
+        yield Finding(list(numbers.values()), claim, recomputed, low < high, evidence)
 
 
 def _copies(paper):
     """Training counts above the originals: copies, of which the counts alone cannot say more."""
     parts = _parts_per_class(paper)
-    for dataset, _, numbers in [one for one in parts if one[1] == "training"]:
-        held_out = [n for one, part, n in parts if one == dataset and part != "training"]
-        for label, number in numbers.items():
+    for dataset in [dataset for dataset, part in parts if part == "training"]:
+        held_out = [parts[at] for at in parts if at[0] == dataset and at[1] != "training"]
+        for label, number in parts[dataset, "training"].items():
             whole, others = originals(dataset)[label], [n[label] for n in held_out if label in n]
             left = whole - sum(other.count for other in others)
             copies = number.count - left
@@ -344,4 +346,4 @@ def _copies(paper):
             claim = f"{number.text} {label} images for training"
             share = percent(copies / number.count, 1)
             recomputed = f"{left} originals left, {copies} ({share}%) copies"
-            yield Finding.on([number], claim, recomputed, None, evidence, others)
+            yield Finding([number], claim, recomputed, None, evidence)

@@ -6,8 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from leukkit.audit.printed import Finding, Printed, grouped, percent
-from leukkit.audit.sources import Paper, Sizes, name
+from leukkit.audit.printed import Finding, Paper, Printed, Sizes, grouped, name, percent
 from leukkit.papers import Card
 
 EVIDENT = 4  # values that another n must explain beyond the stated one
@@ -15,23 +14,30 @@ EVIDENT = 4  # values that another n must explain beyond the stated one
 
 def check(paper: Paper) -> Iterator[Finding]:
     """Yield a finding per row of accuracies on the same images, and one per data set's n."""
-    for numbers, sizes in _rows(paper):
-        yield from _row(numbers, sizes)
+
+    def row(number, sizes):
+        """The row of its table, or the table where no value of so many images can fail."""
+        return number.source[: 3 if can_fail([number], sizes.totals[0]) else 2], sizes.how
+
+    in_tables = [number.keys for number in paper.find("accuracy") if number.is_cell]
+    for numbers, sizes in _together(paper, row):
+        if numbers[0].is_cell or numbers[0].keys not in in_tables:
+            yield from _row(numbers, sizes)
     for numbers, sizes in groups(paper):
         yield from _other_total(numbers, sizes)
 
 
 def groups(paper: Paper) -> list[tuple[list[Printed], Sizes]]:
     """Return the accuracies in tables that were computed on the same images, with their sizes."""
-    in_tables = [(number, sizes) for number, sizes in _accuracies(paper) if number.is_cell]
-    return _together(in_tables, lambda one: (one[1].how, one[1].totals))
+    same = _together(paper, lambda number, sizes: (number.is_cell, sizes.how))
+    return [(numbers, sizes) for numbers, sizes in same if numbers[0].is_cell]
 
 
 def explaining_totals(card: Card, stated: int) -> pd.DataFrame:
     """Count for every number of images n how many accuracies of tables are a k/n.
 
     Args:
-        card: A `papers.Card`.
+        card: The paper's card.
         stated: The number of images that the accuracies are said to be of.
 
     Returns:
@@ -67,9 +73,8 @@ def explaining_total(numbers: Sequence[Printed], stated: int) -> tuple[int, int]
     return int(total), int(table.loc[total, "explained"])
 
 
-def is_share_of(number: Printed, totals: int | Sequence[int] | np.ndarray) -> Any:
+def is_share_of(number: Printed, totals: int | np.ndarray) -> Any:
     """Return whether some whole number of ``totals`` images gives the share."""
-    totals = np.asarray(totals, dtype=np.int64)
     low, _ = number.window()
     smallest = -((-low.numerator * totals) // low.denominator)
     return number.is_met(smallest, totals) & (smallest <= totals)
@@ -89,7 +94,7 @@ def can_fail(numbers: Sequence[Printed], total: int) -> list[Printed]:
 
 def shares(numbers: Sequence[Printed], *totals: int) -> list[Printed]:
     """Return those of ``numbers`` that are a k/n under one of ``totals``."""
-    return [number for number in numbers if is_share_of(number, totals).any()]
+    return [number for number in numbers if any(is_share_of(number, n) for n in totals)]
 
 
 def _explained(numbers, stated):
@@ -101,29 +106,12 @@ def _explained(numbers, stated):
     return pd.DataFrame(columns, index=pd.Index(totals, name="n"))
 
 
-def _accuracies(paper):
-    """Each printed accuracy of a part whose size is known, with its ``Sizes``."""
+def _together(paper, key):
+    """Accuracies of parts whose sizes are known, in groups, each with the sizes of its first."""
     numbers = [n for n in paper.find("accuracy", label=None) if n.is_number and n.get("part")]
-    known = [(number, paper.sizes(number.keys)) for number in numbers]
-    return [(number, sizes) for number, sizes in known if sizes]
-
-
-def _together(accuracies, key):
-    """Accuracies in groups, each with the ``Sizes`` of its first."""
-    same = grouped(accuracies, key).values()
+    known = [(number, sizes) for number in numbers if (sizes := paper.sizes(number.keys))]
+    same = grouped(known, lambda one: key(*one)).values()
     return [([number for number, _ in group], group[0][1]) for group in same]
-
-
-def _rows(paper):
-    """Accuracies of one row of a table, or of a whole table where none of them can fail."""
-    in_tables = [number.keys for number in paper.find("accuracy") if number.is_cell]
-    accuracies = [a for a in _accuracies(paper) if a[0].is_cell or a[0].keys not in in_tables]
-
-    def row(one):
-        number, sizes = one
-        return number.source[: 3 if can_fail([number], sizes.totals[0]) else 2], sizes.how
-
-    return _together(accuracies, row)
 
 
 def _row(numbers, sizes):
@@ -131,7 +119,7 @@ def _row(numbers, sizes):
     stated = sizes.totals[0]
     if not can_fail(numbers[:1], stated):
         reason = f"{sizes.how}: with so many images every value with these digits is some k/n"
-        yield Finding.on(numbers, _claim(numbers), "", None, reason)
+        yield Finding(numbers, _claim(numbers), "", None, reason)
         return
     size = " or ".join(map(str, sizes.totals))
     evidence = f"{sizes.how}; n = {size}"
@@ -139,11 +127,11 @@ def _row(numbers, sizes):
         totals = [next(n for n in sizes.totals if is_share_of(number, n)) for number in fitting]
         counts = ", ".join(str(_nearest(*pair)) for pair in zip(fitting, totals, strict=True))
         recomputed = f"{counts} of {size}"
-        yield Finding.on(fitting, _claim(fitting), recomputed, True, evidence, sizes.uses)
+        yield Finding(fitting, _claim(fitting), recomputed, True, evidence)
     for number in [number for number in numbers if number not in fitting]:
         nearest = f"{_nearest(number, stated)} of {size}"
         why = f"{evidence}; {_neighbors(number, stated)}"
-        yield Finding.on([number], _claim([number]), nearest, False, why, sizes.uses)
+        yield Finding([number], _claim([number]), nearest, False, why)
 
 
 def _claim(numbers):
@@ -156,9 +144,8 @@ def _nearest(number, total):
 
 
 def _neighbors(number, total):
-    nearest = _nearest(number, total)
-    side = nearest + (1 if nearest < number.exact * total else -1)
-    values = ", ".join(f"{k}/{total} = {percent(k / total, 3)}" for k in sorted((nearest, side)))
+    below = int(number.exact * total)
+    values = ", ".join(f"{k}/{total} = {percent(k / total, 3)}" for k in (below, below + 1))
     text = f"{number.text} is no k/{total}: {values}"
     if number.padded().text != number.text and is_share_of(number.padded(), total):
         text += f" ({number.padded().text} would be)"
@@ -172,17 +159,15 @@ def _other_total(numbers, sizes):
     if len(numbers) < EVIDENT:
         return
     total, explained = explaining_total(numbers, stated)
-    with_stated = len(shares(numbers, *sizes.totals))
-    recomputed = f"{with_stated} of {len(numbers)} are k/{stated}"
+    with_stated, of = len(shares(numbers, *sizes.totals)), len(numbers)
+    recomputed = f"{with_stated} of {of} are k/{stated}"
     evidence = f"{sizes.how}; every n up to {2 * stated} was tried; "
     if explained > with_stated:
-        recomputed += f"; {explained} of {len(numbers)} are k/{total}"
+        recomputed += f"; {explained} of {of} are k/{total}"
         expected = sum(by_chance(number, total) for number in numbers)
-        evidence += f"by chance {expected:.1f} of {len(numbers)} values would be some k/{total}"
+        evidence += f"by chance {expected:.1f} of {of} values would be some k/{total}"
     else:
         evidence += f"{total}, the one farthest above chance, explains {explained}"
-    claim, is_met = (
-        f"{len(numbers)} accuracies on {stated} images",
-        explained - with_stated < EVIDENT,
-    )
-    yield Finding.on(numbers, claim, recomputed, is_met, evidence, sizes.uses)
+    is_met = explained - with_stated < EVIDENT
+    claim = f"{of} accuracies on {stated} images"
+    yield Finding(numbers, claim, recomputed, is_met, evidence)

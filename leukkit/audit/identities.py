@@ -6,8 +6,7 @@ from fractions import Fraction
 
 import pandas as pd
 
-from leukkit.audit.printed import Finding, in_unit, listed
-from leukkit.audit.sources import Paper, name
+from leukkit.audit.printed import Finding, Paper, first_by_label, in_unit, listed, name
 from leukkit.papers import Card
 
 
@@ -32,7 +31,7 @@ def check_formulas(paper: Paper) -> Iterator[Finding]:
             f"above 0; printed losses: {printed or 'none'}"
         )
         recomputed = "0 or above" if is_met else "0 or below"
-        yield Finding.on([formula], f"loss {formula.text}", recomputed, is_met, evidence, losses)
+        yield Finding([formula], f"loss {formula.text}", recomputed, is_met, evidence)
 
 
 def f1(precision: Fraction, recall: Fraction) -> Fraction:
@@ -70,7 +69,7 @@ def rates(card: Card, table: str) -> pd.DataFrame:
     shares, too; precision and F1 hold up to the spread of the folds.
 
     Args:
-        card: A `papers.Card`.
+        card: The paper's card.
         table: The table's name.
 
     Returns:
@@ -100,33 +99,28 @@ def rates(card: Card, table: str) -> pd.DataFrame:
 
 def _f1(row):
     """F1 of every class from its precision and recall, as windows: F1 grows with both."""
-    texts, failed, uses = [], [], []
-    for label in (*row.labels, None):
+    texts, failed, numbers = [], [], []
+    for label in (*first_by_label(row.numbers), None):
         scores = row.scores("precision", "recall", "f1", label=label)
         scores = scores or row.scores("precision", "sensitivity", "f1", label=label)
         if not scores:
             continue
-        uses += scores
+        numbers += scores
         first, second, printed = scores
         window = [f1(*edges) for edges in zip(first.window(), second.window(), strict=True)]
-        low, high = (in_unit(edge, printed) for edge in window)
         exact = in_unit(f1(first.exact, second.exact), printed)
         texts.append(exact + (f" ({label})" if label else ""))
-        if not _overlap(window, printed.window()):
+        if not printed.overlaps(*window):
+            low, high = (in_unit(edge, printed) for edge in window)
             failed.append(
                 f"{f'{label}: ' if label else ''}2 x {first.text} x {second.text} / ({first.text} "
                 f"+ {second.text}) = {exact}, printed {printed.text}; with the rounding of both "
                 f"{low} to {high}"
             )
     if texts:
-        claim = f"{name(row.keys, 'part')}: F1 {', '.join(number.text for number in uses[2::3])}"
+        claim = f"{name(row.keys, 'part')}: F1 {', '.join(number.text for number in numbers[2::3])}"
         evidence = "; ".join(failed) or "2 x precision x recall / (precision + recall), as printed"
-        yield Finding.on(uses, claim, ", ".join(texts), not failed, evidence)
-
-
-def _overlap(one, other):
-    (low, high), (below, above) = one, other
-    return low < above and below < high
+        yield Finding(numbers, claim, ", ".join(texts), not failed, evidence)
 
 
 def _accuracy(row):
@@ -139,11 +133,10 @@ def _accuracy(row):
     if not row.sides or not window:
         reason = "sensitivity and specificity are too close to imply a share"
         reason = reason if row.sides else "the share of the positive class is not stated"
-        yield Finding.on(scores, claim, "", None, reason)
+        yield Finding(scores, claim, "", None, reason)
         return
     stated = row.sides[0] / sum(row.sides)
-    accuracy, sensitivity, specificity = (number.exact for number in scores)
-    share = float((accuracy - specificity) / (sensitivity - specificity))
+    share = float(implied_share(*((number.exact, number.exact) for number in scores))[0])
     texts = [number.text for number in scores]
     evidence = (
         f"accuracy = share x sensitivity + (1 - share) x specificity, so share = ({texts[0]} - "
@@ -152,7 +145,7 @@ def _accuracy(row):
     )
     recomputed = f"implied share of {row.positive} {share:.3f}, stated {stated:.3f}"
     is_met = window[0] <= stated <= window[1]
-    yield Finding.on(scores, claim, recomputed, is_met, evidence, row.sizes.uses)
+    yield Finding(scores, claim, recomputed, is_met, evidence)
 
 
 def _precision(row):
@@ -162,8 +155,8 @@ def _precision(row):
         return
     printed, sensitivity, specificity = scores
     positives, negatives = row.sides
-    windows = ((low, min(high, 1)) for low, high in (sensitivity.window(), specificity.window()))
-    low, high = (precision(*edges, *row.sides) for edges in zip(*windows, strict=True))
+    windows = zip(sensitivity.window(), specificity.window(), strict=True)
+    low, high = (precision(min(a, 1), min(b, 1), *row.sides) for a, b in windows)
     value = precision(sensitivity.exact, specificity.exact, *row.sides)
     false_positives = float((1 - specificity.exact) * negatives)
     hits = float(sensitivity.exact * positives)
@@ -175,8 +168,6 @@ def _precision(row):
         f"{printed.text} would need {needed} false positives"
     )
     claim = f"{name(row.keys, 'part')}: {listed(scores)}"
-    is_met = _overlap((low, high), printed.window()) or bool(
-        printed.is_met(*value.as_integer_ratio())
-    )
+    is_met = printed.overlaps(low, high) or bool(printed.is_met(*value.as_integer_ratio()))
     recomputed = f"precision {in_unit(value, printed)}"
-    yield Finding.on(scores, claim, recomputed, is_met, evidence, row.sizes.uses)
+    yield Finding(scores, claim, recomputed, is_met, evidence)

@@ -1,16 +1,27 @@
-"""Printed numbers as windows of exact values, and what a check finds on them."""
+"""What a paper printed, in the shape that the checks read, and what a check finds on it."""
 
 import dataclasses
 import decimal
-from collections.abc import Callable, Iterable
+import functools
+import math
+from collections.abc import Callable, Iterable, Sequence
 from fractions import Fraction
 from typing import Any
 
 import numpy as np
+import pandas as pd
+
+from leukkit import papers, schemas
 
 SCALES = {"percent": Fraction(100), "millions": Fraction(1, 1_000_000)}  # others: 1
-Count = int | np.ndarray  # one whole number, or int64 of any shape
+SCORES = ("accuracy", "sensitivity", "specificity", "precision", "recall", "f1")
 VERDICTS = ("consistent", "inconsistent", "not checkable")
+# What a card says of a number beside the keys that it belongs to.
+NO_KEYS = (
+    *("paper", "table", "row", "column", "where", "quote", "note"),
+    *("quantity", "unit", "printed", "value"),
+)
+Count = int | np.ndarray  # one whole number, or int64 of any shape
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -92,6 +103,11 @@ class Printed:
         below = numerator * high.denominator < high.numerator * denominator
         return above & below & (denominator > 0)
 
+    def overlaps(self, low: Fraction, high: Fraction) -> bool:
+        """Return whether some value between ``low`` and ``high`` may be the printed one."""
+        below, above = self.window()
+        return low < above and below < high
+
     def padded(self) -> "Printed":
         """Return this number without the zeros at the end of its decimals (97.20 -> 97.2)."""
         text = self.text.rstrip("0").rstrip(".") if "." in self.text else self.text
@@ -103,37 +119,228 @@ class Finding:
     """One row of the audit.
 
     Attributes:
-        where: Table, section or figure of the paper.
-        claim: The printed numbers and what they are of.
+        numbers: The printed numbers that the claim is about.
+        claim: These numbers and what they are of.
         recomputed: What the same numbers come to.
-        verdict: One of ``VERDICTS``.
+        is_met: Whether the claim holds; None: not checkable.
         evidence: The arithmetic, short enough to be redone by hand.
-        uses: The ``Printed`` numbers that the verdict depends on.
     """
 
-    where: str
+    numbers: Sequence[Printed]
     claim: str
     recomputed: str
-    verdict: str
+    is_met: bool | None
     evidence: str
-    uses: tuple
 
-    @classmethod
-    def on(
-        cls,
-        numbers: Iterable[Printed],
-        claim: str,
-        recomputed: object,
-        is_met: bool | None,
-        evidence: str,
-        uses: Iterable[Printed] = (),
-    ) -> "Finding":
-        """Return what was found on the printed ``numbers``, at the places where they stand.
+    @property
+    def where(self) -> str:
+        """Return the tables, sections and figures where the numbers stand."""
+        return places(self.numbers)
 
-        ``is_met`` is the verdict (None: not checkable), ``uses`` are other numbers it depends on.
+    @property
+    def verdict(self) -> str:
+        """Return the verdict, one of ``VERDICTS``."""
+        return VERDICTS[2 if self.is_met is None else not self.is_met]
+
+
+@dataclasses.dataclass(frozen=True)
+class Sizes:
+    """The images that a part of the data holds.
+
+    Attributes:
+        counts: Class -> images; empty where only the whole is known.
+        totals: What the whole can be: one number, or two where a share does not come out even.
+        how: Where this comes from, for the reader.
+    """
+
+    counts: dict
+    totals: tuple
+    how: str
+
+
+class Paper:
+    """A paper's card, read for the audit.
+
+    Args:
+        card: The card.
+        is_rounded: Whether its numbers must be rounded; else they may as well be truncated.
+
+    Attributes:
+        card: As given.
+        numbers: All printed numbers and words: table cells, then claims of the text.
+        matrices: The printed confusion matrices.
+    """
+
+    def __init__(self, card: papers.Card, is_rounded: bool = False) -> None:
+        self.card = card
+        cells = card.cells().to_dict("records") if card.tables else []
+        numbers = [
+            _printed(c, c["table"], ("cell", c["table"], c["row"], c["column"])) for c in cells
+        ]
+        for place, claim in enumerate(card.claims.to_dict("records")):
+            numbers.append(_printed(claim, claim["where"], ("claim", place)))
+        self.numbers = [dataclasses.replace(n, is_rounded=is_rounded) for n in numbers]
+        self.matrices = [Matrix(self, printed) for printed in card.matrices]
+
+    @property
+    def cells(self) -> list[Printed]:
+        """Return the printed numbers that stand in tables."""
+        return [number for number in self.numbers if number.is_cell]
+
+    @property
+    def scores(self) -> list[Printed]:
+        """Return the printed scores and supports that stand in tables."""
+        return [n for n in self.cells if n.is_number and n.quantity in (*SCORES, "support")]
+
+    def find(self, quantity: str, **keys: Any) -> list[Printed]:
+        """Return the numbers of ``quantity`` whose keys have these values (None: key absent)."""
+        return [
+            number
+            for number in self.numbers
+            if number.quantity == quantity
+            and all(number.get(name) == value for name, value in keys.items())
+        ]
+
+    def choice(self, name: str) -> Any:
+        """Return the value of one of the card's choices, or None."""
+        return self.card.choices[name].value if name in self.card.choices else None
+
+    def part(self, keys: dict) -> str | None:
+        """Return the part of the data that a number belongs to, by its keys or the choice."""
+        return keys.get("part") or self.choice("scored_part")
+
+    @functools.cached_property
+    def rows(self) -> list["Row"]:
+        """Return the rows of scores with at least one beside accuracy, and at least two in all."""
+        rows = grouped(
+            self.scores, lambda n: (n.where, tuple(sorted(without(n.keys, "label").items())))
+        )
+        return [
+            Row(self, dict(keys), numbers)
+            for (_, keys), numbers in rows.items()
+            if len({(number.quantity, number.get("label")) for number in numbers}) > 1
+            and {number.quantity for number in numbers} - {"accuracy", "support"}
+        ]
+
+    def sizes(self, keys: dict) -> Sizes | None:
+        """Return the images of the part that ``keys`` name, or None if the paper does not tell.
+
+        Printed counts per class come first, then a printed count of the whole part, then the stated
+        share of the whole data set.
         """
-        verdict = VERDICTS[2 if is_met is None else not is_met]
-        return cls(places(numbers), claim, str(recomputed), verdict, evidence, (*numbers, *uses))
+        part = self.part(keys)
+        if part is None:
+            return None
+        printed = [number for number in self._images(keys) if number.get("part") == part]
+        if len(by_label := first_by_label(printed)) > 1:
+            counts = {label: number.count for label, number in by_label.items()}
+            how = f"{places(by_label.values())}: {_list(counts)} in {part}"
+            return Sizes(counts, (sum(counts.values()),), how)
+        for number in printed:
+            if "label" not in number.keys:
+                how = f"{number.where}: {number.text} images in {part}"
+                return Sizes({}, (number.count,), how)
+        whole = self.whole_counts(keys)
+        for stated in self.find("share", part=part) if len(whole) > 1 else ():
+            if stated.get("dataset") in (None, keys.get("dataset")):
+                counts = {label: round(stated.exact * n.count) for label, n in whole.items()}
+                total = stated.exact * sum(number.count for number in whole.values())
+                how = f"{stated.text}% ({stated.where}) of {places(whole.values())}"
+                totals = tuple(sorted({math.floor(total), math.ceil(total)}))
+                return Sizes(counts, totals, f"{how}: {_list(counts)}")
+        return None
+
+    def whole_counts(self, keys: dict) -> dict[str, Printed]:
+        """Return label -> printed images of the undivided data set that ``keys`` name."""
+        return first_by_label(n for n in self._images(keys) if n.get("part") in (None, "total"))
+
+    def _images(self, keys):
+        """Counts of images that may belong to the same form of the data set as ``keys``."""
+        form = keys.get("augmentation")
+        images = self.find("images", dataset=keys.get("dataset"), phase=None)
+        return [n for n in images if form is None or n.get("augmentation") in (None, form)]
+
+
+class Row:
+    """The scores that belong together: of one table, with the same keys but quantity and label.
+
+    Attributes:
+        paper: The paper.
+        keys: What all of its numbers belong to.
+        numbers: The printed scores, and supports.
+        table: Where they stand.
+        claim: The row as text for a reader.
+        sizes: The images that it was computed on, as its supports or else the paper says, or None.
+        positive: The positive class, or None.
+        sides: Images of the positive and of the other class; None unless both are known.
+        whole_sides: The same of the undivided data set.
+    """
+
+    def __init__(self, paper: Paper, keys: dict, numbers: list[Printed]) -> None:
+        self.paper, self.keys, self.numbers = paper, keys, numbers
+        self.table = numbers[0].where
+        self.claim = f"{name(keys, 'part')}: {listed(numbers)}"
+        supports = {n.get("label"): n.count for n in numbers if n.quantity == "support"}
+        printed = Sizes(supports, (sum(supports.values()),), "supports as printed")
+        self.sizes = printed if supports else paper.sizes(keys)
+        self.positive = paper.choice("positive_class")
+        self.sides = self._sides(self.sizes.counts if self.sizes else {})
+        whole = paper.whole_counts(keys)
+        self.whole_sides = self._sides({label: number.count for label, number in whole.items()})
+
+    def of(self, label: str | None = None) -> dict[str, Printed]:
+        """Return quantity -> number of one label."""
+        return {n.quantity: n for n in self.numbers if n.get("label") == label}
+
+    def scores(self, *quantities: str, label: str | None = None) -> list[Printed]:
+        """Return the numbers of these quantities and of one label; none if one is not printed."""
+        of = self.of(label)
+        return [of[quantity] for quantity in quantities] if of.keys() >= {*quantities} else []
+
+    def _sides(self, counts):
+        if self.positive not in counts or len(counts) != 2:
+            return None
+        return counts[self.positive], sum(counts.values()) - counts[self.positive]
+
+
+class Matrix:
+    """A printed confusion matrix.
+
+    Attributes:
+        where: The figure.
+        keys: What it is of.
+        classes: Of its rows and columns.
+        counts: int64 (classes, classes), as it stands on paper.
+        numbers: The counts as printed numbers.
+        right: Images on its diagonal.
+        total: All of its images.
+        accuracy: The share of those on its diagonal.
+        readings: What its sides can be, as printed or both -> the counts with the actual classes in
+            the rows.
+        accuracies: What tables print of the same network, of whichever part, but not of an epoch.
+        scores: The scores and supports of single classes that tables print of network and part.
+    """
+
+    def __init__(self, paper: Paper, printed: schemas.Matrix) -> None:
+        self.where, self.keys, self.classes = printed.name, printed.where, printed.classes
+        self.counts = np.array(printed.printed, dtype=np.int64)
+        self.numbers = [
+            Printed(self.where, ("matrix", self.where, *at), "images", "images", str(n), self.keys)
+            for at, n in np.ndenumerate(self.counts)
+        ]
+        self.right, self.total = int(np.trace(self.counts)), int(self.counts.sum())
+        self.accuracy = self.right / self.total
+        readings = {"rows are actual": self.counts, "rows are predicted": self.counts.T}
+        stated = printed.orientation
+        self.readings = {stated: readings[stated]} if stated in readings else readings
+        own, part = without(self.keys, "part").items(), paper.part(self.keys)
+        of_network = [n for n in paper.scores if own <= n.keys.items() and "epoch" not in n.keys]
+        self.accuracies = [
+            n for n in of_network if n.quantity == "accuracy" and "label" not in n.keys
+        ]
+        self.scores = [
+            n for n in of_network if n.get("label") in self.classes and paper.part(n.keys) == part
+        ]
 
 
 def grouped(items: Iterable, key: Callable) -> dict:
@@ -174,3 +381,28 @@ def percent(value: Any, digits: int = 2) -> str:
 def in_unit(value: Any, number: Printed) -> str:
     """Return a share as text in the unit of ``number``: 99.32 in percent, 0.9932 as a fraction."""
     return percent(value) if number.unit == "percent" else f"{float(value):.4f}"
+
+
+def first_by_label(numbers: Iterable[Printed]) -> dict[str, Printed]:
+    """Return label -> the first of ``numbers`` that has this label."""
+    labelled = grouped(numbers, lambda number: number.get("label"))
+    return {label: same[0] for label, same in labelled.items() if label is not None}
+
+
+def name(keys: dict, *leave_out: str) -> str:
+    """Return a short name of what ``keys`` describe, for a reader: "xgboost, all-idb2"."""
+    order = ("model", "backbone", "classifier", "variant", "dataset", "part", "label")
+    keys = without(keys, *leave_out)
+    flags = [flag for flag in ("augmentation", "segmentation") if flag in keys]
+    words = [str(keys[key]) for key in order if key in keys]
+    return ", ".join([*words, *(flag if keys[flag] else f"no {flag}" for flag in flags)])
+
+
+def _printed(entry, where, source):
+    keys = {key: v for key, v in without(entry, *NO_KEYS).items() if not pd.isna(v)}
+    quote = entry.get("quote", "")
+    return Printed(where, source, entry["quantity"], entry["unit"], entry["printed"], keys, quote)
+
+
+def _list(counts):
+    return " + ".join(f"{count} {label}" for label, count in counts.items())

@@ -2,8 +2,17 @@
 
 from collections.abc import Iterator
 
-from leukkit.audit.printed import Finding, Printed, grouped, percent, places, without
-from leukkit.audit.sources import SCORES, Paper, name
+from leukkit.audit.printed import (
+    SCORES,
+    Finding,
+    Paper,
+    Printed,
+    grouped,
+    name,
+    percent,
+    places,
+    without,
+)
 
 NUMBER_WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 # quantity -> the sign of "with transfer learning minus without"
@@ -95,16 +104,11 @@ def _print(claim, recomputed, numbers, *groups):
     evidence = "; ".join(
         f"{text}: {', '.join(number.where for number in same)}" for text, same in by_text.items()
     )
-    if len(groups) == 2 and _may_be_one(groups[0][0], groups[1][0]):
+    firsts = [group[0] for group in groups]
+    is_share = {first.unit for first in firsts} <= {"percent", "fraction"}
+    if len(firsts) == 2 and is_share and firsts[0].overlaps(*firsts[1].window()):
         evidence += "; rounding in one place and truncating in the other would explain it"
-    return Finding.on(numbers, claim, recomputed, len(groups) == 1, evidence)
-
-
-def _may_be_one(one, other):
-    if not {one.unit, other.unit} <= {"percent", "fraction"}:
-        return False
-    (low, high), (below, above) = one.window(), other.window()
-    return low < above and below < high
+    return Finding(numbers, claim, recomputed, len(groups) == 1, evidence)
 
 
 def _without_all_keys(paper):
@@ -158,7 +162,7 @@ def _best_match(paper, claims, cells, matrices):
     elif not meeting and others:
         evidence += f"; {claim.text} stands in {others[0].where} as {others[0].quantity}"
     stated, recomputed = _claim(claim.quantity, claim.keys, claim.text), ", ".join(texts) or "none"
-    return Finding.on(claims, stated, recomputed, bool(meeting), evidence, meeting or held_out)
+    return Finding(claims, stated, recomputed, bool(meeting), evidence)
 
 
 def _origin(number, claim):
@@ -180,7 +184,7 @@ def _last_epoch(paper):
                 f"{f'at {epochs}' if epochs else 'in no row'}"
             )
             claim = f"{name(keys)}, epoch {last.keys['epoch']}: {last.text}"
-            yield Finding.on([last], claim, final.text, agree(last, final), evidence, [final])
+            yield Finding([last], claim, final.text, agree(last, final), evidence)
 
 
 def _differences(paper):
@@ -194,12 +198,12 @@ def _differences(paper):
             n.keys["model"]: (n.exact - base[n.keys["model"]].exact) * DIFFERENCES[claim.quantity]
             for n in tests
         }
-        uses = [number for new in tests for number in (new, base[new.keys["model"]])]
+        compared = [number for new in tests for number in (new, base[new.keys["model"]])]
         texts = ", ".join(f"{model} {percent(change, 0)}" for model, change in changes.items())
-        evidence = f"test accuracies of {places(uses)}, differences in points: {texts}"
+        evidence = f"test accuracies of {places(compared)}, differences in points: {texts}"
         largest = max(changes.values())
         stated, is_met = f"{claim.quantity}: {claim.text} points", largest * 100 == claim.exact
-        yield Finding.on([claim], stated, percent(largest, 0), is_met, evidence, uses)
+        yield Finding([claim], stated, percent(largest, 0), is_met, evidence)
 
 
 def _metrics_led(paper):
@@ -219,5 +223,4 @@ def _metrics_led(paper):
         evidence = f"ahead in {', '.join(ahead)}; behind in {', '.join(behind)}"
         stated = f"{claim.text} metrics led by {claim.keys['model']}"
         recomputed, is_met = f"{len(ahead)} of {len(compared)}", said == [len(ahead), len(compared)]
-        uses = [number for numbers in compared for number in numbers]
-        yield Finding.on([claim], stated, recomputed, is_met, evidence, uses)
+        yield Finding([claim], stated, recomputed, is_met, evidence)

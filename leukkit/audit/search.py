@@ -73,8 +73,8 @@ def matrices(
     if reject_rate is None and ("accuracy", True) in of:
         right = _candidates(of["accuracy", True], positives + negatives)
         rejects = right[:, None, :] - hits
-    sides = positives[:, None, None] - hits, negatives[:, None, None] - rejects
-    fields = np.broadcast_arrays(hits, sides[0], sides[1], rejects)
+    missed, taken = positives[:, None, None] - hits, negatives[:, None, None] - rejects
+    fields = np.broadcast_arrays(hits, missed, taken, rejects)
     counts = np.stack(fields, axis=-1).reshape(-1, 2, 2)
     labels = filter(None, (number.get("label") for number in numbers))
     return give(counts, numbers, list(dict.fromkeys([positive, *labels])))
@@ -103,12 +103,12 @@ def shared_errors(classes: Sequence[np.ndarray]) -> dict[int, int]:
         A dict from the number of errors to the number of ways to share them out, ascending.
     """
     errors = [counts[:, [0, 1], [1, 0]] for counts in classes]  # missed, taken
-    ways = {}
-    for total in sorted(missed for missed, taken in _sums(errors) if missed == taken):
-        fitting = [pairs[pairs.sum(axis=1) <= total] for pairs in errors]
-        if count := _sums(fitting)[total, total]:
-            ways[total] = count
-    return ways
+    totals = sorted(missed for missed, taken in _sums(errors) if missed == taken)
+    ways = {
+        total: _sums([pairs[pairs.sum(axis=1) <= total] for pairs in errors])[total, total]
+        for total in totals
+    }
+    return {total: count for total, count in ways.items() if count}
 
 
 def _sums(classes):
@@ -140,14 +140,13 @@ def mean_bounds(numbers: Sequence[Printed], counts: tuple, folds: int) -> dict[s
     windows = {number.quantity: number.window() for number in numbers}
     if not {"sensitivity", "specificity"} <= set(windows):
         return {}
+    (hit_low, hit_high), (reject_low, reject_high) = windows["sensitivity"], windows["specificity"]
     small, large = zip(*((count // folds, -(-count // folds)) for count in counts), strict=True)
     lightest = Fraction(small[0], small[0] + large[1])
     heaviest = Fraction(large[0], large[0] + small[1])
-    missed = [1 - edge for edge in reversed(windows["sensitivity"])]
-    taken = [1 - edge for edge in reversed(windows["specificity"])]
-    most_errors = heaviest * missed[1] + (1 - lightest) * taken[1]
-    fewest_errors = lightest * missed[0] + (1 - heaviest) * taken[0]
-    false_positives = max(0, math.ceil(folds * taken[0] * small[1]))
+    most_errors = heaviest * (1 - hit_low) + (1 - lightest) * (1 - reject_low)
+    fewest_errors = lightest * (1 - hit_high) + (1 - heaviest) * (1 - reject_high)
+    false_positives = max(0, math.ceil(folds * (1 - reject_high) * small[1]))
     last_fold = Fraction(large[0], large[0] + false_positives)
     return {
         "accuracy": (1 - most_errors, 1 - fewest_errors),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
@@ -36,17 +36,13 @@ def implied_accuracies(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
         )
     ax = colors.one_axes(ax, 8, 1.3 + 0.32 * len(frame))
     rows = range(len(frame))
-    color = colors.class_color("reproduced")
-    ax.hlines(rows, frame["low"], frame["high"], color=color, linewidth=3)
+    ours, theirs = colors.class_color("reproduced"), colors.class_color("published")
+    ax.hlines(rows, frame["low"], frame["high"], color=ours, linewidth=3)
     middle = (frame["low"] + frame["high"]) / 2
-    ax.plot(middle, rows, "o", color=color, markersize=8, label="recomputed")
-    style: dict[str, Any] = {
-        "fillstyle": "none",
-        "markersize": 7,
-        "color": colors.class_color("published"),
-    }
+    ax.plot(middle, rows, "o", color=ours, markersize=8, label="recomputed")
     for name, marker in zip(printed, MARKERS, strict=False):
-        ax.plot(frame[name], rows, marker, label=f"printed, {name}", **style)
+        label = f"printed, {name}"
+        ax.plot(frame[name], rows, marker, c=theirs, fillstyle="none", markersize=7, label=label)
     ax.set(yticks=rows, yticklabels=frame.index, ylim=(len(frame) - 0.4, -0.6))
     ax.set_xlabel("accuracy (percent)")
     ax.grid(alpha=0.3)

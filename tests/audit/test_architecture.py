@@ -42,7 +42,6 @@ def measure(network, side):
         weight_layers=sum(map(has_weights, kinds)),
         weight_depth=sum(longest(graph, has_weights) for graph in graphs),
         depth=1 + sum(longest(graph, lambda kind: kind not in NO_STEP) for graph in graphs),
-        convolutions=sum(blocks),
         blocks=blocks,
     )
 

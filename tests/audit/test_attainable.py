@@ -128,6 +128,16 @@ def test_other_class_sizes_and_what_to_leave_out_are_named():
     assert "(99.10 as 99.1) (10 + 10) none" in found.evidence
 
 
+@pytest.mark.parametrize(("positives", "more"), [(400, ""), (467, "; and 1 more")])
+def test_six_matrices_are_listed(positives, more):
+    columns = [{"quantity": "sensitivity"}, {"quantity": "specificity"}]
+    tables = [table(columns, [({}, ["90", "80"])], part="test")]  # from 89.5% up to 91%
+    (found,) = audit.findings(
+        card(tables, claims=images_for_test(ALL=positives, healthy=10)), ["attainable"]
+    )
+    assert found.recomputed.count("TP") == 6 and found.recomputed.endswith("FP2" + more)
+
+
 @pytest.mark.parametrize(
     ("precision", "verdict"), [("90.9", "not checkable"), ("96.0", "inconsistent")]
 )

@@ -22,6 +22,13 @@ def test_predictions_of_one_class_alone_are_independent_of_the_truth():
     assert chance.independence(np.array([[30, 0], [70, 0]]))[:2] == (0, 1)
 
 
+def test_a_class_of_one_image_counts():
+    for counts in ([[1, 0], [3, 6]], [[1, 3], [0, 6]]):  # expected 0.4, 0.6, 3.6, 5.4
+        statistic, _, freedom = chance.independence(np.array(counts))
+        assert freedom == 1
+        assert statistic == pytest.approx(0.36 * (1 / 0.4 + 1 / 0.6 + 1 / 3.6 + 1 / 5.4))
+
+
 def test_shuffled_accuracy_is_that_of_all_permutations():
     labels, predictions = [0, 0, 1, 1, 2, 2], np.array([0, 1, 1, 1, 0, 2])
     counts = np.zeros((3, 3), dtype=np.int64)
@@ -51,10 +58,7 @@ def test_the_lead_is_the_smallest_that_the_digits_allow():
     ("rank", "verdict"), [("highest", "inconsistent"), ("lowest", "consistent")]
 )
 def test_a_claimed_rank_is_that_of_the_printed_matrices(rank, verdict):
-    matrices = [
-        matrix([[9, 1], [0, 9]], "Figure 1", model="a"),
-        matrix([[5, 1], [0, 5]], model="b"),
-    ]
+    matrices = [matrix([[9, 1], [0, 9]], model="a"), matrix([[5, 1], [0, 5]], model="b")]
     claim = ("Abstract", {"quantity": "accuracy", "model": "b", "rank": rank}, "percent", "91")
     (found,) = audit.findings(card(matrices=matrices, claims=[claim]), ["significance"])
     assert found.verdict == verdict

@@ -29,15 +29,10 @@ def test_a_stated_orientation_is_not_turned():
 
 def test_class_sums_must_fit_the_stated_images_in_some_orientation():
     counts = [[5, 1], [2, 8]]
-    for a, verdict in (
-        (6, "consistent"),
-        (7, "consistent"),
-        (8, "inconsistent"),
-        (3, "inconsistent"),
-    ):
+    for a, is_met in ((6, True), (7, True), (8, False), (3, False)):
         little = card(matrices=[matrix(counts)], claims=images_for_test(a=a, b=16 - a))
         _, total = audit.findings(little, ["matrices"])
-        assert total.verdict == verdict
+        assert total.is_met is is_met
     assert "in neither orientation" in total.evidence
 
 
@@ -60,6 +55,7 @@ def test_sums_without_printed_supports():
     row = frame.loc["Figure 1", "net"]
     assert row["row"].tolist() == [6, 10] and row["column"].tolist() == [7, 9]
     assert row["support"].isna().all() and row["images", ""] == 16
+    assert audit.matrices(card()).empty
 
 
 def test_counts_named_in_the_text_are_found_wherever_the_positive_class_stands():
@@ -71,3 +67,13 @@ def test_counts_named_in_the_text_are_found_wherever_the_positive_class_stands()
     ]
     found = audit.findings(card(matrices=[printed], claims=claims), ["matrices"])
     assert verdicts(found) == ["not checkable"] + ["consistent"] * 4
+
+
+def test_equal_matrices_are_copies_from_three_classes_on():
+    for classes, copies in ((2, 0), (3, 1)):
+        counts = np.diag(range(5, 5 + classes))
+        little = card(matrices=[matrix(counts, model="a"), matrix(counts, model="b")])
+        found = audit.findings(little, ["matrices"])
+        size = counts.size
+        same = [f for f in found if f.recomputed == f"{size} of {size} counts are the same"]
+        assert len(same) == copies

@@ -84,8 +84,6 @@ def test_numbers_are_listed_by_quantity_with_their_classes():
 @pytest.mark.parametrize(
     ("is_met", "verdict"), [(True, "consistent"), (False, "inconsistent"), (None, "not checkable")]
 )
-def test_a_finding_names_its_place_once_and_all_its_numbers(is_met, verdict):
-    one, other, third = number("1"), number("2"), number("3")
-    found = Finding.on([one, other], "claim", 3, is_met, "evidence", [third])
-    assert (found.where, found.recomputed, found.verdict) == ("Table 1", "3", verdict)
-    assert found.uses == (one, other, third)
+def test_a_finding_names_its_place_once_and_its_verdict(is_met, verdict):
+    found = Finding([number("1"), number("2")], "claim", "3", is_met, "evidence")
+    assert (found.where, found.verdict) == ("Table 1", verdict)

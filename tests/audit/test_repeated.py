@@ -53,6 +53,18 @@ def test_a_claim_without_a_part_is_met_by_a_held_out_value(text, verdict):
     assert found.verdict == verdict
 
 
+@pytest.mark.parametrize(
+    ("text", "part", "is_named"),
+    [("99.1", {}, True), ("99.1", {"part": "test"}, True), ("98.0", {}, False)],
+)
+def test_an_unmet_claim_names_the_other_score_of_the_network_that_it_is(text, part, is_named):
+    columns = [{"quantity": "accuracy", "part": "test"}, {"quantity": "recall"} | part]
+    rows = [({"model": "net"}, ["91.20", "99.1"]), ({"model": "other"}, ["50", "98.0"])]
+    (found,) = audit.findings(card([table(columns, rows)], claims=[accuracy(text)]), ["repeated"])
+    assert found.verdict == "inconsistent" and found.recomputed == "91.20 (Table 1, test)"
+    assert (f"{text} stands in Table 1 as recall" in found.evidence) is is_named
+
+
 def test_the_last_epoch_names_the_rows_that_agree():
     rows = [({"epoch": epoch}, [text]) for epoch, text in ((1, "80"), (2, "90"), (3, "85"))]
     by_epoch = table([{"quantity": "accuracy"}], rows, part="test")

@@ -34,12 +34,11 @@ def five_scores(positives, negatives, hits, rejects, digits, is_rounded):
 def test_ratios_are_those_of_scikit_learn_for_every_class():
     counts = np.random.default_rng(0).integers(1, 9, (3, 3))
     labels = np.repeat(np.indices((3, 3)).reshape(2, -1), counts.ravel(), axis=1)
+    quantities = ("precision", "recall", "f1", "support")
     expected = precision_recall_fscore_support(*labels)
     for place in range(3):
         ratios = search.ratios(counts, place)
-        for quantity, values in zip(
-            ("precision", "recall", "f1", "support"), expected, strict=True
-        ):
+        for quantity, values in zip(quantities, expected, strict=True):
             numerator, denominator = ratios[quantity]
             assert numerator / denominator == pytest.approx(values[place])
         others = np.delete(np.delete(counts, place, 0), place, 1).sum()
@@ -128,10 +127,7 @@ def test_means_of_four_folds_by_hand():
 def test_bounds_of_two_equal_folds_by_hand():
     row = [number("90", "sensitivity"), number("80", "specificity")]
     low, high = search.mean_bounds(row, (20, 20), 2)["accuracy"]
-    assert (low, high) == (
-        pytest.approx(0.845),
-        pytest.approx(0.86),
-    )  # (89.5 + 79.5) / 2, (91 + 81) / 2
+    assert [low, high] == pytest.approx([0.845, 0.86])  # (89.5 + 79.5) / 2, (91 + 81) / 2
     # specificity below 81%: more than 3.8 of 20 false positives, all in a fold of 10 ALL cells
     assert search.mean_bounds(row, (20, 20), 2)["precision"][1] == pytest.approx((1 + 10 / 14) / 2)
     assert search.mean_bounds(row[:1], (20, 20), 2) == {}
