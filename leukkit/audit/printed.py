@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from leukkit import papers, schemas
+from leukkit import papers
 
 SCALES = {"percent": Fraction(100), "millions": Fraction(1, 1_000_000)}  # others: 1
 SCORES = ("accuracy", "sensitivity", "specificity", "precision", "recall", "f1")
@@ -321,7 +321,7 @@ class Matrix:
         scores: The scores and supports of single classes that tables print of network and part.
     """
 
-    def __init__(self, paper: Paper, printed: schemas.Matrix) -> None:
+    def __init__(self, paper: Paper, printed: papers.Matrix) -> None:
         self.where, self.keys, self.classes = printed.name, printed.where, printed.classes
         self.counts = np.array(printed.printed, dtype=np.int64)
         self.numbers = [
