@@ -92,7 +92,7 @@ def check(
         folds: Number of folds; every image is tested once.
         seed: Of the splits and of the random forest.
         draws: Bootstrap draws of the intervals.
-        missing: As in `splits.subject_kfold`: ``"image"`` for data without patients, where the
+        missing: As in `splits.divide`: ``"image"`` for data without patients, where the
             split by subject then only keeps identical files together.
         seen: The frame of `features`, if it was computed before.
 
@@ -108,9 +108,11 @@ def check(
         ValueError: As the splits, for example subjects missing and ``missing="error"``.
     """
     seen = features(cells) if seen is None else seen
+    by_image = {"split": "stratified", "folds": folds}
+    by_subject = {"split": "subject", "folds": folds, "missing": missing}
     divided = {
-        "by image": splits.stratified_kfold(cells, folds, seed=seed),
-        "by subject": splits.subject_kfold(cells, folds, seed=seed, missing=missing),
+        "by image": splits.folds(cells, by_image, seed),
+        "by subject": splits.folds(cells, by_subject, seed),
     }
     sees = {
         "image border": f"outer {BORDER:.1%} of each side",

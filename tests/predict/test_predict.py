@@ -95,7 +95,7 @@ def test_nothing_is_drawn_of_images_that_could_not_be_read(network, tmp_path):
 
 def test_without_validation_nothing_is_called_calibrated(tmp_path):
     frame = tiny.cells(16)
-    divided = tiny.split(frame, splits.stratified_kfold(frame, folds=2, seed=0))
+    divided = tiny.split(frame, splits.folds(frame, {"split": "stratified", "folds": 2}))
     folder = tiny.run_folds(divided, tmp_path, select="last")
     model = predict.load(folder / "fold-0")
     row = predict.predict(model, [frame["path"][0]]).iloc[0]
