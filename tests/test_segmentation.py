@@ -125,21 +125,26 @@ def test_the_nucleus_is_what_lies_above_the_threshold():
     rgb, nucleus, platelet = smear()
     rgb[5, 5], platelet[5, 5] = NUCLEUS, True  # a single pixel stays: no clean-up by default
     np.testing.assert_array_equal(segmentation.segment_nucleus(rgb), nucleus | platelet)
-    channel = segmentation.rgb_to_lab(rgb)[..., 1]
-    np.testing.assert_array_equal(segmentation.segment_channel(channel), nucleus | platelet)
 
 
-def test_the_threshold_is_on_the_centers_not_on_the_pixels():
+@pytest.fixture
+def segment_channel(monkeypatch):
+    """Return `segment_nucleus` for an a channel in place of an image."""
+    monkeypatch.setattr(segmentation, "rgb_to_lab", lambda channel: np.dstack([channel] * 3))
+    return segmentation.segment_nucleus
+
+
+def test_the_threshold_is_on_the_centers_not_on_the_pixels(segment_channel):
     channel = np.repeat(np.array([120, 130, 139, 143], np.uint8), [10, 10, 9, 1])[None]
     centers, _ = segmentation.kmeans_channel(channel, 3)
     assert centers[-1] == pytest.approx(139.4)
-    assert not segmentation.segment_channel(channel).any()
+    assert not segment_channel(channel).any()
     channel = np.repeat(np.array([120, 130, 139, 143], np.uint8), [10, 10, 1, 9])[None]
-    assert segmentation.segment_channel(channel).sum() == 10
-    assert segmentation.segment_channel(channel, threshold=142.7).sum() == 0
+    assert segment_channel(channel).sum() == 10
+    assert segment_channel(channel, threshold=142.7).sum() == 0
     for above in (False, True):  # by default above 141
         channel = np.array([[100, 120, 140 + above, 141 + above]], np.uint8)
-        assert segmentation.segment_channel(channel).tolist() == [[False, False, above, above]]
+        assert segment_channel(channel).tolist() == [[False, False, above, above]]
 
 
 def test_small_objects_are_removed_only_when_asked_for():
@@ -153,12 +158,12 @@ def test_small_objects_are_removed_only_when_asked_for():
 
 
 @pytest.mark.parametrize("axis", [0, 1])
-def test_opening_removes_what_is_thinner_than_its_disk(axis):
+def test_opening_removes_what_is_thinner_than_its_disk(axis, segment_channel):
     for width in (10, 11):
         channel = np.full((60, 60), 120, np.uint8)
         channel[20 : 20 + width] = 160
         channel = channel.swapaxes(0, axis)
-        found = segmentation.segment_channel(channel, k=2, opening=5)
+        found = segment_channel(channel, k=2, opening=5)
         np.testing.assert_array_equal(found, (channel == 160) & (width == 11))
 
 
@@ -209,20 +214,20 @@ def white_cell_boxes(annotation):
 
 @pytest.fixture(scope="module")
 def smears(test_data):
-    """Return (a channel, white-cell boxes) of each smear of the BCCD subset."""
-    folder, found = test_data / "bccd-subset", []
-    for path in sorted((folder / "Annotations").glob("*.xml")):
-        lab = segmentation.rgb_to_lab(images.read(folder / "JPEGImages" / f"{path.stem}.jpg"))
-        found.append((lab[..., 1], list(white_cell_boxes(path))))
-    return found
+    """Return (image, white-cell boxes) of each smear of the BCCD subset."""
+    folder = test_data / "bccd-subset"
+    return [
+        (images.read(folder / "JPEGImages" / f"{path.stem}.jpg"), list(white_cell_boxes(path)))
+        for path in sorted((folder / "Annotations").glob("*.xml"))
+    ]
 
 
 @pytest.mark.parametrize(("minimum_area", "share_inside"), [(0, 0.90), (500, 0.95)])
 def test_real_smears(smears, minimum_area, share_inside):
     segmented = inside = 0
     box_shares = []
-    for channel, boxes in smears:
-        mask = segmentation.segment_channel(channel, minimum_area=minimum_area)
+    for rgb, boxes in smears:
+        mask = segmentation.segment_nucleus(rgb, minimum_area=minimum_area)
         in_boxes = np.zeros_like(mask)
         for left, top, right, bottom in boxes:
             box_shares.append(mask[top:bottom, left:right].mean())

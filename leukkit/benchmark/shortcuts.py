@@ -15,6 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from leukkit import classifiers, images, metrics, segmentation, splits
+from leukkit.datasets.cells import crops
 
 SHORTCUTS = ("image border", "mean color", "mask area", "file size")
 ALL = "all of these"
@@ -44,8 +45,6 @@ def features(cells: pd.DataFrame, threads: int = 2) -> pd.DataFrame:
         images.ImageError: A file cannot be read.
         segmentation.SegmentationError: An image is blank.
     """
-    crops = cells["crop"] if "crop" in cells else [pd.NA] * len(cells)
-    crops = [None if pd.isna(crop) else int(crop) for crop in crops]
 
     def numbers(path: str, crop: int | None) -> tuple:
         return _numbers(images.read(path, crop))
@@ -54,11 +53,11 @@ def features(cells: pd.DataFrame, threads: int = 2) -> pd.DataFrame:
         return segmentation.segment_nucleus(images.read(path, crop)).mean()
 
     with ThreadPoolExecutor(threads) as pool:
-        found = pool.map(numbers, cells["path"], crops)
+        found = pool.map(numbers, cells["path"], crops(cells))
         border, color, areas = (np.array(part) for part in zip(*found, strict=True))
         on_black = np.median(1 - areas) > MOSTLY_BLACK
         if not on_black:
-            areas = np.array(list(pool.map(nucleus, cells["path"], crops)))
+            areas = np.array(list(pool.map(nucleus, cells["path"], crops(cells))))
     sides = [
         f"{side} {what} {channel}"
         for side in ("top", "bottom", "left", "right")

@@ -5,17 +5,17 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from leukkit.datasets.sample import drawing, stains
+from leukkit.datasets.sample import drawing
 
 THRESHOLD = 141  # of the 8-bit LAB a channel: what farag2025 (III.C) takes for nucleus
 
 
 def lab_a(rgb):
-    pixel = stains.to_pixels(np.asarray(rgb, float))[None, None]
+    pixel = drawing.to_pixels(np.asarray(rgb, float))[None, None]
     return cv2.cvtColor(pixel, cv2.COLOR_RGB2LAB)[0, 0, 1]
 
 
-PLAIN = stains.stain_at(np.zeros(len(stains.STAIN_AXES)))
+PLAIN = drawing.stain_at(np.zeros(len(drawing.STAIN_AXES)))
 
 
 def paint(share=0.6, seed=1, below=0.0):
@@ -27,8 +27,8 @@ def paint(share=0.6, seed=1, below=0.0):
 
 
 def test_in_every_stain_only_the_nucleus_is_above_the_threshold():
-    for corner in itertools.product([-3.0, 3.0], repeat=len(stains.STAIN_AXES)):
-        stain = stains.stain_at(corner)
+    for corner in itertools.product([-3.0, 3.0], repeat=len(drawing.STAIN_AXES)):
+        stain = drawing.stain_at(corner)
         assert lab_a(stain.light * np.exp(-stain.nucleus)) > THRESHOLD + 5, corner
         assert lab_a(stain.light * np.exp(-stain.cytoplasm)) <= THRESHOLD, corner
         assert lab_a(stain.light) <= THRESHOLD, corner
@@ -38,7 +38,7 @@ def test_red_cells_stay_below_the_threshold_in_usual_stains():
     random = np.random.RandomState(0)
     values = [
         lab_a(stain.light * np.exp(-stain.red_cell))
-        for stain in (stains.stain_at(random.standard_normal(6)) for _ in range(200))
+        for stain in (drawing.stain_at(random.standard_normal(6)) for _ in range(200))
     ]
     assert np.mean(np.array(values) <= THRESHOLD) > 0.95
 
@@ -46,12 +46,12 @@ def test_red_cells_stay_below_the_threshold_in_usual_stains():
 def test_soften_is_the_truncated_gaussian_of_scipy():
     picture = np.random.RandomState(0).uniform(0, 255, (20, 31, 3))
     expected = ndimage.gaussian_filter(picture, (0.8, 0.8, 0), radius=(2, 2, 0), mode="nearest")
-    np.testing.assert_allclose(stains.soften(picture, 0.8), expected, atol=1e-9)
+    np.testing.assert_allclose(drawing.soften(picture, 0.8), expected, atol=1e-9)
 
 
 def test_smooth_noise_is_standard_and_as_coarse_as_asked():
     random = np.random.RandomState(0)
-    noise = np.stack([stains.smooth_noise(random, (60, 80), 8) for _ in range(200)])
+    noise = np.stack([drawing.smooth_noise(random, (60, 80), 8) for _ in range(200)])
     assert noise.shape == (200, 60, 80)
     assert abs(noise.mean()) < 0.05
     assert abs(noise.std() - 1) < 0.05
@@ -66,7 +66,7 @@ def test_smooth_noise_is_standard_and_as_coarse_as_asked():
 @pytest.mark.parametrize("layers", [[], [2.0], [2.0, 4.0]])
 def test_layers_darken_the_light_as_the_product_of_their_transmissions(layers):
     density = np.full((120, 120, 3), np.log(layers).sum())
-    picture = stains.develop(density, PLAIN, np.random.RandomState(0), grain=1.0)
+    picture = drawing.develop(density, PLAIN, np.random.RandomState(0), grain=1.0)
     expected = PLAIN.light / np.prod(layers)
     np.testing.assert_allclose(picture.mean((0, 1)), expected, rtol=0.03)
 

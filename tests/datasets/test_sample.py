@@ -16,7 +16,6 @@ from leukkit.datasets import decode, sample
 from leukkit.datasets.cells import DamagedImagesError
 
 SIDES = {"sample-cells": 112, "sample-idb": 257, "sample-smears": 224}
-PHASES = ("training", "preliminary")
 PIXELS = "01109779ed69c7fe2e83388ae0b7716b5e3a8ff0407b2cee18b00a8b839af28e"
 
 
@@ -82,9 +81,9 @@ def test_the_phases_are_the_cells_and_other_subjects(frames):
         assert not set(preliminary[column]) & set(training[column])
     assert preliminary["sha256"].is_unique
     assert cells["split"].isna().all()  # the sample has no phases of its own
-    pictures = sample.list_pictures("sample-phases")  # whose streams are their own, too
-    subjects = {phase: {p.streams[0] for p in pictures if p.phase == phase} for phase in PHASES}
-    assert not subjects["training"] & subjects["preliminary"]
+    records = pd.DataFrame(sample.records("sample-phases", pathlib.Path()))
+    subjects = records["streams"].str[0].groupby(records["split"]).agg(set)
+    assert not subjects["training"] & subjects["preliminary"]  # streams are their own, too
 
 
 def test_two_subjects_go_by_several_names(frames):
