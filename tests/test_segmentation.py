@@ -29,14 +29,6 @@ def brute_force_objective(channel, k):
     )
 
 
-def smear_channel(seed, shape=(60, 50)):
-    """Return an a channel as of a smear: background, red cells and a nucleus, overlapping."""
-    generator = np.random.default_rng(seed)
-    kinds = generator.choice(3, shape, p=[0.6, 0.25, 0.15])
-    values = generator.normal(np.array([128, 145, 165])[kinds], np.array([3, 6, 8])[kinds])
-    return values.clip(0, 255).astype(np.uint8)
-
-
 @given(channel=channels, k=st.integers(0, 5))
 def test_no_split_is_better(channel, k):
     if not 1 <= k <= len(np.unique(channel)):
@@ -74,28 +66,10 @@ def test_examples_worked_by_hand(channel, centers, labels):
     np.testing.assert_array_equal(found[1], labels)
 
 
-@pytest.mark.parametrize("seed", range(5))
-@pytest.mark.parametrize("k", [3, 7])
-def test_never_worse_than_scikit_learn(k, seed):
-    from sklearn.cluster import KMeans
-
-    channel = smear_channel(seed)
-    found = objective(channel, *segmentation.kmeans_channel(channel, k))
-    theirs = KMeans(k, n_init=10, random_state=seed).fit(channel.reshape(-1, 1).astype(float))
-    assert found <= theirs.inertia_ * (1 + 1e-9)
-
-
 @pytest.mark.parametrize("kind", ["float64", "bool"])
 def test_only_eight_bit_channels(kind):
     with pytest.raises(ValueError, match=rf"uint8 channel .* found {kind}"):
         segmentation.kmeans_channel(np.zeros((2, 2), kind), 1)
-
-
-def test_lab_is_centered_at_128_for_gray():
-    gray = np.repeat(np.arange(256, dtype=np.uint8)[None, :, None], 3, axis=2)
-    lab = segmentation.rgb_to_lab(gray)
-    assert (lab[..., 1:] == 128).all()
-    assert (lab[0, 0, 0], lab[0, -1, 0]) == (0, 255)
 
 
 def test_lab_is_that_of_scikit_image():
@@ -200,7 +174,8 @@ def test_true_nuclei_of_the_synthetic_sample():
         truth = images.read_mask(mask)
         found = segmentation.segment_nucleus(images.read(path))
         overlaps.append((found & truth).sum() / (found | truth).sum())
-    assert np.mean(overlaps) >= 0.90
+    assert np.mean(overlaps) >= 0.93
+    assert 0.8 < np.min(overlaps) < 0.93  # good, not perfect
 
 
 def white_cell_boxes(annotation):

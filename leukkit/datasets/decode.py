@@ -7,7 +7,6 @@ A readable image is a BMP, JPEG, PNG or TIFF file that holds what its name says,
 import contextlib
 import hashlib
 import io
-import itertools
 import os
 import pathlib
 import sqlite3
@@ -90,10 +89,7 @@ def read(path: FilePath, crop: int | None = None) -> np.ndarray:
 
 
 def read_all(
-    paths: Iterable[FilePath],
-    size: int,
-    crops: Iterable[int | None] = itertools.repeat(None),
-    threads: int = 2,
+    paths: Iterable[FilePath], size: int, crops: list[int | None] | None = None, threads: int = 2
 ) -> np.ndarray:
     """Read and resize n files on some threads: uint8 (n, size, size, 3).
 
@@ -102,9 +98,7 @@ def read_all(
     """
     paths = list(paths)
     images = np.empty((len(paths), size, size, 3), np.uint8)
-    jobs = list(zip(images, paths, crops, strict=False))  # crops may be endless
-    if len(jobs) < len(paths):
-        raise ValueError(f"{len(jobs)} crops for {len(paths)} files; give one for each")
+    jobs = list(zip(images, paths, crops or [None] * len(paths), strict=True))
 
     def fill(start: int) -> None:
         for image, path, crop in jobs[start : start + FILES_PER_TASK]:
