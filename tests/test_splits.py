@@ -401,6 +401,7 @@ THIRDS = {"split": "stratified", "folds": 3, "augment": "after"}
             r"names the classes \['healthy'\], the images have \['ALL', 'healthy'\]",
         ),
         ({"split": "counts", "test_counts": ONE | {"ALL": 42}}, "42 images of class ALL.* has 42"),
+        ({"split": "counts", "test_counts": ONE | {"ALL": 43}}, "43 images of class ALL.* has 42"),
         ({"split": "counts", "test_counts": ONE | {"ALL": 0}}, "asks for 0 images"),
         ({**THIRDS, "copies": {"counts": {"ALL": 90}}}, r"given for the classes \['ALL'\]"),
         ({**THIRDS, "copies": {"data_set": True}}, r"own copies .*card.split\(name, profile, run"),
@@ -446,6 +447,13 @@ def test_an_identical_file_of_an_unknown_subject_is_not_trained_on():
     cells = phases(shared=[("t2", "p0")]).assign(patient=pd.NA, subject=pd.NA)
     (fold,) = splits.divide(cells, {"split": "official"}).folds
     assert set(cells["image_id"]) - set.union(*names(cells, fold)) == {"t2-0"}
+
+
+def test_images_of_another_phase_are_in_no_part():
+    cells = phases()
+    cells["split"] = cells["split"].where(cells["subject"] != "t0", "final")
+    (fold,) = folds(cells, "official")
+    assert set(cells["split"].iloc[np.concatenate(fold)]) == {"training", "preliminary"}
 
 
 @pytest.mark.parametrize("phase", ["training", None])
