@@ -37,7 +37,8 @@ def main():
         lab = segmentation.rgb_to_lab(images.resize(images.read(path), SIDE))
 
         def ours(lab=lab):
-            return segmentation.segment_channel(lab[..., 1], K, THRESHOLD)
+            centers, labels = segmentation.kmeans_channel(lab[..., 1], K)
+            return (centers > THRESHOLD)[labels]
 
         def scikit_learn(lab=lab):
             model = KMeans(K, n_init=10, random_state=0).fit(lab[..., 1].reshape(-1, 1))

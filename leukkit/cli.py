@@ -229,7 +229,7 @@ def check(options: argparse.Namespace) -> int:
     pairs = None
     if options.near_duplicates or options.figure is not None:
         pairs = near_duplicates.find(cells)
-    problems = datasets.check(cells, near_duplicates=False if pairs is None else pairs)
+    problems = datasets.check(cells, pairs)
     print(
         f"{options.name}: {len(cells)} images, {cells['patient'].nunique()} patients, "
         f"{cells['subject'].nunique()} subjects; {len(problems)} findings"

@@ -18,7 +18,8 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from leukkit import augmentation, cache, files, segmentation
-from leukkit.datasets.decode import ImageError, read, read_mask, read_resized, resize
+from leukkit.datasets.cells import crops
+from leukkit.datasets.decode import ImageError, read, read_mask, resize
 
 __all__ = [
     "ImageError",
@@ -130,12 +131,12 @@ def prepare(cells: pd.DataFrame, preparation: Preparation, threads: int = 2) -> 
     """
     size = preparation.image_size
     pixels = np.empty((len(cells), size, size, 3), np.uint8)
-    rows = [*zip(cells["path"], _crops(cells), preparation.draw(cells), strict=True)]
+    rows = [*zip(cells["path"], crops(cells), preparation.draw(cells), strict=True)]
 
     def fill(position):
         path, crop, drawn = rows[position]
         try:
-            image, problem = _read(path, crop, preparation)
+            image, problem = segment_and_resize(read(path, crop), preparation)
         except FileNotFoundError as error:
             raise ImageError(
                 f"{path}: is gone; it was there when the cells were loaded. Put the data set back "
@@ -174,7 +175,7 @@ def keys(cells: pd.DataFrame, preparation: Preparation, more: str = "") -> list[
             f"{cells['sha256'].isna().sum()} images have no hash in the column sha256; "
             "load the cells with leukkit.datasets.load"
         )
-    rows = zip(cells["sha256"], preparation.draw(cells), _crops(cells), strict=True)
+    rows = zip(cells["sha256"], preparation.draw(cells), crops(cells), strict=True)
     texts = (
         f"{more}\n{file}\n{preparation.description(drawn, crop)}" for file, drawn, crop in rows
     )
@@ -256,16 +257,3 @@ def segment_and_resize(rgb: np.ndarray, preparation: Preparation) -> tuple[np.nd
         return resize(rgb, preparation.image_size), str(error)
     problem = "the mask is empty" if not mask.any() else "the mask is full" if mask.all() else None
     return resize(segmentation.apply_mask(rgb, mask), preparation.image_size), problem
-
-
-def _read(path, crop, preparation):
-    if preparation.segmentation is None:  # the same, sooner
-        return read_resized(path, preparation.image_size, crop), None
-    return segment_and_resize(read(path, crop), preparation)
-
-
-def _crops(cells):
-    """Return the side of the center crop of each row, or None."""
-    if "crop" not in cells:
-        return [None] * len(cells)
-    return [None if pd.isna(side) else int(side) for side in cells["crop"]]

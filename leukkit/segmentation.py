@@ -77,33 +77,6 @@ def kmeans_channel(channel: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]
     return centers, cv2.LUT(channel, label_of_value.astype(np.uint8))
 
 
-def segment_channel(
-    channel: np.ndarray,
-    k: int = 3,
-    threshold: float = 141,
-    minimum_area: int = 0,
-    opening: int = 0,
-    fallback: str | None = None,
-) -> np.ndarray:
-    """Return the nucleus mask of an a channel; see :func:`segment_nucleus`."""
-    if fallback not in (None, "highest-cluster"):
-        raise ValueError(f"fallback is {fallback!r}, expected None or 'highest-cluster'")
-    centers, labels = kmeans_channel(channel, k)
-    selected = centers > threshold
-    if fallback and (selected.all() or not selected.any()):
-        selected = np.arange(k) == k - 1
-    mask = cv2.LUT(labels, np.resize(selected, 256).astype(np.uint8))
-    if opening:
-        disk = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * opening + 1, 2 * opening + 1))
-        mask = cv2.morphologyEx(mask, cv2.MORPH_OPEN, disk)
-    if minimum_area:
-        _, components, statistics, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
-        large = statistics[:, cv2.CC_STAT_AREA] >= minimum_area
-        large[0] = False  # the background
-        return large[components]
-    return mask.astype(bool)
-
-
 def segment_nucleus(
     rgb: np.ndarray,
     k: int = 3,
@@ -139,8 +112,22 @@ def segment_nucleus(
         SegmentationError: Fewer different a values than k: a blank image.
         ValueError: Unknown ``fallback``.
     """
-    channel = cv2.extractChannel(rgb_to_lab(rgb), 1)
-    return segment_channel(channel, k, threshold, minimum_area, opening, fallback)
+    if fallback not in (None, "highest-cluster"):
+        raise ValueError(f"fallback is {fallback!r}, expected None or 'highest-cluster'")
+    centers, labels = kmeans_channel(cv2.extractChannel(rgb_to_lab(rgb), 1), k)
+    selected = centers > threshold
+    if fallback and (selected.all() or not selected.any()):
+        selected = np.arange(k) == k - 1
+    mask = cv2.LUT(labels, np.resize(selected, 256).astype(np.uint8))
+    if opening:
+        disk = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * opening + 1, 2 * opening + 1))
+        mask = cv2.morphologyEx(mask, cv2.MORPH_OPEN, disk)
+    if minimum_area:
+        _, components, statistics, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
+        large = statistics[:, cv2.CC_STAT_AREA] >= minimum_area
+        large[0] = False  # the background
+        return large[components]
+    return mask.astype(bool)
 
 
 def apply_mask(rgb: np.ndarray, mask: np.ndarray) -> np.ndarray:

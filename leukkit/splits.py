@@ -75,8 +75,15 @@ def divide(cells: pd.DataFrame, table: Mapping[str, Any], seed: int = 0) -> Spli
             * ``test``: share of all images for the test (holdout).
             * ``validation``: share of all images for validation; or ``"test"``: the test part is
               watched during training, too, as some papers do.
-            * ``folds``: number of folds. ``by``, ``missing``, ``embargo``: as in `subject_kfold`; a
-              holdout takes the first two as well.
+            * ``folds``: number of folds; every image is tested in exactly one.
+            * ``by``: the column whose values stay together, in every part: ``"subject"`` if not
+              said otherwise; in a holdout, single images. ``"patient"`` leaks where the same file
+              lies under two patient ids; ``"subject"`` does not.
+            * ``missing``: ``"error"`` refuses images without a value in ``by``; ``"image"`` keeps
+              each of them on its own, except that identical files and copies stay together.
+            * ``embargo``: leaves out of training and validation the images of the same ``sequence``
+              whose ``number`` differs by at most this much from that of a test image: neighbors on
+              a smear look alike.
             * ``augment``: ``"before"`` copies images of the whole set and then splits, so that
               copies of one original fall on both sides. ``"after"`` copies training images only.
             * ``copies``: ``{counts = {...}}`` images per class after augmentation of the whole set
@@ -87,7 +94,8 @@ def divide(cells: pd.DataFrame, table: Mapping[str, Any], seed: int = 0) -> Spli
               networks choose on ``fold.validation``. They follow the rule of the split, groups
               whole, copies on the fitting side only; with ``tuned_by_image = true`` they are plain
               stratified folds of all training images, copies included.
-        seed: Of the split and the copies.
+        seed: Of the split and the copies. Large subjects are placed first, and the seed decides
+            between those with equally many images: two seeds can give the same folds of subjects.
 
     Raises:
         SchemaError: An unknown key or value, or a missing key.
@@ -100,27 +108,50 @@ def divide(cells: pd.DataFrame, table: Mapping[str, Any], seed: int = 0) -> Spli
             f"the split {wanted.name} copies images as its data set says, which a run names: take "
             "its table from card.split(name, profile, run), or give copies = {counts = …}"
         )
-    cells = _of_phases(cells, PHASES if wanted.split == "official" else PHASES[:1])
+    phases = PHASES if wanted.split == "official" else PHASES[:1]
+    phase = _phase(cells)
+    cells = _part(cells, np.flatnonzero(np.isin(phase, phases)))
     if wanted.augment == "before":
         cells = augmentation.expand(cells, _targets(wanted.copies, cells), seed)
-    originals, outer = cells, _folds(cells, wanted, seed)
-    folds = outer
+    parts = folds(cells, table, seed)
     if wanted.augment == "after":
         # How many images a set has with its copies is said of what a paper trains and tests on;
         # the preliminary phase is no part of that.
-        whole = int((_column(cells, "split").fillna("training") == "training").sum())
-        cells, folds = _copy_training(cells, folds, wanted.copies, seed, whole)
+        cells, parts = _copy_training(cells, parts, wanted.copies, seed, (phase == PHASES[0]).sum())
     if wanted.validation == "test":
-        folds = [fold._replace(validation=fold.test) for fold in folds]
+        parts = [fold._replace(validation=fold.test) for fold in parts]
     tuning: list = []
     if wanted.tuning and wanted.tuned_by_image:
-        tuning = [wanted.tuning] * len(folds)
+        tuning = [wanted.tuning] * len(parts)
     elif wanted.tuning:
-        tuning = [
-            _tuning_folds(originals, before, cells, after, wanted, seed)
-            for before, after in zip(outer, folds, strict=True)
-        ]
-    return Split(cells, folds, tuning, wanted, seed)
+        tuning = [_tuning_folds(_part(cells, fold.train), wanted, seed) for fold in parts]
+    return Split(cells, parts, tuning, wanted, seed)
+
+
+def folds(cells: pd.DataFrame, table: Mapping[str, Any], seed: int = 0) -> list[Fold]:
+    """Return the folds that a table makes of all images: as `divide`, but without copies.
+
+    The division does not depend on the order of the rows.
+
+    Raises:
+        ValueError: As `divide`; and images without label, one class only, too few images or groups
+            of a class, shares that leave no training images, or an embargo without the columns
+            ``sequence`` and ``number``.
+    """
+    wanted = check(SplitTable, dict(table), "split table")
+    share = 0.0 if wanted.validation == "test" else float(wanted.validation)
+    if wanted.split == "official":
+        return [_by_phase(cells, share, seed)]
+    images = _Images.of(cells, _by(wanted), wanted.missing)
+    generator = np.random.default_rng(seed)
+    everything = np.arange(len(cells))
+    made = []
+    for test in _tested(images, wanted, share, generator, seed):
+        rest = np.setdiff1d(everything, test)
+        if wanted.embargo:
+            rest = rest[~_within_embargo(cells, rest, test, wanted.embargo)]
+        made.append(images.fold(rest, test, share, generator))
+    return made
 
 
 def leakage(split: Split) -> pd.DataFrame:
@@ -171,144 +202,42 @@ def pool_leakage(table: pd.DataFrame) -> pd.Series:
     return table[list(LEAKS)].mul(images, axis=0).sum(skipna=False) / images.sum()
 
 
-def holdout(
-    cells: pd.DataFrame,
-    test: float = 0.2,
-    validation: float = 0.0,
-    seed: int = 0,
-    by: str | None = None,
-    missing: str = "error",
-) -> list[Fold]:
-    """Split once, stratified by label: 80/20, 70/15/15 or any other shares.
-
-    Args:
-        cells: The `cells` frame.
-        test: Share of all images for the test, between 0 and 1.
-        validation: Share of all images for validation, from 0; the rest is for training.
-        seed: Of the split.
-        by: None takes single images, as the papers do. ``"subject"``, ``"patient"``,
-            ``"source_image"`` or another column keeps the images of one value together.
-        missing: As in `subject_kfold`.
-
-    Returns:
-        A list of one `Fold`.
-
-    Raises:
-        ValueError: Images without label, one class only, shares that leave no training images,
-            too few images or groups of a class, or values missing in the column ``by``.
-    """
-    if not 0 < test < 1 or validation < 0 or test + validation >= 1:
-        raise ValueError(
-            f"test={test} and validation={validation}: test must lie between 0 and 1, validation "
-            "must not be negative, and both together must leave a share for training"
-        )
-    images = _Images.of(cells, by, missing)
-    generator = np.random.default_rng(seed)
-    everything = np.arange(len(cells))
-    tested = images.take_share(everything, test, generator)
-    return [images.fold(np.setdiff1d(everything, tested), tested, validation, generator)]
-
-
-def stratified_kfold(
-    cells: pd.DataFrame, folds: int = 7, validation: float = 0.0, seed: int = 0
-) -> list[Fold]:
-    """Split single images into folds with the same share of each class.
-
-    Patients, source images and copies end up on both sides: see `leakage`.
-
-    Args:
-        cells: The `cells` frame.
-        folds: Number of folds; every image is tested in exactly one.
-        validation: Share of all images for validation, taken from the training side.
-        seed: Of the split.
-
-    Raises:
-        ValueError: Images without label, one class only, or fewer images of a class than folds.
-    """
-    from sklearn.model_selection import StratifiedKFold
-
-    images = _Images.of(cells, None, "error")
-    images.check_folds(folds, validation)
-    generator = np.random.default_rng(seed)
-    order = np.argsort(images.groups)
-    splitter = StratifiedKFold(folds, shuffle=True, random_state=seed)
-    return [
-        images.fold(order[train], order[test], validation, generator)
-        for train, test in splitter.split(order, images.labels[order])
-    ]
-
-
-def subject_kfold(
-    cells: pd.DataFrame,
-    folds: int = 5,
-    validation: float = 0.0,
-    seed: int = 0,
-    by: str = "subject",
-    missing: str = "error",
-    embargo: int = 0,
-) -> list[Fold]:
-    """Split whole subjects into folds, with nearly the same share of each class.
-
-    Large subjects are placed first; the seed decides between those with equally many images. So two
-    seeds can give the same folds where all subjects differ in size.
-
-    Args:
-        cells: The `cells` frame.
-        folds: Number of folds; every image is tested in exactly one.
-        validation: Share of all images for validation: whole subjects of the training side.
-        seed: Of the split.
-        by: The column whose values stay together. ``"patient"`` leaks where the same file lies
-            under two patient ids; ``"subject"`` does not.
-        missing: ``"error"`` refuses images without a value in ``by``. ``"image"`` keeps each of
-            them on its own, except that identical files and copies stay together.
-        embargo: Leaves out of training and validation the images of the same ``sequence`` whose
-            ``number`` differs by at most this much from that of a test image: neighbors on a
-            smear look alike.
-
-    Returns:
-        A list of `Fold`. With an embargo a fold does not hold every image.
-
-    Raises:
-        ValueError: Images without label or subject, one class only, fewer subjects of a class
-            than folds, or an embargo without the columns ``sequence`` and ``number``.
-    """
-    from sklearn.model_selection import StratifiedGroupKFold
-
-    images = _Images.of(cells, by, missing)
-    images.check_folds(folds, validation)
-    generator = np.random.default_rng(seed)
-    # Not the splitter's own shuffle: before scikit-learn 1.8 it undoes the stratification.
-    shuffled = generator.permutation(images.groups.max() + 1)[images.groups]
-    result = []
-    for train, test in StratifiedGroupKFold(folds).split(shuffled, images.labels, shuffled):
-        if embargo:
-            train = train[~_within_embargo(cells, train, test, embargo)]
-        result.append(images.fold(train, test, validation, generator))
-    return result
-
-
 # ------------------------------------------------------------------------- a table, step by step
 
 
-def _of_phases(cells: pd.DataFrame, phases: tuple[str, ...]) -> pd.DataFrame:
-    """Return the images of some phases; those of a set without phases count as training."""
-    return _part(cells, np.flatnonzero(_column(cells, "split").fillna("training").isin(phases)))
+def _by(table: SplitTable) -> str | None:
+    """Return the column whose values stay together; None for single images."""
+    return table.by or ("subject" if table.split in ("subject", "official") else None)
 
 
-def _folds(cells: pd.DataFrame, table: SplitTable, seed: int) -> list[Fold]:
-    validation = 0.0 if table.validation == "test" else float(table.validation)
+def _tested(
+    images: "_Images", table: SplitTable, share: float, generator: np.random.Generator, seed: int
+) -> list[np.ndarray]:
+    """Return the positions of the test images of each fold; ``share`` is that of validation."""
+    from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
+
+    if table.split == "counts":
+        if share:
+            raise ValueError(f"validation={share}: split = 'counts' has no such part, only 'test'")
+        return [_exact_counts(images, table.test_counts or {}, generator)]
     if table.split == "holdout":
-        return holdout(cells, table.test or 0, validation, seed, table.by, table.missing)
+        test = table.test or 0.0
+        if share < 0 or test + share >= 1:
+            raise ValueError(
+                f"test={test} and validation={share}: validation must not be negative, and both "
+                "together must leave a share for training"
+            )
+        return [images.take_share(np.arange(len(images.labels)), test, generator)]
+    number = table.folds or 0
+    images.check_folds(number, share)
     if table.split == "stratified":
-        return stratified_kfold(cells, table.folds or 0, validation, seed)
-    if table.split == "subject":
-        by, missing, embargo = table.by or "subject", table.missing, table.embargo
-        return subject_kfold(cells, table.folds or 0, validation, seed, by, missing, embargo)
-    if table.split == "official":
-        return [_by_phase(cells, validation, seed)]
-    if validation:
-        raise ValueError(f"validation={validation}: split = 'counts' has no such part, only 'test'")
-    return [_exact_counts(cells, table.test_counts or {}, seed)]
+        order = np.argsort(images.groups)
+        by_image = StratifiedKFold(number, shuffle=True, random_state=seed)
+        return [order[test] for _, test in by_image.split(order, images.labels[order])]
+    # Not the splitter's own shuffle: before scikit-learn 1.8 it undoes the stratification.
+    shuffled = generator.permutation(images.groups.max() + 1)[images.groups]
+    by_group = StratifiedGroupKFold(number)
+    return [test for _, test in by_group.split(shuffled, images.labels, shuffled)]
 
 
 def _by_phase(cells: pd.DataFrame, validation: float, seed: int) -> Fold:
@@ -317,47 +246,44 @@ def _by_phase(cells: pd.DataFrame, validation: float, seed: int) -> Fold:
     A subject who is in both phases, which an identical file gives away, is tested and not trained
     on. Validation images are whole subjects, a share of what is left of the training phase.
     """
-    phase = cells["split"].astype(object).where(cells["split"].notna(), "training").to_numpy()
-    if "preliminary" not in phase:
+    phase = _phase(cells)
+    is_train, is_test = phase == "training", phase == "preliminary"
+    if not is_test.any():
         raise NoPhaseError(
             f"{_name(cells)}: none of the {len(cells)} images is of the preliminary phase (column "
             "split), so nothing can be tested on it. C-NMC 2019 has it in "
             "C-NMC_test_prelim_phase_data: get that part (leukkit data fetch cnmc-2019), or use "
             'split = "subject"'
         )
-    test = np.flatnonzero(phase == "preliminary")
-    train = np.flatnonzero(phase == "training")
     for column in ("subject", "sha256"):
-        tested = cells[column].iloc[test].dropna()
-        train = train[~cells[column].iloc[train].isin(tested).to_numpy()]
+        is_train &= ~cells[column].isin(cells[column][is_test].dropna()).to_numpy()
+    train, test = np.flatnonzero(is_train), np.flatnonzero(is_test)
     if not validation:
         return Fold(train, np.array([], dtype=np.int64), test)
-    inner = holdout(_part(cells, train), test=validation, seed=seed, by="subject")[0]
+    by_subject = {"split": "holdout", "test": validation, "by": "subject"}
+    (inner,) = folds(_part(cells, train), by_subject, seed)
     return Fold(train[inner.train], train[inner.test], test)
 
 
-def _exact_counts(cells: pd.DataFrame, counts: Mapping[str, int], seed: int) -> Fold:
-    """Take exactly ``counts`` images of each class for the test; the rest is for training."""
-    labels = cells["label"].to_numpy(dtype=object)
-    if set(labels) != set(counts):
+def _exact_counts(
+    images: "_Images", counts: Mapping[str, int], generator: np.random.Generator
+) -> np.ndarray:
+    """Take exactly ``counts`` images of each class for the test."""
+    if set(images.classes) != set(counts):
         raise ValueError(
-            f"test_counts names the classes {sorted(counts)}, the images have "
-            f"{sorted(set(map(str, labels)))}"
+            f"test_counts names the classes {sorted(counts)}, the images have {images.classes}"
         )
-    generator = np.random.default_rng(seed)
-    order = np.argsort(cells["image_id"].to_numpy(dtype=object))  # not the order of the rows
+    order = np.argsort(images.groups)
     tested = []
-    for label in sorted(counts):
-        members = order[labels[order] == label]
+    for code, label in enumerate(images.classes):
+        members = order[images.labels[order] == code]
         if not 0 < counts[label] < len(members):
             raise ValueError(
                 f"test_counts asks for {counts[label]} images of class {label}, which has "
                 f"{len(members)}; at least one must be tested and one left for training"
             )
         tested.append(generator.choice(members, counts[label], replace=False))
-    test = np.sort(np.concatenate(tested))
-    train = np.setdiff1d(np.arange(len(cells)), test)
-    return Fold(train, np.array([], dtype=np.int64), test)
+    return np.concatenate(tested)
 
 
 def _copy_training(
@@ -405,43 +331,25 @@ def _targets(copies: Any, cells: pd.DataFrame, whole: int | None = None) -> dict
 
 
 def _tuning_folds(
-    originals: pd.DataFrame,
-    before: Fold,
-    cells: pd.DataFrame,
-    after: Fold,
-    table: SplitTable,
-    seed: int,
+    training: pd.DataFrame, table: SplitTable, seed: int
 ) -> list[tuple[np.ndarray, np.ndarray]]:
     """Divide a training part for choosing hyperparameters, by the rule that made the fold.
 
-    Args:
-        originals: The frame without copies, into which ``before`` points.
-        before: The fold without copies.
-        cells: The frame with copies, into which ``after`` points.
-        after: The fold with copies.
-        table: The split's table.
-        seed: Of the folds.
-
     Returns:
-        ``(train, test)`` positions within ``after.train``; copies on the fitting side only.
+        ``(train, test)`` positions within ``training``; copies on the fitting side only.
     """
-    part = _part(originals, before.train)
-    if table.by is None and table.split in ("stratified", "holdout", "counts"):
-        inner = stratified_kfold(part, table.tuning, seed=seed)
-    else:
-        by = table.by or "subject"
-        inner = subject_kfold(part, table.tuning, seed=seed, by=by, missing=table.missing)
-    if "copy" not in cells:
-        return [(fold.train, fold.test) for fold in inner]
-    training, ids = cells.iloc[after.train], part["image_id"]
-    is_original = (training["copy"] == 0).to_numpy()
-    return [
-        (
-            np.flatnonzero(training["original"].isin(ids.iloc[fold.train]).to_numpy()),
-            np.flatnonzero(training["original"].isin(ids.iloc[fold.test]).to_numpy() & is_original),
-        )
-        for fold in inner
+    rule: dict[str, Any] = {"split": "stratified", "folds": table.tuning}
+    if by := _by(table):
+        rule = {**rule, "split": "subject", "by": by, "missing": table.missing}
+    is_original, ids = np.ones(len(training), dtype=bool), training["image_id"]
+    if "copy" in training:
+        is_original, ids = (training["copy"] == 0).to_numpy(bool), training["original"]
+    originals = _part(training, np.flatnonzero(is_original))
+    sides = [
+        [ids.isin(originals["image_id"].iloc[part]).to_numpy() for part in (fold.train, fold.test)]
+        for fold in folds(originals, rule, seed)
     ]
+    return [(np.flatnonzero(fit), np.flatnonzero(score & is_original)) for fit, score in sides]
 
 
 # ----------------------------------------------------------------------- labels and groups as codes
@@ -554,8 +462,6 @@ class _Images(NamedTuple):
 
 def _group_codes(cells: pd.DataFrame, by: str | None, missing: str) -> np.ndarray:
     """Return the group of each image as a code that does not depend on the order of the rows."""
-    if missing not in ("error", "image"):
-        raise ValueError(f"missing={missing!r}: expected 'error' or 'image'")
     column = "image_id" if by is None else by
     if column not in cells:
         raise ValueError(
@@ -585,19 +491,20 @@ def _within_embargo(
             f"embargo={embargo} needs the columns 'sequence' and 'number', which {_name(cells)} "
             "does not have (all-2021 does): pass embargo=0"
         )
-    order = cells[["sequence", "number"]]
-    if order.isna().to_numpy().any():
+    if cells[["sequence", "number"]].isna().any(axis=None):
         raise ValueError(f"embargo={embargo}: some images have no 'sequence' or 'number'")
-    near = np.zeros(len(train), dtype=bool)
-    sequences, numbers = order["sequence"].to_numpy(object), order["number"].to_numpy(np.int64)
-    for sequence in np.unique(sequences[test]):
-        tested = np.sort(numbers[test[sequences[test] == sequence]])
-        members = np.flatnonzero(sequences[train] == sequence)
-        number = numbers[train[members]]
-        first = np.searchsorted(tested, number - embargo, side="left")
-        last = np.searchsorted(tested, number + embargo, side="right")
-        near[members] = last > first
-    return near
+    places = list(zip(cells["sequence"], cells["number"], strict=True))
+    near = {
+        (sequence, number + step)
+        for sequence, number in (places[position] for position in test)
+        for step in range(-embargo, embargo + 1)
+    }
+    return np.array([places[position] in near for position in train], dtype=bool)
+
+
+def _phase(cells: pd.DataFrame) -> np.ndarray:
+    """Return the phase of each image; those of a set without phases count as training."""
+    return _column(cells, "split").fillna("training").to_numpy(dtype=object)
 
 
 def _part(cells: pd.DataFrame, positions: np.ndarray) -> pd.DataFrame:

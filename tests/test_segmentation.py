@@ -29,14 +29,6 @@ def brute_force_objective(channel, k):
     )
 
 
-def smear_channel(seed, shape=(60, 50)):
-    """Return an a channel as of a smear: background, red cells and a nucleus, overlapping."""
-    generator = np.random.default_rng(seed)
-    kinds = generator.choice(3, shape, p=[0.6, 0.25, 0.15])
-    values = generator.normal(np.array([128, 145, 165])[kinds], np.array([3, 6, 8])[kinds])
-    return values.clip(0, 255).astype(np.uint8)
-
-
 @given(channel=channels, k=st.integers(0, 5))
 def test_no_split_is_better(channel, k):
     if not 1 <= k <= len(np.unique(channel)):
@@ -74,28 +66,10 @@ def test_examples_worked_by_hand(channel, centers, labels):
     np.testing.assert_array_equal(found[1], labels)
 
 
-@pytest.mark.parametrize("seed", range(5))
-@pytest.mark.parametrize("k", [3, 7])
-def test_never_worse_than_scikit_learn(k, seed):
-    from sklearn.cluster import KMeans
-
-    channel = smear_channel(seed)
-    found = objective(channel, *segmentation.kmeans_channel(channel, k))
-    theirs = KMeans(k, n_init=10, random_state=seed).fit(channel.reshape(-1, 1).astype(float))
-    assert found <= theirs.inertia_ * (1 + 1e-9)
-
-
 @pytest.mark.parametrize("kind", ["float64", "bool"])
 def test_only_eight_bit_channels(kind):
     with pytest.raises(ValueError, match=rf"uint8 channel .* found {kind}"):
         segmentation.kmeans_channel(np.zeros((2, 2), kind), 1)
-
-
-def test_lab_is_centered_at_128_for_gray():
-    gray = np.repeat(np.arange(256, dtype=np.uint8)[None, :, None], 3, axis=2)
-    lab = segmentation.rgb_to_lab(gray)
-    assert (lab[..., 1:] == 128).all()
-    assert (lab[0, 0, 0], lab[0, -1, 0]) == (0, 255)
 
 
 def test_lab_is_that_of_scikit_image():
@@ -125,21 +99,26 @@ def test_the_nucleus_is_what_lies_above_the_threshold():
     rgb, nucleus, platelet = smear()
     rgb[5, 5], platelet[5, 5] = NUCLEUS, True  # a single pixel stays: no clean-up by default
     np.testing.assert_array_equal(segmentation.segment_nucleus(rgb), nucleus | platelet)
-    channel = segmentation.rgb_to_lab(rgb)[..., 1]
-    np.testing.assert_array_equal(segmentation.segment_channel(channel), nucleus | platelet)
 
 
-def test_the_threshold_is_on_the_centers_not_on_the_pixels():
+@pytest.fixture
+def segment_channel(monkeypatch):
+    """Return `segment_nucleus` for an a channel in place of an image."""
+    monkeypatch.setattr(segmentation, "rgb_to_lab", lambda channel: np.dstack([channel] * 3))
+    return segmentation.segment_nucleus
+
+
+def test_the_threshold_is_on_the_centers_not_on_the_pixels(segment_channel):
     channel = np.repeat(np.array([120, 130, 139, 143], np.uint8), [10, 10, 9, 1])[None]
     centers, _ = segmentation.kmeans_channel(channel, 3)
     assert centers[-1] == pytest.approx(139.4)
-    assert not segmentation.segment_channel(channel).any()
+    assert not segment_channel(channel).any()
     channel = np.repeat(np.array([120, 130, 139, 143], np.uint8), [10, 10, 1, 9])[None]
-    assert segmentation.segment_channel(channel).sum() == 10
-    assert segmentation.segment_channel(channel, threshold=142.7).sum() == 0
+    assert segment_channel(channel).sum() == 10
+    assert segment_channel(channel, threshold=142.7).sum() == 0
     for above in (False, True):  # by default above 141
         channel = np.array([[100, 120, 140 + above, 141 + above]], np.uint8)
-        assert segmentation.segment_channel(channel).tolist() == [[False, False, above, above]]
+        assert segment_channel(channel).tolist() == [[False, False, above, above]]
 
 
 def test_small_objects_are_removed_only_when_asked_for():
@@ -153,12 +132,12 @@ def test_small_objects_are_removed_only_when_asked_for():
 
 
 @pytest.mark.parametrize("axis", [0, 1])
-def test_opening_removes_what_is_thinner_than_its_disk(axis):
+def test_opening_removes_what_is_thinner_than_its_disk(axis, segment_channel):
     for width in (10, 11):
         channel = np.full((60, 60), 120, np.uint8)
         channel[20 : 20 + width] = 160
         channel = channel.swapaxes(0, axis)
-        found = segmentation.segment_channel(channel, k=2, opening=5)
+        found = segment_channel(channel, k=2, opening=5)
         np.testing.assert_array_equal(found, (channel == 160) & (width == 11))
 
 
@@ -195,7 +174,8 @@ def test_true_nuclei_of_the_synthetic_sample():
         truth = images.read_mask(mask)
         found = segmentation.segment_nucleus(images.read(path))
         overlaps.append((found & truth).sum() / (found | truth).sum())
-    assert np.mean(overlaps) >= 0.90
+    assert np.mean(overlaps) >= 0.93
+    assert 0.8 < np.min(overlaps) < 0.93  # good, not perfect
 
 
 def white_cell_boxes(annotation):
@@ -209,20 +189,20 @@ def white_cell_boxes(annotation):
 
 @pytest.fixture(scope="module")
 def smears(test_data):
-    """Return (a channel, white-cell boxes) of each smear of the BCCD subset."""
-    folder, found = test_data / "bccd-subset", []
-    for path in sorted((folder / "Annotations").glob("*.xml")):
-        lab = segmentation.rgb_to_lab(images.read(folder / "JPEGImages" / f"{path.stem}.jpg"))
-        found.append((lab[..., 1], list(white_cell_boxes(path))))
-    return found
+    """Return (image, white-cell boxes) of each smear of the BCCD subset."""
+    folder = test_data / "bccd-subset"
+    return [
+        (images.read(folder / "JPEGImages" / f"{path.stem}.jpg"), list(white_cell_boxes(path)))
+        for path in sorted((folder / "Annotations").glob("*.xml"))
+    ]
 
 
 @pytest.mark.parametrize(("minimum_area", "share_inside"), [(0, 0.90), (500, 0.95)])
 def test_real_smears(smears, minimum_area, share_inside):
     segmented = inside = 0
     box_shares = []
-    for channel, boxes in smears:
-        mask = segmentation.segment_channel(channel, minimum_area=minimum_area)
+    for rgb, boxes in smears:
+        mask = segmentation.segment_nucleus(rgb, minimum_area=minimum_area)
         in_boxes = np.zeros_like(mask)
         for left, top, right, bottom in boxes:
             box_shares.append(mask[top:bottom, left:right].mean())

@@ -10,7 +10,7 @@ from scipy import stats
 
 from leukkit.audit import denominators
 from leukkit.audit.printed import Finding, Paper, first_by_label, grouped, name, percent, places
-from leukkit.datasets.official import FACTS
+from leukkit.datasets.published import FACTS
 from leukkit.papers import Card
 
 DIMENSIONS = ("phase", "part", "label")

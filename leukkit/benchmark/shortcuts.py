@@ -15,6 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from leukkit import classifiers, images, metrics, segmentation, splits
+from leukkit.datasets.cells import crops
 
 SHORTCUTS = ("image border", "mean color", "mask area", "file size")
 ALL = "all of these"
@@ -51,8 +52,7 @@ def features(cells: pd.DataFrame) -> pd.DataFrame:
         images.ImageError: A file cannot be read.
         segmentation.SegmentationError: An image is blank.
     """
-    crops = cells["crop"] if "crop" in cells else [pd.NA] * len(cells)
-    images_of = cells["path"], [None if pd.isna(crop) else int(crop) for crop in crops]
+    images_of = cells["path"], crops(cells)
     with ThreadPoolExecutor(THREADS) as pool:
         table = pd.DataFrame(list(pool.map(_numbers, *images_of))).astype(float)
         table.columns = pd.MultiIndex.from_tuples(table.columns)
@@ -77,7 +77,7 @@ def check(
         folds: Number of folds; every image is tested once.
         seed: Of the splits and of the random forest.
         draws: Bootstrap draws of the intervals.
-        missing: As in `splits.subject_kfold`: ``"image"`` for data without patients, where the
+        missing: As in `splits.divide`: ``"image"`` for data without patients, where the
             split by subject then only keeps identical files together.
 
     Returns:
@@ -92,9 +92,11 @@ def check(
         ValueError: As the splits, for example subjects missing and ``missing="error"``.
     """
     seen = features(cells)
+    by_image = {"split": "stratified", "folds": folds}
+    by_subject = {"split": "subject", "folds": folds, "missing": missing}
     divided = {
-        "by image": splits.stratified_kfold(cells, folds, seed=seed),
-        "by subject": splits.subject_kfold(cells, folds, seed=seed, missing=missing),
+        "by image": splits.folds(cells, by_image, seed),
+        "by subject": splits.folds(cells, by_subject, seed),
     }
     sees = {
         "image border": f"outer {BORDER:.1%} of each side",

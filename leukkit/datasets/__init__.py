@@ -1,7 +1,6 @@
 """The data sets, each as the same frame of cells: `load` one, `check` it, `fetch` it."""
 
 import os
-from collections.abc import Collection
 
 import pandas as pd
 
@@ -9,7 +8,7 @@ from leukkit.datasets import published, sample
 from leukkit.datasets.cells import DamagedImagesError, DatasetError, join_subjects
 from leukkit.datasets.checks import check
 from leukkit.datasets.fetch import FetchError, fetch
-from leukkit.datasets.official import overview
+from leukkit.datasets.published import overview
 
 SAMPLES = tuple(sample.PLANS)
 NAMES = (*published.PUBLISHED, *SAMPLES)
@@ -25,7 +24,6 @@ __all__ = [
     "fetch",
     "join_subjects",
     "load",
-    "load_phases",
     "overview",
 ]
 
@@ -56,19 +54,3 @@ def load(name: str, root: str | os.PathLike | None = None, damaged: str = "error
     if name not in LOADERS:
         raise ValueError(f"unknown data set {name!r}. Known are: {', '.join(NAMES)}")
     return LOADERS[name](name, root, damaged)
-
-
-def load_phases(name: str, phases: Collection[str] = ("training",)) -> pd.DataFrame:
-    """Return the cells of some phases of a data set, by default those that may be trained on.
-
-    Images of a set without phases count as training; those without a label (C-NMC's final phase)
-    are in none of the ``phases`` that can be divided.
-
-    Args:
-        name: As `load`.
-        phases: Values of the column ``split``.
-    """
-    cells = load(name)
-    chosen = cells[cells["split"].fillna("training").isin(phases)].reset_index(drop=True)
-    chosen.attrs = cells.attrs
-    return chosen

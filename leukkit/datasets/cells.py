@@ -160,6 +160,13 @@ def join_subjects(cells: pd.DataFrame, subjects: Sequence[Sequence[str]]) -> pd.
     return joined
 
 
+def crops(cells: pd.DataFrame) -> list[int | None]:
+    """Return the side in pixels of the center crop of each image; None for the whole image."""
+    if "crop" not in cells:
+        return [None] * len(cells)
+    return [None if pd.isna(side) else int(side) for side in cells["crop"]]
+
+
 def join_names(patients: Iterable[str]) -> str:
     """Return the name of the subject whom these patients are: ``"H2+H10"``."""
     return "+".join(sorted(patients, key=natural_order))

@@ -10,21 +10,20 @@ import pandas as pd
 from leukkit.datasets import near_duplicates as near
 from leukkit.datasets.cells import TEXT, natural_order, wrong_sizes
 from leukkit.datasets.decode import verify_all
-from leukkit.datasets.official import FACTS
-from leukkit.datasets.published import PUBLISHED, files_below
+from leukkit.datasets.published import FACTS, files_below, find
 
 LITTER = ("Thumbs.db", "desktop.ini", "__MACOSX")
 
 Problem = tuple  # kind, image_id, detail
 
 
-def check(cells: pd.DataFrame, near_duplicates: bool | pd.DataFrame = False) -> pd.DataFrame:
+def check(cells: pd.DataFrame, near_duplicates: pd.DataFrame | None = None) -> pd.DataFrame:
     """List what is wrong with a data set, one row per problem.
 
     Args:
         cells: A frame from `leukkit.datasets.load`; with ``damaged="keep"`` the damaged are in it.
-        near_duplicates: Whether to look for near-duplicates, too, which takes a minute for some
-            thousand images; or the frame of `near_duplicates.find`, if it was made before.
+        near_duplicates: The frame of `near_duplicates.find`, which takes a minute for some thousand
+            images; None leaves them out.
 
     Returns:
         A frame with the columns ``kind``, ``image_id`` (missing where no single image is meant) and
@@ -37,7 +36,7 @@ def check(cells: pd.DataFrame, near_duplicates: bool | pd.DataFrame = False) -> 
         - ``count``: another number of images or patients than published;
         - ``unexpected-file``: a file that does not belong to the data set. Not read by anything;
           a folder of only such files is one row;
-        - ``near-duplicate``: nearly the same picture as an earlier image; only where asked for.
+        - ``near-duplicate``: nearly the same picture as an earlier image; only where given.
           Pairs of two subjects first. They are reported and never joined into a subject.
 
         Counts and unexpected files are not known for the built-in samples.
@@ -50,7 +49,7 @@ def check(cells: pd.DataFrame, near_duplicates: bool | pd.DataFrame = False) -> 
         *_subject_merges(cells, copies),
         *_counts(cells),
         *_unexpected_files(cells),
-        *_near_duplicates(cells, near_duplicates),
+        *_near_duplicates(near_duplicates),
     ]
     return pd.DataFrame(problems, columns=["kind", "image_id", "detail"]).astype(TEXT)
 
@@ -127,7 +126,7 @@ def _unexpected_files(cells: pd.DataFrame) -> Iterator[Problem]:
     if name not in FACTS:
         return
     files = files_below(cells.attrs["root"])
-    images = set(PUBLISHED[name].find(files))
+    images = {record["path"] for record in find(name, files)}
     folders = {folder for path in images for folder in path.parents}
     patterns = [pattern.lower() for pattern in FACTS[name]["known_files"]]
     strangers: collections.Counter[pathlib.Path] = collections.Counter()
@@ -143,11 +142,8 @@ def _unexpected_files(cells: pd.DataFrame) -> Iterator[Problem]:
         yield "unexpected-file", pd.NA, f"{where} belong to {name}{harmless}"
 
 
-def _near_duplicates(cells: pd.DataFrame, wanted: bool | pd.DataFrame) -> Iterator[Problem]:
-    if wanted is False:
-        return
-    pairs = near.find(cells) if wanted is True else wanted
-    for pair in pairs.to_dict("records"):
+def _near_duplicates(pairs: pd.DataFrame | None) -> Iterator[Problem]:
+    for pair in [] if pairs is None else pairs.to_dict("records"):
         detail = f"like {pair['image_id_first']}, {near.describe(pair)}; {pair['relation']}"
         detail += _differences(pair, "patient", "fold", "label")
         yield "near-duplicate", pair["image_id"], detail

@@ -7,7 +7,6 @@ A readable image is a BMP, JPEG, PNG or TIFF file that holds what its name says,
 import contextlib
 import hashlib
 import io
-import itertools
 import os
 import pathlib
 import sqlite3
@@ -75,20 +74,22 @@ def read(path: FilePath, crop: int | None = None) -> np.ndarray:
         ImageError: The file is empty, cut short, not an image, of another format than its name
             says, not 8-bit RGB, or smaller than ``crop``.
     """
-    return _to_rgb(*_load(path, crop))
-
-
-def read_resized(path: FilePath, size: int, crop: int | None = None) -> np.ndarray:
-    """Return ``resize(read(path, crop), size)``, sooner: rows and channels get their order late."""
-    bgr, upside_down = _load(path, crop)
-    return cv2.cvtColor(_resize(bgr, size, upside_down), cv2.COLOR_BGR2RGB)
+    with _naming(path) as path, path.open("rb", buffering=0) as file:  # a buffer costs a copy
+        rgb = decode(file.read(), path.suffix)
+    if crop is None:
+        return rgb
+    height, width = rgb.shape[:2]
+    if crop > min(height, width):
+        raise ImageError(
+            f"{path}: is {width}x{height} pixels, too small for the center crop of {crop}x{crop}. "
+            "Check that the file belongs to this data set."
+        )
+    top, left = (height - crop) // 2, (width - crop) // 2
+    return rgb[top : top + crop, left : left + crop]
 
 
 def read_all(
-    paths: Iterable[FilePath],
-    size: int,
-    crops: Iterable[int | None] = itertools.repeat(None),
-    threads: int = 2,
+    paths: Iterable[FilePath], size: int, crops: list[int | None] | None = None, threads: int = 2
 ) -> np.ndarray:
     """Read and resize n files on some threads: uint8 (n, size, size, 3).
 
@@ -97,13 +98,11 @@ def read_all(
     """
     paths = list(paths)
     images = np.empty((len(paths), size, size, 3), np.uint8)
-    jobs = list(zip(images, paths, crops, strict=False))  # crops may be endless
-    if len(jobs) < len(paths):
-        raise ValueError(f"{len(jobs)} crops for {len(paths)} files; give one for each")
+    jobs = list(zip(images, paths, crops or [None] * len(paths), strict=True))
 
     def fill(start: int) -> None:
         for image, path, crop in jobs[start : start + FILES_PER_TASK]:
-            image[:] = read_resized(path, size, crop)
+            image[:] = resize(read(path, crop), size)
 
     with ThreadPoolExecutor(threads) as pool:
         for _ in pool.map(fill, range(0, len(jobs), FILES_PER_TASK)):
@@ -133,7 +132,18 @@ def decode(data: bytes, suffix: str) -> np.ndarray:
     Raises:
         ImageError: As `read`; names the damage, but no file.
     """
-    return _to_rgb(*_decode(data, suffix))
+    if not data:
+        raise ImageError("is empty (0 bytes), expected an image")
+    rgb = _plain_bmp(data, suffix)
+    if rgb is not None:
+        return rgb
+    rgb, kind = _open(data, suffix)
+    if kind != "RGB":
+        raise ImageError(
+            f"holds {kind} pixels, expected 8-bit RGB: convert it to that if it belongs to this "
+            "data set"
+        )
+    return rgb
 
 
 def pixel_hash(rgb: np.ndarray) -> str:
@@ -152,7 +162,8 @@ def verify(path: FilePath) -> Finding:
     """Decode one file in full and hash its pixels."""
     path = pathlib.Path(path)
     try:
-        rgb = decode(path.read_bytes(), path.suffix)
+        with path.open("rb", buffering=0) as file:
+            rgb = decode(file.read(), path.suffix)
     except ImageError as error:
         return Finding(None, None, None, str(error))
     return Finding(pixel_hash(rgb), rgb.shape[0], rgb.shape[1], None)
@@ -201,24 +212,14 @@ def resize(rgb: np.ndarray, size: int) -> np.ndarray:
     and interpolates linearly over what remains (a factor below 1.5): for the 450-pixel cells of
     C-NMC this takes a fifth of the time and leaves as little aliasing.
     """
-    return _resize(rgb, size, upside_down=False)
-
-
-def _resize(image: np.ndarray, size: int, upside_down: bool) -> np.ndarray:
-    height, width = image.shape[:2]
+    height, width = rgb.shape[:2]
     factor = min(height, width) // size
     interpolation = cv2.INTER_AREA if factor else cv2.INTER_LINEAR
     if factor > 1 and height % factor == 0 and width % factor == 0:
         blocks = (width // factor, height // factor)
-        image = cv2.resize(image, blocks, interpolation=cv2.INTER_AREA)
+        rgb = cv2.resize(rgb, blocks, interpolation=cv2.INTER_AREA)
         interpolation = cv2.INTER_LINEAR
-    if upside_down:  # here at last: the blocks are the same, and there are fewer of them
-        image = cv2.flip(image, 0)
-    return cv2.resize(image, (size, size), interpolation=interpolation)
-
-
-def _to_rgb(bgr: np.ndarray, upside_down: bool) -> np.ndarray:
-    return cv2.cvtColor(cv2.flip(bgr, 0) if upside_down else bgr, cv2.COLOR_BGR2RGB)
+    return cv2.resize(rgb, (size, size), interpolation=interpolation)
 
 
 @contextlib.contextmanager
@@ -230,40 +231,8 @@ def _naming(path: FilePath) -> Iterator[pathlib.Path]:
         raise ImageError(f"{path}: {error}. {FETCH_AGAIN}") from error
 
 
-def _load(path: FilePath, crop: int | None) -> tuple[np.ndarray, bool]:
-    with _naming(path) as path, path.open("rb", buffering=0) as file:  # a buffer costs a copy
-        bgr, upside_down = _decode(file.read(), path.suffix)
-    if crop is None:
-        return bgr, upside_down
-    height, width = bgr.shape[:2]
-    if crop > min(height, width):
-        raise ImageError(
-            f"{path}: is {width}x{height} pixels, too small for the center crop of {crop}x{crop}. "
-            "Check that the file belongs to this data set."
-        )
-    top = (height - crop + upside_down) // 2  # rounded so that the same rows are taken
-    left = (width - crop) // 2
-    return bgr[top : top + crop, left : left + crop], upside_down
-
-
-def _decode(data: bytes, suffix: str) -> tuple[np.ndarray, bool]:
-    """Return the BGR and whether its last row comes first, as in most BMP files."""
-    if not data:
-        raise ImageError("is empty (0 bytes), expected an image")
-    plain = _plain_bmp(data, suffix)
-    if plain is not None:
-        return plain
-    rgb, kind = _open(data, suffix)
-    if kind != "RGB":
-        raise ImageError(
-            f"holds {kind} pixels, expected 8-bit RGB: convert it to that if it belongs to this "
-            "data set"
-        )
-    return cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), False
-
-
-def _plain_bmp(data: bytes, suffix: str) -> tuple[np.ndarray, bool] | None:
-    """Return a view of the pixels of an uncompressed 24-bit BMP, None for any other file."""
+def _plain_bmp(data: bytes, suffix: str) -> np.ndarray | None:
+    """Return the pixels of an uncompressed 24-bit BMP, sooner than Pillow; None for other files."""
     if data[:2] != b"BM" or len(data) < 54:
         return None
     offset, header, width, height, _, bits, compression = struct.unpack_from("<IIiiHHI", data, 10)
@@ -281,7 +250,9 @@ def _plain_bmp(data: bytes, suffix: str) -> tuple[np.ndarray, bool] | None:
             f"is cut short: {len(data)} bytes found, {expected} expected for "
             f"{width}x{abs(height)} pixels"
         )
-    return np.ndarray((abs(height), width, 3), np.uint8, data, offset, (stride, 3, 1)), height > 0
+    bgr = np.ndarray((abs(height), width, 3), np.uint8, data, offset, (stride, 3, 1))
+    rgb = cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
+    return cv2.flip(rgb, 0, dst=rgb) if height > 0 else rgb  # mostly the last row comes first
 
 
 def _open(data: bytes, suffix: str) -> tuple[np.ndarray, str]:

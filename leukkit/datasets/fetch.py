@@ -6,7 +6,7 @@ import pathlib
 from leukkit.datasets import published
 from leukkit.datasets.cells import DatasetError
 from leukkit.datasets.checks import check
-from leukkit.datasets.official import FACTS
+from leukkit.datasets.published import FACTS
 from leukkit.files import data_dir
 
 SERIOUS = ("damaged", "count")

@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 
 from leukkit.datasets import decode
+from leukkit.datasets.cells import crops
 
 SIDE = 64  # pixels of the small gray image that is hashed and compared
 BITS = 256
@@ -25,7 +26,7 @@ DISTANCE = 36  # bits that may differ
 CORRELATION = 0.85
 BLACK = 8  # gray values up to this one count as black
 TURNS = (0, 90, 180, 270)  # degrees, counterclockwise
-BLOCK = 512  # images compared with all others at once
+BLOCK = 128  # images compared with all others at once
 
 SAME_PATIENT = "same patient"
 SAME_SUBJECT = "two patients of one subject"
@@ -59,9 +60,7 @@ def find(
         leukkit.datasets.decode.ImageError: A file cannot be read.
     """
     distinct = cells.dropna(subset="sha256").drop_duplicates("sha256").reset_index(drop=True)
-    crops = distinct.get("crop", pd.Series(pd.NA, distinct.index))
-    crops_or_none = [None if pd.isna(side) else int(side) for side in crops]
-    small = decode.read_all(distinct["path"], SIDE, crops_or_none)
+    small = decode.read_all(distinct["path"], SIDE, crops(distinct))
     pictures = [cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY) for rgb in small]
     first, second, orientations, bits = _candidates(_hashes(pictures), distance)
     columns = ["image_id", "patient", "subject", "label", "fold"]
@@ -159,33 +158,24 @@ def _hashes(pictures: list[np.ndarray]) -> np.ndarray:
     return signs
 
 
-def _candidates(signs: np.ndarray, distance: int) -> tuple[np.ndarray, ...]:
+def _candidates(signs: np.ndarray, distance: int) -> np.ndarray:
     """Return the pairs whose hashes differ in few bits, each once.
 
     The product of two rows of signs is the number of equal bits minus that of different ones.
 
     Returns:
-        Positions of the first and of the second image, orientation of the first, and bits that
-        differ; int64 (pairs,) each.
+        int64 (4, pairs): positions of the first and of the second image, orientation of the first,
+        and bits that differ.
     """
-    found = []
+    found = [np.empty((4, 0))]
     for start in range(0, len(signs), BLOCK):
         block = signs[start : start + BLOCK, 0]
         earlier = signs[: start + len(block)]
-        best = np.full((len(block), len(earlier)), -np.inf, np.float32)
-        orientation = np.zeros(best.shape, np.int64)
-        for number in range(8):
-            agreement = block @ earlier[:, number].T
-            better = agreement > best
-            best[better], orientation[better] = agreement[better], number
-        bits = (BITS - best) / 2
-        second, first = np.nonzero(bits <= distance)
-        keep = first < second + start
-        second, first = second[keep], first[keep]
-        found.append((first, second + start, orientation[second, first], bits[second, first]))
-    if not found:
-        return (np.empty(0, np.int64),) * 4
-    return tuple(np.concatenate(part).astype(np.int64) for part in zip(*found, strict=True))
+        every = (BITS - np.stack([block @ earlier[:, number].T for number in range(8)])) / 2
+        bits, orientation = every.min(axis=0), every.argmin(axis=0)
+        pair = np.nonzero(np.tril(bits <= distance, start - 1))  # of a later and an earlier image
+        found.append(np.stack([pair[1], pair[0] + start, orientation[pair], bits[pair]]))
+    return np.concatenate(found, axis=1).astype(np.int64)
 
 
 def _correlation(picture: np.ndarray, other: np.ndarray) -> float:

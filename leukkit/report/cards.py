@@ -17,7 +17,7 @@ import markupsafe
 import pandas as pd
 
 from leukkit import datasets, files, metrics, papers, results, saved
-from leukkit.datasets.official import FACTS
+from leukkit.datasets.published import FACTS
 from leukkit.files import replace_when_done
 from leukkit.report import facts
 from leukkit.splits import LEAKS

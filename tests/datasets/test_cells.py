@@ -10,6 +10,7 @@ from leukkit.datasets.cells import (
     DamagedImagesError,
     DatasetError,
     build,
+    crops,
     link_subjects,
     natural_order,
     wrong_sizes,
@@ -179,6 +180,12 @@ def test_subjects_are_what_sharing_images_connects(pairs):
             images = {image for one, image in pairs if one in connected}
             connected = {one for one, image in pairs if image in images}
         assert subject == "+".join(map(str, sorted(connected)))
+
+
+def test_crops_are_sides_or_none():
+    cells = pd.DataFrame({"crop": pd.array([450, None], "Int64")})
+    assert crops(cells) == [450, None]
+    assert crops(cells[[]]) == [None, None]
 
 
 def test_natural_order():

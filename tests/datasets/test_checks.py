@@ -3,7 +3,7 @@ import pytest
 
 from leukkit import datasets
 from leukkit.datasets import cells
-from leukkit.datasets.official import FACTS
+from leukkit.datasets.published import FACTS
 from tests.datasets.trees import write, write_all_2021, write_cnmc
 
 pytestmark = pytest.mark.usefixtures("own_cache")

@@ -5,7 +5,7 @@ import pytest
 import requests
 
 from leukkit import datasets
-from leukkit.datasets.official import FACTS
+from leukkit.datasets.published import FACTS
 from tests.datasets.trees import write_all_2021
 
 pytestmark = pytest.mark.usefixtures("own_cache")

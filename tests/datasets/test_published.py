@@ -8,7 +8,7 @@ from PIL import Image
 
 from leukkit import datasets
 from leukkit.datasets import published
-from leukkit.datasets.official import FACTS
+from leukkit.datasets.published import FACTS
 from tests.datasets.trees import draw, write, write_all_2021, write_all_idb2, write_cnmc
 
 pytestmark = pytest.mark.usefixtures("own_cache")
@@ -95,7 +95,7 @@ def test_all_idb2_has_labels_in_its_names_and_no_patients(tmp_path):
 
 def test_all_idb1_is_told_apart(tmp_path):
     Image.fromarray(np.zeros((30, 40, 3), np.uint8)).save(tmp_path / "Im001_1.jpg")
-    with pytest.raises(datasets.DatasetError, match=r"Im001_1\.jpg: a TIFF was expected.*ALL-IDB1"):
+    with pytest.raises(datasets.DatasetError, match=r"Im001_1\.jpg: a JPEG; a TIFF was .*ALL-IDB1"):
         datasets.load("all-idb2", tmp_path)
 
 
@@ -145,7 +145,7 @@ def test_identical_images_do_not_merge_blocks(tmp_path):
 @pytest.mark.parametrize(
     ("place", "said"),
     [
-        ("Pre/WBC-Malignant-Pre-003.png", r"Pre-003\.png: a JPEG was expected"),
+        ("Pre/WBC-Malignant-Pre-003.png", r"Pre-003\.png: a PNG; a JPEG was expected"),
         ("Pro/WBC-Malignant-Pre-003.jpg", "the name says pre, the folder pro"),
     ],
 )

@@ -5,7 +5,6 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
-from skimage.filters import threshold_multiotsu
 from sklearn.metrics import accuracy_score
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
@@ -16,7 +15,6 @@ from leukkit.datasets import decode, sample
 from leukkit.datasets.cells import DamagedImagesError
 
 SIDES = {"sample-cells": 112, "sample-idb": 257, "sample-smears": 224}
-PHASES = ("training", "preliminary")
 PIXELS = "01109779ed69c7fe2e83388ae0b7716b5e3a8ff0407b2cee18b00a8b839af28e"
 
 
@@ -82,9 +80,9 @@ def test_the_phases_are_the_cells_and_other_subjects(frames):
         assert not set(preliminary[column]) & set(training[column])
     assert preliminary["sha256"].is_unique
     assert cells["split"].isna().all()  # the sample has no phases of its own
-    pictures = sample.list_pictures("sample-phases")  # whose streams are their own, too
-    subjects = {phase: {p.streams[0] for p in pictures if p.phase == phase} for phase in PHASES}
-    assert not subjects["training"] & subjects["preliminary"]
+    records = pd.DataFrame(sample.records("sample-phases", pathlib.Path()))
+    subjects = records["streams"].str[0].groupby(records["split"]).agg(set)
+    assert not subjects["training"] & subjects["preliminary"]  # streams are their own, too
 
 
 def test_two_subjects_go_by_several_names(frames):
@@ -111,22 +109,6 @@ def test_official_folds_hold_whole_patients_but_cut_through_subjects(frames):
     }
     assert cells.groupby("fold")["label"].nunique().min() == 2
     assert frames["sample-idb"]["fold"].isna().all()
-
-
-def intersection_over_union(picture, truth):
-    """Score the bare rule of farag2025 (III.C): optimal 3-means of LAB a, centers above 141."""
-    a = cv2.cvtColor(np.ascontiguousarray(picture), cv2.COLOR_RGB2LAB)[..., 1]
-    counts = np.bincount(a.ravel(), minlength=256)
-    clusters = np.digitize(a, threshold_multiotsu(hist=(counts, np.arange(256))), right=True)
-    nucleus = np.isin(clusters, [k for k in range(3) if a[clusters == k].mean() > 141])
-    return (nucleus & truth).sum() / (nucleus | truth).sum()
-
-
-def test_the_bare_segmentation_rule_finds_the_true_nuclei(pictures, masks):
-    pairs = zip(pictures["sample-idb"], masks, strict=True)
-    scores = [intersection_over_union(picture, mask) for picture, mask in pairs]
-    assert np.mean(scores) >= 0.93
-    assert 0.8 < np.min(scores) < 0.93  # good, not perfect
 
 
 def look_at(picture):

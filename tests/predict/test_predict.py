@@ -85,7 +85,7 @@ def test_a_model_that_gives_no_numbers_is_refused(network, paths, monkeypatch):
 
 def test_without_validation_nothing_is_called_calibrated(tmp_path):
     frame = tiny.cells(16)
-    divided = tiny.split(frame, splits.stratified_kfold(frame, folds=2, seed=0))
+    divided = tiny.split(frame, splits.folds(frame, {"split": "stratified", "folds": 2}))
     folder = tiny.run_folds(divided, tmp_path, select="last")
     model = predict.load(folder / "fold-0")
     row = predict.predict(model, [frame["path"][0]]).iloc[0]

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from leukkit import classifiers, cli, datasets, metrics, papers
-from leukkit.datasets.official import FACTS
+from leukkit.datasets.published import FACTS
 from leukkit.report import cards
 from leukkit.saved import classifier_files
 from tests.report.small_results import FIRST, FOUR, LEAKS, SECOND, SVM, planned, predictions

@@ -156,14 +156,14 @@ def test_a_class_missing_in_a_fold_is_named(tmp_path, tiny_network):
 
 def test_a_batch_larger_than_the_fold_is_named(tmp_path, tiny_network):
     frame = tiny.cells()
-    folds = splits.stratified_kfold(frame, folds=2, validation=0.2)
+    folds = splits.folds(frame, {"split": "stratified", "folds": 2, "validation": 0.2})
     with pytest.raises(ValueError, match=r"do not fill one batch of 400"):
         tiny.run_folds(tiny.split(frame, folds), tmp_path, batch_size=400)
 
 
 def test_best_epoch_without_validation_images_is_refused(tmp_path, tiny_network):
     frame = tiny.cells()
-    folds = splits.stratified_kfold(frame, folds=2)
+    folds = splits.folds(frame, {"split": "stratified", "folds": 2})
     with pytest.raises(ValueError, match="no validation images"):
         tiny.run_folds(tiny.split(frame, folds), tmp_path)
     tiny.run_folds(tiny.split(frame, folds), tmp_path, select="last")
@@ -174,7 +174,7 @@ def test_a_loss_that_is_no_number_names_epoch_and_batch_and_keeps_the_last_good_
 ):
     phases = [{"epochs": 1, "learning_rate": 1e-3}, {"epochs": 2, "learning_rate": 1e39}]
     frame = tiny.cells()
-    folds = splits.stratified_kfold(frame, folds=2, validation=0.2)
+    folds = splits.folds(frame, {"split": "stratified", "folds": 2, "validation": 0.2})
     with pytest.raises(
         training.TrainingError, match=r"fold 0 stopped: .*epoch 2, batch \d"
     ) as error:
@@ -196,7 +196,7 @@ def test_weights_of_another_architecture_leave_finished_folds_alone(finished, ti
 def test_an_image_that_went_away_since_loading_is_named(tmp_path, tiny_network):
     frame = tiny.cells()
     frame["path"] = frame["path"].str.replace("healthy", "elsewhere")
-    folds = splits.stratified_kfold(frame, folds=2, validation=0.2)
+    folds = splits.folds(frame, {"split": "stratified", "folds": 2, "validation": 0.2})
     with pytest.raises(ImageError, match=r"elsewhere.*is gone"):
         tiny.run_folds(
             tiny.split(frame, folds), tmp_path, image_size=33
@@ -205,6 +205,6 @@ def test_an_image_that_went_away_since_loading_is_named(tmp_path, tiny_network):
 
 def test_tensorboard_logs_lie_in_the_fold(tmp_path, tiny_network):
     frame = tiny.cells()
-    folds = splits.stratified_kfold(frame, folds=2, validation=0.2)
+    folds = splits.folds(frame, {"split": "stratified", "folds": 2, "validation": 0.2})
     folder = tiny.run_folds(tiny.split(frame, folds), tmp_path, tensorboard=True)
     assert list(folder.glob("fold-0/tensorboard/events*"))

@@ -74,7 +74,7 @@ def split(frame, folds, **table):
 def cross_validate(folder, network="tiny", folds=3, per_class=24, jobs=1, **settings):
     """Train the tiny network on stratified folds, with validation images."""
     frame = cells(per_class)
-    divided = splits.stratified_kfold(frame, folds=folds, validation=0.2, seed=0)
+    divided = splits.folds(frame, {"split": "stratified", "folds": folds, "validation": 0.2})
     return run_folds(split(frame, divided), folder, network, jobs=jobs, **settings)
 
 

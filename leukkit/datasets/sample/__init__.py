@@ -25,7 +25,7 @@ import pandas as pd
 from numpy.random import RandomState
 
 from leukkit.datasets import cells
-from leukkit.datasets.sample import drawing, stains
+from leukkit.datasets.sample import drawing
 from leukkit.files import cache_dir, progress, replace_when_done
 
 # Scores under a subject split vary a lot from seed to seed, as with any 24 subjects. This seed was
@@ -44,7 +44,7 @@ class Plan(NamedTuple):
     images_per_source: int
     patients: Mapping[str, tuple[int, ...]]  # {class: images of each}, skewed as in C-NMC
     immaturity: Mapping[str, float]  # {class: its mean}, see `drawing`
-    spread_of_stains: float  # of the subjects, in the unit of `stains.stain_at`
+    spread_of_stains: float  # of the subjects, in the unit of `drawing.stain_at`
     # {patient: (the first patient name of that subject, identical images)}
     same_subject: Mapping[str, tuple[str, int]] = MappingProxyType({})
     # Other subjects, numbered after those of ``patients``.
@@ -103,17 +103,6 @@ SPREAD_OF_CELLS = 0.2  # of immaturity, around that of the subject
 SPREAD_OF_SOURCES = 0.3  # of the stain around that of the subject, which has 1
 
 
-class Picture(NamedTuple):
-    """One image of a set: its names, and the numbers of the streams that it is drawn from."""
-
-    image_id: str
-    label: str
-    patient: str
-    source: int
-    streams: tuple[int, int, int]  # subject, source image, image
-    phase: str = "training"
-
-
 def load(name: str, root: str | os.PathLike | None = None, damaged: str = "error") -> pd.DataFrame:
     """Return the ``cells`` frame of a built-in set, making its pictures on first use.
 
@@ -134,15 +123,13 @@ def load(name: str, root: str | os.PathLike | None = None, damaged: str = "error
     """
     if root is not None:
         raise ValueError(f"{name} is synthetic and has no root; leave root=None")
-    plan, pictures = PLANS[name], list_pictures(name)
     folder = cache_dir() / "samples" / f"{name}-{VERSION}"
     if not folder.is_dir():
         with replace_when_done(folder, is_folder=True) as temporary:
-            for picture in progress(pictures, f"drawing {name}", unit="image"):
-                _write(picture, temporary, *draw(name, picture))
+            for record in progress(records(name, temporary), f"drawing {name}", unit="image"):
+                _write(record, *draw(name, record))
     try:
-        records = [_record(name, picture, folder) for picture in pictures]
-        return cells.build(records, name, folder, tuple(plan.patients), damaged)
+        return cells.build(records(name, folder), name, folder, PLANS[name].patients, damaged)
     except cells.DamagedImagesError as error:
         error.add_note(
             f"leukkit made these files itself: delete {folder} to have it make them again"
@@ -150,8 +137,12 @@ def load(name: str, root: str | os.PathLike | None = None, damaged: str = "error
         raise
 
 
-def list_pictures(name: str) -> list[Picture]:
-    """Return the pictures of a set in order of patient, source image and image."""
+def records(name: str, folder: pathlib.Path) -> list[dict]:
+    """Return the records of a set for `cells.build`, by patient, source image and image.
+
+    ``streams``, not a column, are the numbers of the random streams that an image is drawn from:
+    those of its subject, source image and image.
+    """
     plan = PLANS[name]
     patients = [
         (phase, label, count)
@@ -159,7 +150,7 @@ def list_pictures(name: str) -> list[Picture]:
         for label, counts in counted.items()
         for count in counts
     ]
-    pictures = []
+    found = []
     for number, (phase, label, count) in enumerate(patients, start=1):
         patient = f"P{number:02}"
         first_name, identical = plan.same_subject.get(patient, (patient, 0))
@@ -169,28 +160,42 @@ def list_pictures(name: str) -> list[Picture]:
             image_id = f"{patient}_{source}_{i % plan.images_per_source + 1}"
             # The same subject's other names have pictures of their own, but for the first few.
             own = 0 if i < identical or patient == first_name else 100 * number
-            streams = (subject, own + source, own + i)
-            pictures.append(Picture(image_id, label, patient, source, streams, phase))
-    return pictures
+            record = {
+                "image_id": image_id,
+                "path": folder / label / f"{image_id}.png",
+                "label": label,
+                "patient": patient,
+                "source_image": f"{patient}_{source}",
+                "side": plan.side,
+                "streams": (subject, own + source, own + i),
+            }
+            if name == "sample-phases":
+                record["split"] = phase
+            if name in ("sample-cells", "sample-phases") and phase == "training":
+                record["fold"] = (number - 1) % 3
+            if name == "sample-idb":
+                record["mask"] = folder / "masks" / f"{image_id}.png"
+            found.append(record)
+    return found
 
 
-def draw(name: str, picture: Picture) -> tuple[np.ndarray, np.ndarray | None]:
-    """Draw one picture of a set.
+def draw(name: str, record: dict) -> tuple[np.ndarray, np.ndarray | None]:
+    """Draw the picture of one of the `records` of a set.
 
     Returns:
         uint8 RGB (side, side, 3), and the nucleus, bool (side, side), or None where the set has no
         true masks.
     """
     plan = PLANS[name]
-    subject, source, image = picture.streams
+    subject, source, image = record["streams"]
     random = RandomState([SEED, plan.number, subject])
-    position = random.standard_normal(len(stains.STAIN_AXES))
+    position = random.standard_normal(len(drawing.STAIN_AXES))
     radius = plan.radius * (1.0 + 0.1 * np.clip(random.standard_normal(), -2.0, 2.0))
-    mean = plan.immaturity[picture.label] + SPREAD_OF_SUBJECTS * random.standard_normal()
+    mean = plan.immaturity[record["label"]] + SPREAD_OF_SUBJECTS * random.standard_normal()
 
     random = RandomState([SEED, plan.number, subject, source])
     position += SPREAD_OF_SOURCES * random.standard_normal(position.size)
-    stain = stains.stain_at(plan.spread_of_stains * position)
+    stain = drawing.stain_at(plan.spread_of_stains * position)
 
     random = RandomState([SEED, plan.number, subject, source, image])
     if name == "sample-smears":
@@ -203,31 +208,11 @@ def draw(name: str, picture: Picture) -> tuple[np.ndarray, np.ndarray | None]:
     return drawing.single_cell(random, stain, immaturity, radius, plan.side), None
 
 
-def _record(name: str, picture: Picture, folder: pathlib.Path) -> dict:
-    record = {
-        "image_id": picture.image_id,
-        "path": folder / picture.label / f"{picture.image_id}.png",
-        "label": picture.label,
-        "patient": picture.patient,
-        "source_image": f"{picture.patient}_{picture.source}",
-        "side": PLANS[name].side,
-    }
-    if name == "sample-phases":
-        record["split"] = picture.phase
-    if name in ("sample-cells", "sample-phases") and picture.phase == "training":
-        record["fold"] = (int(picture.patient[1:]) - 1) % 3
-    if name == "sample-idb":
-        record["mask"] = folder / "masks" / f"{picture.image_id}.png"
-    return record
-
-
-def _write(
-    picture: Picture, folder: pathlib.Path, rgb: np.ndarray, nucleus: np.ndarray | None
-) -> None:
-    files = {picture.label: rgb[..., ::-1]}
+def _write(record: dict, rgb: np.ndarray, nucleus: np.ndarray | None) -> None:
+    files = {record["path"]: rgb[..., ::-1]}
     if nucleus is not None:
-        files["masks"] = np.where(nucleus, 255, 0).astype(np.uint8)
-    for place, pixels in files.items():
-        (folder / place).mkdir(exist_ok=True)
+        files[record["mask"]] = np.where(nucleus, 255, 0).astype(np.uint8)
+    for path, pixels in files.items():
+        path.parent.mkdir(exist_ok=True)
         _, encoded = cv2.imencode(".png", pixels)
-        (folder / place / f"{picture.image_id}.png").write_bytes(encoded.tobytes())
+        path.write_bytes(encoded.tobytes())
