@@ -9,7 +9,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from leukkit.models import BACKBONES, torch_networks
-from leukkit.models.torch_weights import load_torch_weights
+from leukkit.models.weights import load_torch_weights
 from tests.models import torch_reference
 
 # Trainable parameters with a 1,000-class head: torchvision's and timm's documentation; for

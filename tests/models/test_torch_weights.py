@@ -6,7 +6,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from leukkit.models import WeightsError
-from leukkit.models.torch_weights import load_torch_weights
+from leukkit.models.weights import load_torch_weights
 
 NAMES = {"convolution": "stem.0", "normalization": "stem.1"}  # "out" is called so in both
 
