@@ -10,12 +10,8 @@ import numpy as np
 import pandas as pd
 
 from leukkit import features, results
-from leukkit.classifiers.fit import (
-    class_scores,
-    fit_random_forest,
-    fit_xgboost,
-    grid_search_svm,
-)
+from leukkit.classifiers.fit import class_scores, fit_random_forest, fit_xgboost
+from leukkit.classifiers.svm import grid_search_svm
 from leukkit.metrics import prediction_frame
 from leukkit.schemas import Configuration, Recipe
 from leukkit.splits import Split
