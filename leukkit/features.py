@@ -72,9 +72,8 @@ def extract(
     def make(positions):
         network = _network(backbone, image_size, weights, seed, used)
         images = prepare(cells.iloc[positions], preparation)
-        for start in range(0, len(images), BATCH):
-            batch = images[start : start + BATCH]
-            rows = _predict(network, network_input(batch, backbone, normalization))
+        scale = functools.partial(network_input, backbone=backbone, normalization=normalization)
+        for rows in _rows(network, images, scale):
             if not np.isfinite(rows).all():
                 raise ValueError(
                     f"{backbone} gave features that are not finite (NaN or infinite); its weights "
@@ -119,18 +118,12 @@ def feature_maps(
     Raises:
         OSError: The cache folder cannot be written to, or has too little space.
     """
-
-    def make(positions):
-        for start in range(0, len(positions), BATCH):
-            batch = pixels[np.array(positions[start : start + BATCH])]
-            yield _predict(network, batch.astype(np.float32))
-
     root = pathlib.Path(cache_dir) if cache_dir else files.cache_dir() / "feature-maps"
     made_by += f"\n{network.input_shape}"
     return cache.rows(
         root / _digest(made_by),
         [hashlib.sha256(made_by.encode() + key).digest() for key in pixel_keys],
-        make,
+        lambda positions: _rows(network, pixels[np.array(positions)], np.float32),
         network.output_shape[1:],
         np.float32,
         "feature maps",
@@ -154,13 +147,15 @@ def _network(backbone, image_size, weights, seed, weights_id):
     return build_backbone(backbone, image_size, weights, seed)
 
 
-def _predict(network, images):
-    """Return what the network gives for at most ``BATCH`` images.
+def _rows(network, images, scale):
+    """Yield what the network gives for images, which ``scale`` makes floating-point, in batches.
 
     A last batch is filled up: a second input shape would have the network traced again.
     """
-    padding = [(0, BATCH - len(images)), (0, 0), (0, 0), (0, 0)]
-    return network.predict_on_batch(np.pad(images, padding, mode="edge"))[: len(images)]
+    for start in range(0, len(images), BATCH):
+        batch = scale(images[start : start + BATCH])
+        padding = [(0, BATCH - len(batch)), (0, 0), (0, 0), (0, 0)]
+        yield network.predict_on_batch(np.pad(batch, padding, mode="edge"))[: len(batch)]
 
 
 def _digest(*parts):

@@ -34,13 +34,14 @@ def small_batches(monkeypatch):
 def computed(monkeypatch):
     """The number of images that go through a network, one entry for each batch."""
     counts = []
-    predict = features._predict
+    rows = features._rows
 
-    def counting(network, images):
-        counts.append(len(images))
-        return predict(network, images)
+    def counting(*arguments):
+        for made in rows(*arguments):
+            counts.append(len(made))
+            yield made
 
-    monkeypatch.setattr(features, "_predict", counting)
+    monkeypatch.setattr(features, "_rows", counting)
     return counts
 
 

@@ -89,14 +89,9 @@ def extract(cells: pd.DataFrame, recipe: Recipe, seed: int = 0) -> np.ndarray:
 
 
 def fit(recipe: Recipe, vectors: np.ndarray, labels: np.ndarray, tuning: Any, seed: int = 0) -> Any:
-    """Fit the classifier of a recipe.
+    """Fit the classifier of a recipe to float32 features (images, features) and class names.
 
-    Args:
-        recipe: With a ``classifier``.
-        vectors: float32 features (images, features).
-        labels: Class names (images,).
-        tuning: The grid search's folds: a number, or ``(train, test)`` positions.
-        seed: Of trees.
+    ``tuning`` are the grid search's folds: a number, or ``(train, test)`` positions.
     """
     if recipe.classifier == "svm":
         return grid_search_svm(

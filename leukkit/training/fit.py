@@ -44,8 +44,8 @@ def fit(
 
     Args:
         model: The uncompiled network, or its head where ``inputs`` are feature maps.
-        images: `Images`.
-        recipe: A `Recipe`.
+        images: What it is fitted on, and validated after each epoch.
+        recipe: With ``phases``.
         seed: Draws the order of the images, the augmentation and the dropout of each epoch.
         strategy: What `leukkit.training.strategy` gave.
         begun: What `read_checkpoint` gave.
@@ -190,12 +190,7 @@ def write_checkpoint(
 ) -> None:
     """Write the checkpoint of an unfinished fold, whole or not at all.
 
-    Args:
-        folder: The fold's folder.
-        configuration_hash: Of the fold's configuration.
-        history: Of the finished epochs.
-        model: The compiled network.
-        best: Weights of the best epoch (list of arrays), or None.
+    ``model`` is compiled, ``best`` are the weights of the best epoch so far.
     """
     parts = {
         "weights": model.get_weights(),

@@ -31,11 +31,8 @@ def build(recipe: Recipe, classes: int, statistics: tuple | None, seed: int) -> 
 def compile_phase(network: Any, recipe: Recipe, phase: Phase, eager: bool = False) -> None:
     """Freeze and unfreeze layers for a phase and compile with a new optimizer.
 
-    Args:
-        network: What `build` gave, or its ``head`` alone.
-        recipe: A `Recipe`.
-        phase: A `Phase`.
-        eager: Whether each operation runs by itself, or all of them as a graph.
+    ``network`` is what `build` gave, or its ``head`` alone; ``eager`` runs each operation by
+    itself, not all of them as a graph.
     """
     if network.name != "head":
         _set_trainable(network, phase.trainable)
@@ -68,16 +65,10 @@ def cross_entropy(batch_size: int) -> Any:
 
 
 def make_optimizer(recipe: Recipe, learning_rate: float, network: Any) -> Any:
-    """Return the optimizer of a phase.
+    """Return the optimizer of a phase: Adam, or SGD with momentum.
 
-    Args:
-        recipe: A `Recipe`.
-        learning_rate: Of the phase.
-        network: The ``keras.Model`` with its layer ``predictions`` (in ``head``, or the head).
-
-    Returns:
-        Adam with Keras' defaults (beta 0.9 and 0.999, epsilon 1e-7: sultana, 3.2.c), or SGD with
-        momentum.
+    Adam has Keras' defaults (beta 0.9 and 0.999, epsilon 1e-7: sultana, 3.2.c). ``network`` has
+    the layer ``predictions`` in its ``head``, or is the head.
     """
     import keras
 

@@ -100,17 +100,6 @@ def test_a_training_step_reaches_every_weight(name):
     assert not [variable.path for variable, old in after if (variable.numpy() == old).all()]
 
 
-def test_channels_are_dealt_to_the_groups_in_turn():
-    network = build("shufflenet")
-    shuffled = keras.Model(
-        network.get_layer("stage2.1.depthwise.bn").output,
-        network.get_layer("stage2.1.shuffle").output,
-    )
-    numbers = np.broadcast_to(np.arange(60, dtype=np.float32), (1, 8, 8, 60))
-    dealt = np.asarray(shuffled(numbers))[0, 3, 5].astype(int).tolist()
-    assert dealt == [*range(0, 60, 3), *range(1, 60, 3), *range(2, 60, 3)]
-
-
 def test_pooling_that_rounds_up_wants_square_maps():
     with pytest.raises(ValueError, match="the input of maxpool1 is 16 x 24; give square images"):
         torch_networks.googlenet(keras.Input((32, 48, 3)))

@@ -10,6 +10,7 @@ import pytest
 from leukkit import models
 from leukkit.models import networks
 from leukkit.models import weights as weights_module
+from tests.models import torch_reference
 from tests.models.building import digest, images, predict, trunk
 from tests.models.test_backbones import keras_module
 
@@ -109,21 +110,16 @@ def test_weights_of_a_file_are_loaded_at_any_image_size(tmp_path, name):
 def test_backbone_weights_of_a_torch_file(tmp_path):
     from safetensors.numpy import save_file
 
-    saved = trunk(models.build("resnet18", 2, 32, seed=9))
-    kinds = {"gamma": "weight", "beta": "bias", "moving_mean": "running_mean"}
-    kinds |= {"moving_variance": "running_var", "kernel": "weight"}
-    arrays = {}
-    for layer in saved.layers:
-        for variable in layer.weights:
-            values = np.asarray(variable)
-            values = values.transpose(3, 2, 0, 1) if values.ndim == 4 else values
-            arrays[f"{layer.name}.{kinds[variable.name]}"] = np.ascontiguousarray(values)
+    reference = torch_reference.Reference()
+    torch_reference.resnet18(reference, np.zeros((1, 3, 32, 32)))
     path = tmp_path / "resnet18.safetensors"
-    save_file(arrays, path)
-    assert digest(trunk(models.build("resnet18", 2, 32, path))) == digest(saved)
+    save_file(reference.state, path)
+    network = models.build("resnet18", 2, 32, path)
+    expected = reference.state["layer4.1.conv2.weight"].transpose(2, 3, 1, 0)
+    assert (network.get_layer("layer4.1.conv2").kernel.numpy() == expected).all()
     used = models.weights_used("resnet18", path, 32)
     assert used == f"file resnet18.safetensors (sha256 {weights_module.sha256(path)[:12]})"
-    save_file({"conv1.weight": arrays["conv1.weight"]}, path)
+    save_file({"conv1.weight": reference.state["conv1.weight"]}, path)
     with pytest.raises(models.WeightsError, match=r"resnet18.safetensors.*bn1\.\w+ is missing"):
         models.build("resnet18", 2, 32, path)
     with pytest.raises(models.WeightsError, match=r"of mobilenetv2 without its top"):
