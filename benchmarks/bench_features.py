@@ -4,10 +4,10 @@ TensorFlow is imported before the clock starts; the first run would be slower wi
 """
 
 import tempfile
-import time
 
 import numpy as np
 
+from benchmarks import seconds
 from leukkit import augmentation, datasets, features
 
 TARGET = 20
@@ -19,21 +19,16 @@ def main():
     import keras  # noqa: F401
 
     cells = augmentation.expand(datasets.load("sample-cells"), COUNTS)
-    seconds, found = [], []
     with tempfile.TemporaryDirectory() as cache:
-        for _ in range(2):
-            started = time.perf_counter()
-            found.append(
-                features.extract(cells, BACKBONE, IMAGE_SIZE, None, cache, distortion=DISTORTION)
-            )
-            seconds.append(time.perf_counter() - started)
-    assert np.array_equal(*found)
+
+        def extract():
+            return features.extract(cells, BACKBONE, IMAGE_SIZE, None, cache, distortion=DISTORTION)
+
+        first, computed = seconds(extract)
+        second, found = seconds(extract)
+    assert np.array_equal(computed, found)
     print(
         f"feature stage, {len(cells)} images of {IMAGE_SIZE} pixels, {BACKBONE}: second run "
-        f"{seconds[1]:.3f} s, first run {seconds[0]:.1f} s, ratio {seconds[0] / seconds[1]:.0f}x, "
+        f"{second:.3f} s, first run {first:.1f} s, ratio {first / second:.0f}x, "
         f"target {TARGET}x"
     )
-
-
-if __name__ == "__main__":
-    main()

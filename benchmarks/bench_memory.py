@@ -13,10 +13,10 @@ import multiprocessing
 import pathlib
 import sys
 import tempfile
-import time
 
 import numpy as np
 
+from benchmarks import seconds
 from benchmarks.bench_features import DISTORTION
 from benchmarks.bench_svm_grid import made_up_features
 from leukkit import augmentation, classifiers, datasets, features
@@ -33,21 +33,23 @@ def peak():
 
 
 def measure(results):
-    """Run both stages; put (stage, seconds, peak so far) into ``results`` after each."""
-    started = time.perf_counter()
+    """Run both stages; put (seconds, peak so far) into ``results`` after each."""
     cells = augmentation.expand(datasets.load("sample-cells"), DIFFERENT)
     cells = cells.sample(IMAGES, replace=True, random_state=0)
     with tempfile.TemporaryDirectory() as cache:
-        extracted = features.extract(cells, "densenet201", 224, None, cache, distortion=DISTORTION)
+        taken, extracted = seconds(
+            lambda: features.extract(cells, "densenet201", 224, None, cache, distortion=DISTORTION)
+        )
     assert extracted.shape == (IMAGES, FEATURES)
-    results.put(("features", time.perf_counter() - started, peak()))
+    results.put((taken, peak()))
 
-    started = time.perf_counter()
     made_up, labels = made_up_features(IMAGES, FEATURES)
     positions = np.arange(IMAGES)
     fold = (positions[positions % 5 > 0], positions[positions % 5 == 0])
-    classifiers.grid_search_svm(made_up, labels, c=(1, 10), gamma=(0.01,), folds=[fold])
-    results.put(("grid", time.perf_counter() - started, peak()))
+    taken, _ = seconds(
+        lambda: classifiers.grid_search_svm(made_up, labels, (1, 10), (0.01,), folds=[fold])
+    )
+    results.put((taken, peak()))
 
 
 def main():
@@ -61,14 +63,10 @@ def main():
     process.join()
     if process.exitcode:
         sys.exit("the measured process failed")
-    (_, feature_seconds, feature_peak), (_, grid_seconds, grid_peak) = results.get(), results.get()
+    (feature_seconds, feature_peak), (grid_seconds, grid_peak) = results.get(), results.get()
     print(
         f"peak memory at {IMAGES:,} x {FEATURES:,}: features {feature_peak:.1f} GB "
         f"({feature_seconds:.0f} s), features and grid {grid_peak:.1f} GB ({grid_seconds:.0f} s "
         f"for 1 of 5 folds, 1 of 5 gamma, 2 of 5 C, both kernels, and the last fit), "
         f"target under {TARGET:.0f} GB"
     )
-
-
-if __name__ == "__main__":
-    main()

@@ -5,18 +5,17 @@ The same network is fitted twice on the same augmented batches: once through `le
 every further one shows that none is read again.
 """
 
-import functools
-import itertools
 import pathlib
 import shutil
 import statistics
 import tempfile
-import time
 
 import numpy as np
 
-from leukkit import datasets, images, papers, profiles, training
-from leukkit.training import batches, fitting, network
+from benchmarks import seconds
+from leukkit import datasets, images, papers, training
+from leukkit.splits import Fold
+from leukkit.training import batches, network
 
 IMAGE_SIZE = 224
 # batch size, steps, rounds, at most this share of a step
@@ -24,7 +23,7 @@ NETWORKS = {"mobilenetv2": (16, 8, 3, 0.10), "vgg19": (8, 1, 3, 0.03)}
 
 
 def main():
-    ranges = profiles.load(papers.load("patel2025"), "paper")["training"]["augmentation"]
+    ranges = papers.load("patel2025").recipe("vgg19", "paper").augmentation
     with tempfile.TemporaryDirectory() as folder:
         cells = _copy(datasets.load("sample-cells").head(128), pathlib.Path(folder) / "images")
         preparation = images.Preparation(IMAGE_SIZE)
@@ -44,47 +43,26 @@ def _compare(name, cells, pixels, ranges, batch_size, steps, rounds, limit):
         deterministic=False,
     )
     model = network.build(recipe, 2, None, seed=0)
-    network.compile_phase(model, recipe, recipe.phases[0], 1, 1000)
+    network.compile_phase(model, recipe, recipe.phases[0])
     targets = np.eye(2, dtype=np.float32)[(cells["label"] == "ALL").to_numpy(int)]
-    positions, names = np.arange(len(cells)), cells["image_id"].to_numpy(object)
-    fold = fitting.Images(pixels, targets, names, None)
+    fold = Fold(np.arange(len(cells)), np.array([]), np.array([]))
+    shown = batches.Images(pixels, targets, cells["image_id"].to_numpy(object), fold)
+    shapes = (batch_size, IMAGE_SIZE, IMAGE_SIZE, 3), (batch_size, 2)
 
-    def stream(epoch):
-        return functools.partial(
-            batches.training_batches,
-            pixels,
-            targets,
-            positions,
-            names,
-            batch_size,
-            seed=0,
-            epoch=epoch,
-            ranges=ranges,
-        )
-
-    def through_pipeline(epoch):
-        started = time.perf_counter()
-        data = fitting.training_data(stream(epoch), fold, batch_size, steps)
-        model.fit(data, shuffle=False, verbose=0)
-        return time.perf_counter() - started
-
-    def from_memory(ready):
-        started = time.perf_counter()
-        model.fit(*ready, batch_size=batch_size, shuffle=False, verbose=0)
-        return time.perf_counter() - started
+    def fit(*data, **options):
+        return seconds(lambda: model.fit(*data, shuffle=False, verbose=0, **options))[0]
 
     shares = []
     for epoch in range(rounds + 1):
-        started = time.perf_counter()
-        made = list(itertools.islice(stream(epoch)(), steps))
-        making = (time.perf_counter() - started) / steps
-        image, target = (np.concatenate(part) for part in zip(*made, strict=True))
-        ready = image.astype(np.float32), target
+        make = batches.training_batch(shown, recipe, 0, epoch)
+        taken, made = seconds(lambda make=make: [make(number) for number in range(steps)])
+        ready = [np.concatenate(part) for part in zip(*made, strict=True)]
         # There and back, so that the machine's drift cancels; the first round traces the graph.
-        pair = [through_pipeline(epoch), from_memory(ready), from_memory(ready)]
-        pair.append(through_pipeline(epoch))
-        shares.append((pair[0] + pair[3]) / (pair[1] + pair[2]) - 1)
-    shares, step = shares[1:], (pair[1] + pair[2]) / 2 / steps
+        through = [fit(batches.dataset(make, steps, *shapes))]
+        memory = [fit(*ready, batch_size=batch_size) for _ in range(2)]
+        through.append(fit(batches.dataset(make, steps, *shapes)))
+        shares.append(sum(through) / sum(memory) - 1)
+    shares, step, making = shares[1:], sum(memory) / 2 / steps, taken / steps
     print(
         f"{name}, {IMAGE_SIZE} px, batches of {batch_size}: {step:.2f} s per step from memory; the "
         f"pipeline adds {100 * statistics.median(shares):.1f}% (rounds: "
@@ -103,7 +81,3 @@ def _copy(cells, folder):
         for number, path in enumerate(cells["path"])
     ]
     return cells
-
-
-if __name__ == "__main__":
-    main()

@@ -7,11 +7,11 @@ import os
 import pathlib
 import statistics
 import tempfile
-import time
 
 import cv2
 import numpy as np
 
+from benchmarks import seconds
 from leukkit.datasets import decode
 
 TARGET = 1.7
@@ -47,20 +47,16 @@ def main():
         def theirs():
             return sum(len(batch) for batch in dataset)
 
-        seconds = {ours: [], theirs: []}
+        times = {ours: [], theirs: []}
         for _ in range(ROUNDS):  # in turn, so that a busy moment of the machine meets both
             for run in (ours, theirs):
-                start = time.perf_counter()
-                assert run() == FILES
-                seconds[run].append(time.perf_counter() - start)
-    mine, keras_ = (statistics.median(seconds[run]) for run in (ours, theirs))
+                taken, read = seconds(run)
+                assert read == FILES
+                times[run].append(taken)
+    mine, keras_ = (statistics.median(times[run]) for run in (ours, theirs))
     print(
         f"reading and resizing {FILES} official-size BMPs to {SIZE} | leukkit {FILES / mine:,.0f} "
         f"images/s | image_dataset_from_directory {FILES / keras_:,.0f} images/s | "
         f"{keras_ / mine:.1f}x | target {TARGET}x",
         flush=True,
     )
-
-
-if __name__ == "__main__":
-    main()

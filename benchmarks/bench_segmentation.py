@@ -4,10 +4,10 @@ Both with one thread: on a busy machine KMeans is many times slower with several
 """
 
 import statistics
-import time
 
 import numpy as np
 
+from benchmarks import seconds
 from leukkit import datasets, images, segmentation
 
 TARGET = 100
@@ -16,16 +16,6 @@ SIDE, K, THRESHOLD, IMAGES = 257, 3, 141, 10
 
 def objective(channel, centers, labels):
     return ((channel - centers[labels]) ** 2).sum()
-
-
-def seconds(function, repetitions):
-    """Return the median time of one call, and the value of the last."""
-    times = []
-    for _ in range(repetitions):
-        start = time.perf_counter()
-        value = function()
-        times.append(time.perf_counter() - start)
-    return statistics.median(times), value
 
 
 def main():
@@ -65,7 +55,3 @@ def main():
         f"{TARGET}x | our objective over theirs, minus 1: {min(excess):.1e} to {max(excess):.1e}",
         flush=True,
     )
-
-
-if __name__ == "__main__":
-    main()

@@ -18,9 +18,8 @@ from leukkit.models import build_backbone, find_backbone, prepare_input, weights
 if TYPE_CHECKING:
     import keras
 
-__all__ = ["NORMALIZATIONS", "extract", "feature_maps", "network_input", "weights_id"]
-
 NORMALIZATIONS = ("backbone", "unit")
+BATCH = 32  # images that go through a network at once
 
 
 def extract(
@@ -34,7 +33,6 @@ def extract(
     seed: int = 0,
     normalization: str = "backbone",
     distortion: Mapping[str, Any] | None = None,
-    batch_size: int = 32,
 ) -> np.ndarray:
     """Return one feature vector for each image, from the cache where it is there.
 
@@ -53,7 +51,6 @@ def extract(
         normalization: ``"backbone"``, each network's own ``preprocess_input``, or ``"unit"``,
             pixels divided by 255 as the paper states (III.C.3).
         distortion: What happens to the augmented copies; None where there are none.
-        batch_size: Images that go through the network at once.
 
     Returns:
         float32 (images, features), rows in the order of ``cells``.
@@ -75,9 +72,8 @@ def extract(
     def make(positions):
         network = _network(backbone, image_size, weights, seed, used)
         images = prepare(cells.iloc[positions], preparation)
-        for start in range(0, len(images), batch_size):
-            batch = images[start : start + batch_size]
-            rows = _predict(network, network_input(batch, backbone, normalization), batch_size)
+        scale = functools.partial(network_input, backbone=backbone, normalization=normalization)
+        for rows in _rows(network, images, scale):
             if not np.isfinite(rows).all():
                 raise ValueError(
                     f"{backbone} gave features that are not finite (NaN or infinite); its weights "
@@ -104,7 +100,6 @@ def feature_maps(
     pixel_keys: Sequence[bytes],
     made_by: str,
     cache_dir: str | os.PathLike | None = None,
-    batch_size: int = 32,
 ) -> cache.Rows:
     """Return what a network makes of each image, from the cache where it is there.
 
@@ -116,7 +111,6 @@ def feature_maps(
         pixel_keys: What the pixels are made of, as :func:`leukkit.images.keys` says it.
         made_by: A text that tells all that the network depends on: name, weights, precision, …
         cache_dir: Folder of the cache; None for ``feature-maps`` in ``leukkit``'s own cache.
-        batch_size: Images that go through the network at once.
 
     Returns:
         float32 (images, height, width, channels), mapped into memory.
@@ -124,18 +118,12 @@ def feature_maps(
     Raises:
         OSError: The cache folder cannot be written to, or has too little space.
     """
-
-    def make(positions):
-        for start in range(0, len(positions), batch_size):
-            batch = pixels[np.array(positions[start : start + batch_size])]
-            yield _predict(network, batch.astype(np.float32), batch_size)
-
     root = pathlib.Path(cache_dir) if cache_dir else files.cache_dir() / "feature-maps"
     made_by += f"\n{network.input_shape}"
     return cache.rows(
         root / _digest(made_by),
         [hashlib.sha256(made_by.encode() + key).digest() for key in pixel_keys],
-        make,
+        lambda positions: _rows(network, pixels[np.array(positions)], np.float32),
         network.output_shape[1:],
         np.float32,
         "feature maps",
@@ -159,13 +147,15 @@ def _network(backbone, image_size, weights, seed, weights_id):
     return build_backbone(backbone, image_size, weights, seed)
 
 
-def _predict(network, images, batch_size):
-    """Return what the network gives for at most ``batch_size`` images.
+def _rows(network, images, scale):
+    """Yield what the network gives for images, which ``scale`` makes floating-point, in batches.
 
     A last batch is filled up: a second input shape would have the network traced again.
     """
-    padding = [(0, batch_size - len(images)), (0, 0), (0, 0), (0, 0)]
-    return network.predict_on_batch(np.pad(images, padding, mode="edge"))[: len(images)]
+    for start in range(0, len(images), BATCH):
+        batch = scale(images[start : start + BATCH])
+        padding = [(0, BATCH - len(batch)), (0, 0), (0, 0), (0, 0)]
+        yield network.predict_on_batch(np.pad(batch, padding, mode="edge"))[: len(batch)]
 
 
 def _digest(*parts):

@@ -30,3 +30,12 @@ def test_data():
     if not pathlib.Path(folder).is_dir():
         pytest.fail(f"LEUKKIT_TEST_DATA={folder} is not a folder")
     return pathlib.Path(folder)
+
+
+@pytest.fixture(scope="session")
+def mobilenet_weights(test_data):
+    """Return the file of ImageNet's weights of MobileNet 0.25, which lies beside the images."""
+    path = test_data.parent / "weights" / "mobilenet_2_5_224_tf_no_top.h5"
+    if not path.exists():
+        pytest.skip(f"no MobileNet weights at {path}")
+    return path

@@ -4,12 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import xgboost
-from hypothesis import given
-from hypothesis import strategies as st
 from scipy.special import expit
 from sklearn.ensemble import RandomForestClassifier
-from sklearn.metrics import roc_auc_score
-from sklearn.preprocessing import StandardScaler
 
 from leukkit import classifiers
 
@@ -69,11 +65,11 @@ def test_columns_follow_the_order_asked_for(fit):
 
 def test_scores_of_an_svm_are_the_logistic_of_its_decision_values():
     fitted = svm(*made_up())
-    new, truth = made_up(seed=1)
+    new = made_up(seed=1)[0]
     decision = fitted.decision_function(new)  # positive: the alphabetically last, healthy
     scores = classifiers.class_scores(fitted, new, BINARY)
     np.testing.assert_allclose(scores[:, 0], expit(decision))
-    assert roc_auc_score(truth == "ALL", scores[:, 1]) == roc_auc_score(truth == "ALL", -decision)
+    assert scores.argsort(axis=0)[:, 0].tolist() == decision.argsort().tolist()
 
 
 def test_random_forest_is_scikit_learns_with_default_settings():
@@ -103,16 +99,6 @@ def test_scaling_makes_the_unit_of_a_feature_irrelevant(fit):
     one = fit(features, labels, scale=True)
     other = fit(features * units, labels, scale=True)
     assert one.predict(new).tolist() == other.predict(new * units).tolist()
-
-
-def test_scaled_svm_standardizes_by_the_training_images():
-    features, labels = made_up()
-    scaler = StandardScaler().fit(features)
-    new = made_up(seed=1)[0]
-    by_hand = svm(scaler.transform(features), labels).best_estimator_
-    pipeline = svm(features, labels, scale=True).best_estimator_
-    assert pipeline[:-1].transform(new) == pytest.approx(scaler.transform(new))
-    assert pipeline.classes_.tolist() == by_hand.classes_.tolist()
 
 
 @fits
@@ -165,17 +151,3 @@ def test_scores_for_other_classes_than_it_was_fitted_to(fit):
     features, labels = made_up()
     with pytest.raises(ValueError, match=r"fitted to the classes \['ALL', 'healthy'\]"):
         classifiers.class_scores(fit(features, labels), features, SMEARS)
-
-
-@given(st.lists(st.floats(-30, 30), min_size=2, max_size=20))
-def test_svm_scores_keep_the_order_of_the_decision_values(values):
-    class Machine:
-        classes_ = np.array(["ALL", "healthy"])
-
-        def decision_function(self, features):
-            return features[:, 0]
-
-    decision = np.sort(np.array(values))
-    scores = classifiers.class_scores(Machine(), decision[:, np.newaxis], BINARY)
-    assert (np.diff(scores[:, 0]) >= 0).all()
-    assert ((scores[:, 0] > 0.5) <= (decision > 0)).all()

@@ -1,50 +1,23 @@
 """Feature extraction: what is computed, and what the cache may and may not give back."""
 
-import hashlib
-import os
-import pathlib
 import subprocess
 import sys
 
-import cv2
 import numpy as np
 import pandas as pd
 import pytest
 
 from leukkit import augmentation, features, images, models
 from leukkit.images import Preparation, prepare
+from tests.training import tiny
 
-SMALL = {"backbone": "mobilenet-0.25", "image_size": 32, "weights": None, "batch_size": 4}
+SMALL = {"backbone": "mobilenet-0.25", "image_size": 32, "weights": None}
 FARAG = {"angles": [0, 45], "mirror": True, "scale": 0.2, "light": [0.2, 1.0]}
 
 
-def make_cells(folder, count=10, seed=0):
-    """Stained blobs on a light ground, as PNG, in the columns that extraction uses."""
-    generator = np.random.default_rng(seed)
-    records = []
-    for number in range(count):
-        image = np.full((48, 48, 3), 230, np.uint8)
-        size = int(generator.integers(14, 22))
-        cv2.circle(image, (24, 24), size, (220, 150, 210), -1)  # blue, green, red
-        cv2.circle(image, (24, 24), size * 2 // 3, generator.integers(60, 120, 3).tolist(), -1)
-        path = folder / f"{seed}-{number}.png"
-        cv2.imwrite(str(path), image)
-        records.append(
-            {
-                "image_id": f"cell-{number}",
-                "path": str(path),
-                "label": ("healthy", "ALL")[number % 2],
-                "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
-            }
-        )
-    return pd.DataFrame(records, dtype=pd.StringDtype("python"))
-
-
 @pytest.fixture
-def cells(tmp_path):
-    folder = tmp_path / "images"
-    folder.mkdir()
-    return make_cells(folder)
+def cells():
+    return tiny.cells(5)
 
 
 @pytest.fixture
@@ -52,36 +25,23 @@ def cache(tmp_path):
     return tmp_path / "cache"
 
 
-@pytest.fixture(scope="module")
-def built():
-    return {}
-
-
 @pytest.fixture(autouse=True)
-def build_each_network_once(monkeypatch, built):
-    """Building and tracing a network takes longer than all the images of a test."""
-
-    def build(*settings):
-        if settings[2] is not None:  # a file, which the test may change
-            return models.build_backbone(*settings)
-        if settings not in built:
-            built[settings] = models.build_backbone(*settings)
-        return built[settings]
-
-    monkeypatch.setattr(features, "build_backbone", build)
+def small_batches(monkeypatch):
+    monkeypatch.setattr(features, "BATCH", 4)
 
 
 @pytest.fixture
 def computed(monkeypatch):
     """The number of images that go through a network, one entry for each batch."""
     counts = []
-    predict = features._predict
+    rows = features._rows
 
-    def counting(network, images, batch_size):
-        counts.append(len(images))
-        return predict(network, images, batch_size)
+    def counting(*arguments):
+        for made in rows(*arguments):
+            counts.append(len(made))
+            yield made
 
-    monkeypatch.setattr(features, "_predict", counting)
+    monkeypatch.setattr(features, "_rows", counting)
     return counts
 
 
@@ -207,16 +167,6 @@ def test_the_default_cache_is_leukkits_own(cells, tmp_path, monkeypatch):
     assert len(shards(tmp_path / "own" / "features")) == 1
 
 
-def test_a_damaged_cache_is_computed_again(cells, cache, computed):
-    first = extract(cells, cache)
-    (shard,) = shards(cache)
-    shard.write_bytes(shard.read_bytes()[:-900])
-    computed.clear()
-    with pytest.warns(UserWarning, match=f"{shard.name} are damaged.*computed again"):
-        assert (extract(cells, cache) == first).all()
-    assert sum(computed) == 10
-
-
 def test_no_images_at_all(cells, cache, monkeypatch):
     monkeypatch.setattr(features, "build_backbone", no_network)
     assert extract(cells.iloc[:0], cache).shape == (0, 256)
@@ -236,9 +186,11 @@ def test_features_that_are_not_finite_are_not_kept(cells, cache, monkeypatch):
     assert shards(cache) == []
 
 
-def test_an_unreadable_image_or_a_missing_hash_is_named(cells, cache):
-    pathlib.Path(cells["path"][3]).write_bytes(b"not an image")
-    with pytest.raises(ValueError, match=r"0-3\.png"):
+def test_an_unreadable_image_or_a_missing_hash_is_named(cells, cache, tmp_path):
+    broken = tmp_path / "broken.png"
+    broken.write_bytes(b"not an image")
+    cells.loc[3, "path"] = str(broken)
+    with pytest.raises(ValueError, match=r"broken\.png"):
         extract(cells, cache)
     cells.loc[2, "sha256"] = pd.NA
     with pytest.raises(ValueError, match="1 images have no hash"):
@@ -258,13 +210,7 @@ def test_wrong_settings(cells, cache, wrong, message):
         extract(cells, cache, **wrong)
 
 
-def test_real_cells_with_real_weights_tell_the_classes_apart(cache):
-    data = os.environ.get("LEUKKIT_TEST_DATA")
-    if not data:
-        pytest.skip("LEUKKIT_TEST_DATA is not set")
-    weights = pathlib.Path(data).parent / "weights" / "mobilenet_2_5_224_tf_no_top.h5"
-    if not weights.exists():
-        pytest.skip(f"no MobileNet weights at {weights}")
+def test_real_cells_with_real_weights_tell_the_classes_apart(cache, test_data, mobilenet_weights):
     from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import cross_val_score
     from sklearn.pipeline import make_pipeline
@@ -272,9 +218,9 @@ def test_real_cells_with_real_weights_tell_the_classes_apart(cache):
 
     from leukkit import datasets
 
-    every = datasets.load("cnmc-2019", pathlib.Path(data) / "cnmc-2019-subset")
+    every = datasets.load("cnmc-2019", test_data / "cnmc-2019-subset")
     chosen = every.groupby("label").sample(60, random_state=0).reset_index(drop=True)
-    found = features.extract(chosen, "mobilenet-0.25", 96, weights, cache)
+    found = features.extract(chosen, "mobilenet-0.25", 96, mobilenet_weights, cache)
     assert found.min() >= 0 and found.max() <= 6  # ReLU6
     classifier = make_pipeline(StandardScaler(), LogisticRegression(C=0.01))
     scores = cross_val_score(classifier, found, chosen["label"].to_numpy(object), scoring="roc_auc")
@@ -292,7 +238,7 @@ def test_feature_maps_are_those_of_the_network_and_computed_once(cells, cache, c
     def maps(positions, made_by="mobilenet"):
         part = images.load(cells.iloc[positions], preparation, cache / "pixels")
         keys = images.keys(cells.iloc[positions], preparation)
-        return features.feature_maps(network, part, keys, made_by, cache, batch_size=4)
+        return features.feature_maps(network, part, keys, made_by, cache)
 
     found = maps(range(6))
     expected = network(np.asarray(pixels).astype(np.float32), training=False)

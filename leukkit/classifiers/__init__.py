@@ -9,10 +9,9 @@ from leukkit.classifiers.fit import (
     class_scores,
     fit_random_forest,
     fit_xgboost,
-    grid_search_svm,
 )
 from leukkit.classifiers.folds import cross_validate
-from leukkit.classifiers.svm import KernelMachine, SvmGridSearch
+from leukkit.classifiers.svm import KernelMachine, SvmGridSearch, grid_search_svm
 
 __all__ = [
     "KernelMachine",

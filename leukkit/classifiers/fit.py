@@ -11,49 +11,6 @@ from sklearn.ensemble import RandomForestClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import LabelEncoder, StandardScaler
 
-from leukkit.classifiers.svm import KERNELS, SvmGridSearch
-
-
-def grid_search_svm(
-    features: ArrayLike,
-    labels: ArrayLike,
-    c: Sequence[float] = (0.1, 1, 10, 100, 1000),
-    gamma: Sequence[float] = (1, 0.1, 0.01, 0.001, 0.0001),
-    kernels: Sequence[str] = KERNELS,
-    folds: int | Sequence[tuple[np.ndarray, np.ndarray]] = 5,
-    scale: bool = False,
-    class_weight: str | dict | None = None,
-    threads: int = 2,
-) -> SvmGridSearch:
-    """Choose C, gamma and kernel of a support vector machine by cross-validated accuracy.
-
-    The default grid is Table II's. The result is that of ``GridSearchCV(SVC(), …)``.
-
-    Args:
-        features: (images, features), finite.
-        labels: Class names (images,).
-        c: Penalties C.
-        gamma: Kernel coefficients.
-        kernels: ``"rbf"``, ``"poly"`` (degree 3) or both.
-        folds: Number of stratified folds, or a list of (train, test) positions, for example whole
-            subjects on one side. Not used, nor checked, where the grid has one setting only.
-        scale: Standardize each feature, by the training part of each fold.
-        class_weight: As in ``sklearn.svm.SVC``: None, ``"balanced"`` or a dict.
-        threads: Fits that run side by side.
-
-    Returns:
-        A fitted search with the attributes of ``GridSearchCV``.
-
-    Raises:
-        ValueError: One class only, values that are not finite, missing labels, fewer images of a
-            class than folds, or a fold whose training part has one class only.
-    """
-    table, names = _checked(features, labels)
-    if len(c) * len(gamma) * len(kernels) > 1:
-        _check_folds(folds, names)
-    search = SvmGridSearch(c, gamma, kernels, folds, scale, class_weight, threads)
-    return search.fit(table, names)
-
 
 def fit_random_forest(
     features: ArrayLike, labels: ArrayLike, seed: int = 0, scale: bool = False
@@ -150,13 +107,13 @@ class NamedXGBoost(ClassifierMixin, BaseEstimator):
 
 
 def _fit(classifier, features, labels, scale):
-    features, labels = _checked(features, labels)
+    features, labels = checked(features, labels)
     if scale:
         classifier = make_pipeline(StandardScaler(), classifier)
     return classifier.fit(features, labels)
 
 
-def _checked(features, labels):
+def checked(features, labels):
     """Return features and labels as arrays (labels as text), or say what is wrong with them."""
     features, labels = np.asarray(features), pd.Series(labels, dtype=object)
     if features.ndim != 2 or len(features) != len(labels):
@@ -182,22 +139,3 @@ def _checked(features, labels):
             f"(first: row {broken.argmax()}); extract the features again"
         )
     return features, labels
-
-
-def _check_folds(folds, labels):
-    """Refuse folds of a grid search that leave a class out."""
-    if isinstance(folds, int):
-        names, counts = np.unique(labels, return_counts=True)
-        if counts.min() < folds:
-            raise ValueError(
-                f"class '{names[counts.argmin()]}' has {counts.min()} images, fewer than the "
-                f"{folds} folds of the grid search; use fewer folds or more images"
-            )
-        return
-    for number, (train, _) in enumerate(folds):
-        present = np.unique(labels[train])
-        if len(present) < 2:
-            raise ValueError(
-                f"fold {number} of the grid search has only images of {present.tolist()} to "
-                "train on; a group holds all of the other class. Use fewer folds or more groups"
-            )

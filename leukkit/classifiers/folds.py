@@ -10,12 +10,8 @@ import numpy as np
 import pandas as pd
 
 from leukkit import features, results
-from leukkit.classifiers.fit import (
-    class_scores,
-    fit_random_forest,
-    fit_xgboost,
-    grid_search_svm,
-)
+from leukkit.classifiers.fit import class_scores, fit_random_forest, fit_xgboost
+from leukkit.classifiers.svm import grid_search_svm
 from leukkit.metrics import prediction_frame
 from leukkit.records import Configuration
 from leukkit.schemas import Recipe
@@ -94,14 +90,9 @@ def extract(cells: pd.DataFrame, recipe: Recipe, seed: int = 0) -> np.ndarray:
 
 
 def fit(recipe: Recipe, vectors: np.ndarray, labels: np.ndarray, tuning: Any, seed: int = 0) -> Any:
-    """Fit the classifier of a recipe.
+    """Fit the classifier of a recipe to float32 features (images, features) and class names.
 
-    Args:
-        recipe: With a ``classifier``.
-        vectors: float32 features (images, features).
-        labels: Class names (images,).
-        tuning: The grid search's folds: a number, or ``(train, test)`` positions.
-        seed: Of trees.
+    ``tuning`` are the grid search's folds: a number, or ``(train, test)`` positions.
     """
     if recipe.classifier == "svm":
         return grid_search_svm(

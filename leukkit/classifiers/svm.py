@@ -6,23 +6,28 @@ ready-made kernel matrix. libsvm would multiply the features of each pair of ima
 fit; a matrix product does all pairs at once, many times quicker.
 """
 
+import dataclasses
 import itertools
+from collections.abc import Sequence
 from typing import Any
 
 import joblib
 import numpy as np
 import scipy.stats
 import sklearn
+from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.model_selection import check_cv
+from sklearn.model_selection import StratifiedKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
+from leukkit.classifiers.fit import checked
 from leukkit.files import progress
 
 KERNELS = ("rbf", "poly")
 ROWS_AT_A_TIME = 512  # bounds temporary arrays
+THREADS = 2  # fits that run side by side
 
 
 class KernelMachine(ClassifierMixin, BaseEstimator):
@@ -91,66 +96,29 @@ class KernelMachine(ClassifierMixin, BaseEstimator):
             yield values
 
 
-class SvmGridSearch(ClassifierMixin, BaseEstimator):
-    """``GridSearchCV(SVC(), {"C": c, "gamma": gamma, "kernel": kernels}, cv=folds)``, quicker.
-
-    The same fits on the same kernel values, the same accuracy, and of equally good settings the
-    first in the order of ``ParameterGrid``. Polynomials have degree 3 and no constant term, as
-    in ``SVC``. At most one kernel matrix is in memory beside the scalar products of its fold,
-    however many fits run side by side.
-
-    One difference: between more than two classes, ``best_estimator_`` breaks a tie of the
-    pairwise votes by the decision values (``break_ties=True``), so that ``predict`` is always
-    the largest column of ``decision_function``. The scores of the grid are those of plain ``SVC``.
-
-    Its arguments are those of :func:`leukkit.classifiers.grid_search_svm`.
+@dataclasses.dataclass
+class SvmGridSearch:
+    """What a grid search found, under the names of ``GridSearchCV``.
 
     Attributes:
-        cv_results_: As ``GridSearchCV``'s, without the times: ``params``, ``mean_test_score``, …
-            Empty where the grid has one setting: there is nothing to choose, so none is scored.
         best_params_, best_index_: The best setting.
-        best_score_: Its mean accuracy; NaN where there was nothing to choose.
         best_estimator_: The ``KernelMachine`` (with ``scale``, a pipeline) of the best setting,
             fitted to all images.
-        classes_: The class labels.
+        best_score_: Its mean accuracy; NaN where there was nothing to choose.
+        cv_results_: As ``GridSearchCV``'s, without the times: ``params``, ``mean_test_score``, …
+            Empty where the grid has one setting: there is nothing to choose, so none is scored.
     """
 
-    def __init__(
-        self, c, gamma, kernels=KERNELS, folds=5, scale=False, class_weight=None, threads=2
-    ):
-        self.c = c
-        self.gamma = gamma
-        self.kernels = kernels
-        self.folds = folds
-        self.scale = scale
-        self.class_weight = class_weight
-        self.threads = threads
+    best_params_: dict[str, Any]
+    best_index_: int
+    best_estimator_: BaseEstimator
+    best_score_: float
+    cv_results_: dict[str, Any]
 
-    def fit(self, features: np.ndarray, labels: np.ndarray) -> "SvmGridSearch":
-        """Score every setting on every fold, then fit the best one to all images.
-
-        Args:
-            features: (n, number of features), finite.
-            labels: (n,), at least two classes in the training part of each fold.
-        """
-        unknown = set(self.kernels) - set(KERNELS)
-        if unknown:
-            raise ValueError(f"unknown kernels {sorted(unknown)}; choose from {KERNELS}")
-        settings: list[dict[str, Any]] = [
-            {"C": c, "gamma": gamma, "kernel": kernel}
-            for c, gamma, kernel in itertools.product(self.c, self.gamma, self.kernels)
-        ]
-        self.cv_results_, self.best_index_, self.best_score_ = {}, 0, np.nan
-        if len(settings) > 1:
-            self.cv_results_ = _results(settings, self._scores(features, labels))
-            self.best_index_ = int(self.cv_results_["rank_test_score"].argmin())
-            self.best_score_ = float(self.cv_results_["mean_test_score"][self.best_index_])
-        self.best_params_ = settings[self.best_index_]
-        machine = KernelMachine(**self.best_params_, class_weight=self.class_weight)
-        self.best_estimator_ = make_pipeline(StandardScaler(), machine) if self.scale else machine
-        self.best_estimator_.fit(features, labels)
-        self.classes_ = self.best_estimator_.classes_
-        return self
+    @property
+    def classes_(self) -> np.ndarray:
+        """The class labels."""
+        return self.best_estimator_.classes_
 
     def predict(self, features: np.ndarray) -> np.ndarray:
         """Return the class label of each row of ``features``."""
@@ -160,31 +128,110 @@ class SvmGridSearch(ClassifierMixin, BaseEstimator):
         """Return the decision values: (n,) for two classes, (n, classes) for more."""
         return self.best_estimator_.decision_function(features)
 
-    def _scores(self, features, labels):
-        """Return the accuracies of the whole grid, (settings, folds)."""
-        splits = list(check_cv(self.folds, labels, classifier=True).split(features, labels))
-        scores = np.empty((len(self.c), len(self.gamma), len(self.kernels), len(splits)))
-        steps = list(np.ndindex(len(splits), len(self.kernels), len(self.gamma)))
-        current = products = None
-        # sharedmem: a cluster backend would copy gigabytes of kernel to each worker
-        with joblib.Parallel(self.threads, require="sharedmem") as parallel:
-            for fold, kernel, gamma in progress(steps, "SVM grid", unit="kernel"):
-                train, test = splits[fold]
-                if fold != current:
-                    current, products = fold, None  # frees the last fold's before making the next
-                    products = scalar_products(features[train], features[test], self.scale)
-                matrices = kernels(self.kernels[kernel], self.gamma[gamma], products)
-                names = labels[train], labels[test]
-                scores[:, gamma, kernel, fold] = parallel(
-                    joblib.delayed(_accuracy)(c, self.class_weight, matrices, *names)
-                    for c in self.c
-                )
-                del matrices  # before the next ones are made
-        return scores.reshape(-1, len(splits))
+
+def grid_search_svm(
+    features: ArrayLike,
+    labels: ArrayLike,
+    c: Sequence[float] = (0.1, 1, 10, 100, 1000),
+    gamma: Sequence[float] = (1, 0.1, 0.01, 0.001, 0.0001),
+    kernels: Sequence[str] = KERNELS,
+    folds: int | Sequence[tuple[np.ndarray, np.ndarray]] = 5,
+    scale: bool = False,
+    class_weight: str | dict | None = None,
+) -> SvmGridSearch:
+    """Choose C, gamma and kernel of a support vector machine by cross-validated accuracy.
+
+    The default grid is Table II's. The same fits on the same kernel values as those of
+    ``GridSearchCV(SVC(), grid, cv=folds)``, the same accuracy, and of equally good settings the
+    first in the order of ``ParameterGrid``. Polynomials have degree 3 and no constant term, as in
+    ``SVC``. At most one kernel matrix is in memory beside the scalar products of its fold, however
+    many fits run side by side.
+
+    One difference: between more than two classes, ``best_estimator_`` breaks a tie of the
+    pairwise votes by the decision values (``break_ties=True``), so that ``predict`` is always
+    the largest column of ``decision_function``. The scores of the grid are those of plain ``SVC``.
+
+    Args:
+        features: (images, features), finite.
+        labels: Class names (images,).
+        c: Penalties C.
+        gamma: Kernel coefficients.
+        kernels: ``"rbf"``, ``"poly"`` (degree 3) or both.
+        folds: Number of stratified folds, or a list of (train, test) positions, for example whole
+            subjects on one side. Not used, nor checked, where the grid has one setting only.
+        scale: Standardize each feature, by the training part of each fold.
+        class_weight: As in ``sklearn.svm.SVC``: None, ``"balanced"`` or a dict.
+
+    Returns:
+        What was found, and the fitted machine.
+
+    Raises:
+        ValueError: One class only, values that are not finite, missing labels, fewer images of a
+            class than folds, a fold whose training part has one class only, or an unknown kernel.
+    """
+    table, names = checked(features, labels)
+    if unknown := set(kernels) - set(KERNELS):
+        raise ValueError(f"unknown kernels {sorted(unknown)}; choose from {KERNELS}")
+    settings: list[dict[str, Any]] = [
+        {"C": one, "gamma": two, "kernel": name}
+        for one, two, name in itertools.product(c, gamma, kernels)
+    ]
+    results: dict[str, Any] = {}
+    best, score = 0, np.nan
+    if len(settings) > 1:
+        parts = _folds(folds, table, names)
+        scores = _scores(table, names, c, gamma, kernels, parts, scale, class_weight)
+        results = _results(settings, scores)
+        best = int(results["rank_test_score"].argmin())
+        score = float(results["mean_test_score"][best])
+    machine = KernelMachine(**settings[best], class_weight=class_weight)
+    fitted = make_pipeline(StandardScaler(), machine) if scale else machine
+    return SvmGridSearch(settings[best], best, fitted.fit(table, names), score, results)
+
+
+def _folds(folds, features, labels):
+    """Return the (train, test) positions of a grid search; refuse folds that leave a class out."""
+    if isinstance(folds, int):
+        names, counts = np.unique(labels, return_counts=True)
+        if counts.min() < folds:
+            raise ValueError(
+                f"class '{names[counts.argmin()]}' has {counts.min()} images, fewer than the "
+                f"{folds} folds of the grid search; use fewer folds or more images"
+            )
+        return list(StratifiedKFold(folds).split(features, labels))
+    for number, (train, _) in enumerate(folds):
+        present = np.unique(labels[train])
+        if len(present) < 2:
+            raise ValueError(
+                f"fold {number} of the grid search has only images of {present.tolist()} to "
+                "train on; a group holds all of the other class. Use fewer folds or more groups"
+            )
+    return folds
+
+
+def _scores(features, labels, c, gamma, names, parts, scale, class_weight):
+    """Return the accuracies of the whole grid, (settings, folds)."""
+    scores = np.empty((len(c), len(gamma), len(names), len(parts)))
+    steps = list(np.ndindex(len(parts), len(names), len(gamma)))
+    current = products = None
+    # sharedmem: a cluster backend would copy gigabytes of kernel to each worker
+    with joblib.Parallel(THREADS, require="sharedmem") as parallel:
+        for fold, kernel, width in progress(steps, "SVM grid", unit="kernel"):
+            train, test = parts[fold]
+            if fold != current:
+                current, products = fold, None  # frees the last fold's before making the next
+                products = scalar_products(features[train], features[test], scale)
+            matrices = kernel_matrices(names[kernel], gamma[width], products)
+            scores[:, width, kernel, fold] = parallel(
+                joblib.delayed(_accuracy)(one, class_weight, matrices, labels[train], labels[test])
+                for one in c
+            )
+            del matrices  # before the next ones are made
+    return scores.reshape(-1, len(parts))
 
 
 def scalar_products(train: np.ndarray, test: np.ndarray, scale: bool) -> tuple[np.ndarray, ...]:
-    """Return the scalar products of one fold, float64, for :func:`kernels`.
+    """Return the scalar products of one fold, float64, for :func:`kernel_matrices`.
 
     Returns:
         Of training with training images, of test with training images, and of each with itself.
@@ -199,7 +246,7 @@ def scalar_products(train: np.ndarray, test: np.ndarray, scale: bool) -> tuple[n
     return products, test @ train.T, squares, np.einsum("ij,ij->i", test, test)
 
 
-def kernels(name: str, gamma: float, products: tuple[np.ndarray, ...]) -> list[np.ndarray]:
+def kernel_matrices(name: str, gamma: float, products: tuple[np.ndarray, ...]) -> list[np.ndarray]:
     """Return the kernel matrices (train, train) and (test, train) from :func:`scalar_products`."""
     train, test, train_squares, test_squares = products
     return [

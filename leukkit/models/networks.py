@@ -1,7 +1,7 @@
 """Build the networks that the papers train: normalization, flat backbone, head."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from leukkit.models import backbones
@@ -11,9 +11,8 @@ from leukkit.models.weights import (
     Weights,
     has_dense_weights,
     load_vgg19_dense,
-    load_weights,
     set_random_weights,
-    vgg19_dense_file,
+    set_weights,
     weights_file,
 )
 
@@ -94,7 +93,7 @@ def build(
     check_image_size(network, image_size)
     mode = BACKBONES[network].normalization if normalization == "backbone" else normalization
     normalize = Normalize(mode, *(() if statistics is None else statistics), name="normalize")
-    backbone_file, dense_file = _files(network, weights, image_size, head)
+    path = weights_file(network, weights)
     image = keras.Input((image_size, image_size, 3), name="image")
     features = backbones.feature_map(network, normalize(image))
     features = keras.layers.Identity(name="features")(features)
@@ -102,9 +101,9 @@ def build(
     whole = keras.Model(image, top(features), name=network)
 
     set_random_weights(top, seed)
-    if dense_file is not None:
-        load_vgg19_dense(top, dense_file)
-    _set_weights(keras.Model(image, features, name=network), backbone_file, seed)
+    if has_dense_weights(network, weights, image_size, head):
+        load_vgg19_dense(top)
+    set_weights(keras.Model(image, features, name=network), path, seed)
     return whole
 
 
@@ -129,7 +128,7 @@ def build_backbone(
         FileNotFoundError: The weights file does not exist.
     """
     check_image_size(name, image_size)
-    path = None if weights is None else weights_file(name, weights)
+    path = weights_file(name, weights)
 
     import keras
 
@@ -137,7 +136,7 @@ def build_backbone(
     features = backbones.feature_map(name, pixels)
     averages = keras.layers.GlobalAveragePooling2D(name="global_average")(features)
     network = keras.Model(pixels, averages, name=name)
-    _set_weights(network, path, seed)
+    set_weights(network, path, seed)
     return network
 
 
@@ -162,53 +161,10 @@ def can_be_saved(network: "keras.Model") -> bool:
     import keras
 
     try:
-        saved = keras.saving.serialize_keras_object(network)
+        keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(network))
     except Exception:  # a layer of a reader's own may raise anything, and would when it is saved
         return False
-    return all(_is_known(part) for part in _saved_objects(saved))
-
-
-def _saved_objects(saved) -> Iterator[dict]:
-    """Yield the description of every object in what Keras would write."""
-    if isinstance(saved, dict):
-        if "class_name" in saved:
-            yield saved
-        saved = list(saved.values())
-    if isinstance(saved, (list, tuple)):
-        for part in saved:
-            yield from _saved_objects(part)
-
-
-def _is_known(saved) -> bool:
-    import keras
-
-    if "module" not in saved:  # a lambda, or a value such as an array
-        return saved["class_name"] != "__lambda__"
-    is_function = saved["class_name"] == "function"
-    if not is_function and str(saved["module"]).split(".")[0] == "keras":
-        return True
-    name = saved["config"] if is_function else saved["registered_name"]
-    return keras.saving.get_registered_object(name) is not None
-
-
-def _files(network, weights, image_size, head):
-    """Return the weights files of the backbone and of VGG-19's dense layers; None for random."""
-    if weights is None:
-        return None, None
-    if isinstance(weights, dict):
-        raise WeightsError(
-            f"weights of {network}: a dict is for dex alone; give the path of one file"
-        )
-    whole = has_dense_weights(network, weights, image_size, head)
-    return weights_file(network, weights), vgg19_dense_file() if whole else None
-
-
-def _set_weights(trunk, path, seed):
-    """Load a backbone's weights, or give it random ones."""
-    if path is None:
-        set_random_weights(trunk, seed)
-    else:
-        load_weights(trunk, trunk.name, path)
+    return True
 
 
 def _build_dex(classes, image_size, weights, head, settings):

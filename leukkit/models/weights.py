@@ -6,6 +6,7 @@ import pathlib
 import re
 import warnings
 import zipfile
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -25,6 +26,18 @@ VGG19_IMAGE_SIZE = 224  # the one whose feature map fits fc1's ImageNet weights
 VGG19_DENSE_URL = f"{KERAS_WEIGHTS}/vgg19/vgg19_weights_tf_dim_ordering_tf_kernels.h5"
 VGG19_DENSE_MD5 = "cbe5617147190e668d6c5d5026f83318"
 
+# Arrays that belong to what is put on top of a feature map, under the names in use.
+TORCH_TOPS = ("fc.", "classifier.", "last_linear.", "head.", "aux1.", "aux2.")
+TORCH_COUNTER = "num_batches_tracked"  # of batch normalization; Keras keeps none
+TORCH_NAMES = {  # of arrays; PyTorch calls all others "weight"
+    "bias": "bias",
+    "beta": "bias",
+    "moving_mean": "running_mean",
+    "moving_variance": "running_var",
+}
+TORCH_KINDS = ("F16", "F32", "F64")
+SHOWN = 3  # problems that a message names
+
 
 def weights_id(backbone: str, weights: Weights = "imagenet", seed: int = 0) -> str:
     """Return a string that is equal for equal weights: the SHA-256 of the file, or rule and seed.
@@ -34,10 +47,8 @@ def weights_id(backbone: str, weights: Weights = "imagenet", seed: int = 0) -> s
     Raises:
         ValueError, WeightsError, FileNotFoundError: As ``leukkit.models.build_backbone``.
     """
-    find_backbone(backbone)
-    if weights is None:
-        return f"{RANDOM_WEIGHTS_RULE}:{seed}"
-    return sha256(weights_file(backbone, weights))
+    path = weights_file(backbone, weights)
+    return f"{RANDOM_WEIGHTS_RULE}:{seed}" if path is None else sha256(path)
 
 
 def weights_used(
@@ -69,7 +80,10 @@ def weights_used(
 
 
 def has_dense_weights(
-    network: str, weights: Weights, image_size: int, head: str | heads.Head | None
+    network: str,
+    weights: Weights | dict[str, Weights],
+    image_size: int,
+    head: str | heads.Head | None,
 ) -> bool:
     """Return whether the head begins with ImageNet's weights of VGG-19's two dense layers, too."""
     is_whole = network == "vgg19" and heads.find_head(head) is heads.vgg_dense
@@ -78,22 +92,24 @@ def has_dense_weights(
 
 def sha256(path: str | os.PathLike) -> str:
     """Return the SHA-256 of a file in hexadecimal."""
-    return _hash(path, "sha256")
-
-
-def _hash(path, algorithm):
     with pathlib.Path(path).open("rb") as file:
-        return hashlib.file_digest(file, algorithm).hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def weights_file(name: str, weights: str | os.PathLike) -> pathlib.Path:
-    """Return the path of a weights file; ``"imagenet"`` is downloaded if it is not there yet.
+def weights_file(name: str, weights: Weights | dict[str, Weights]) -> pathlib.Path | None:
+    """Return the path of a weights file, None for random weights.
+
+    ``"imagenet"`` is downloaded if it is not there yet.
 
     Raises:
         FileNotFoundError: ``weights`` is neither ``"imagenet"`` nor an existing file.
-        WeightsError: The download failed, or there is nothing to download.
+        WeightsError: The download failed, there is nothing to download, or more than one is given.
     """
     backbone = find_backbone(name)
+    if weights is None:
+        return None
+    if isinstance(weights, dict):
+        raise WeightsError(f"weights of {name}: a dict is for dex alone; give the path of one file")
     if weights == "imagenet":
         if not backbone.url:
             raise WeightsError(
@@ -116,7 +132,7 @@ def _keras_file(name, url, md5, file_name):
     """Return Keras' own copy of the ImageNet weights, downloading it if missing or broken."""
     home = pathlib.Path(os.environ.get("KERAS_HOME") or pathlib.Path.home() / ".keras")
     path = home / "models" / file_name
-    if path.is_file() and md5 in (None, _hash(path, "md5")):
+    if path.is_file() and md5 in (None, hashlib.md5(path.read_bytes()).hexdigest()):
         return path
     import keras
 
@@ -178,15 +194,18 @@ def _inputs(layer, variable):
     return np.prod(variable.shape[: -2 if depthwise else -1])
 
 
-def load_weights(network: "keras.Model", name: str, path: str | os.PathLike) -> None:
-    """Load ``path`` into ``network``; say so if it is another network's file or not complete.
+def set_weights(network: "keras.Model", path: pathlib.Path | None, seed: int) -> None:
+    """Load a backbone's weights from a file, or give it random ones; ``network`` has its name.
 
     Raises:
         WeightsError: The file is damaged, lacks weights or holds those of another network.
     """
-    if pathlib.Path(path).suffix == ".safetensors" and not BACKBONES[name].builder:
+    if path is None:
+        set_random_weights(network, seed)
+        return
+    name = network.name
+    if path.suffix == ".safetensors" and not BACKBONES[name].builder:
         from leukkit.models.torch_networks import torch_names
-        from leukkit.models.torch_weights import load_torch_weights
 
         load_torch_weights(network, path, torch_names(name))
         return
@@ -226,17 +245,115 @@ def _correct_efficientnet(network):
             layer.finalize_state()
 
 
-def vgg19_dense_file() -> pathlib.Path:
-    """Return the path of Keras' VGG-19 file with the dense layers; downloaded if not there."""
-    return _keras_file("vgg19", VGG19_DENSE_URL, VGG19_DENSE_MD5, VGG19_DENSE_URL.rsplit("/", 1)[1])
-
-
-def load_vgg19_dense(head: "keras.Model", path: str | os.PathLike) -> None:
-    """Load fc1 and fc2 of the head ``vgg_dense`` from a file with the dense layers of VGG-19."""
+def load_vgg19_dense(head: "keras.Model") -> None:
+    """Load fc1 and fc2 of the head ``vgg_dense`` from Keras' file of the whole VGG-19."""
     import h5py
 
+    file_name = VGG19_DENSE_URL.rsplit("/", 1)[1]
+    path = _keras_file("vgg19", VGG19_DENSE_URL, VGG19_DENSE_MD5, file_name)
     with h5py.File(path) as file:
         for name in ("fc1", "fc2"):
             group = file[name]
             arrays = [np.asarray(group[key]) for key in group.attrs["weight_names"]]
             head.get_layer(name).set_weights(arrays)
+
+
+def load_torch_weights(
+    network: "keras.Model", path: str | os.PathLike, modules: Mapping[str, str]
+) -> None:
+    """Load weights that PyTorch trained (a .safetensors file) into the layers of ``network``.
+
+    Arrays are read one at a time, so that a large file is never in memory as a whole.
+    Names, shapes and kinds are looked at before anything is changed. What stands on top of a
+    feature map is left out; any other array that has no place in the network is an error, since
+    the file then holds another one (ResNet-34 has all that ResNet-18 has, and more).
+
+    Args:
+        network: The network, without a head.
+        path: A .safetensors file.
+        modules: Name of the PyTorch module of every layer that has another name there.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        WeightsError: It is no safetensors file, or its arrays lack, are of another shape or kind,
+            hold NaN or infinity, or are too many; the message names the first.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    wanted = {}
+    for layer in network.layers:
+        module = modules.get(layer.name, layer.name)
+        for variable in layer.weights:
+            wanted[f"{module}.{TORCH_NAMES.get(variable.name, 'weight')}"] = (layer, variable)
+    try:
+        file = safe_open(path, framework="numpy")
+    except SafetensorError as error:
+        raise _unfit(network, path, [f"not a complete safetensors file: {error}"]) from error
+    with file:
+        problems = _problems(file, wanted)
+        if problems:
+            raise _unfit(network, path, problems)
+        for name, (layer, variable) in wanted.items():
+            array = file.get_tensor(name)
+            if not np.isfinite(array).all():
+                raise _unfit(network, path, [f"{name} holds NaN or infinity"])
+            variable.assign(_to_keras(array, layer).astype(np.float32))
+
+
+def _to_keras(array, layer):
+    """Return ``array``, laid out as PyTorch does, as ``layer`` lays it out.
+
+    A convolution's (filters, channels of its group, height, width) becomes (height, width,
+    channels of the group, filters), a depthwise one's (height, width, channels, filters of each
+    channel); a dense layer's is transposed.
+    """
+    if array.ndim < 4:
+        return array.T
+    if "Depthwise" not in type(layer).__name__:
+        return array.transpose(2, 3, 1, 0)
+    filters, _, height, width = array.shape
+    multiplier = layer.depth_multiplier
+    each = array.reshape(filters // multiplier, multiplier, height, width)
+    return each.transpose(2, 3, 0, 1)
+
+
+def _torch_shape(variable, layer):
+    """Return the shape, as a list, in which PyTorch keeps ``variable`` of ``layer``."""
+    if len(variable.shape) < 4:
+        return list(variable.shape)[::-1]
+    height, width, channels, filters = variable.shape
+    if "Depthwise" in type(layer).__name__:
+        return [channels * filters, 1, height, width]
+    return [filters, channels, height, width]
+
+
+def _problems(file, wanted):
+    """Return what keeps the arrays of ``file`` from being ``wanted``, one text each."""
+    present = set(file.keys())
+    problems = []
+    for name, (layer, variable) in wanted.items():
+        if name not in present:
+            problems.append(f"{name} is missing")
+            continue
+        found = file.get_slice(name)
+        expected = _torch_shape(variable, layer)
+        if found.get_shape() != expected:
+            problems.append(f"{name} has the shape {found.get_shape()}, expected {expected}")
+        elif found.get_dtype() not in TORCH_KINDS:
+            kinds = ", ".join(TORCH_KINDS)
+            problems.append(f"{name} is of kind {found.get_dtype()}, expected one of {kinds}")
+    for name in sorted(present - set(wanted)):
+        if not name.startswith(TORCH_TOPS) and not name.endswith(TORCH_COUNTER):
+            problems.append(f"{name} has no place in this network")
+    return problems
+
+
+def _unfit(network, path, problems):
+    """Return the error that ``path`` is not for ``network``."""
+    shown = "; ".join(problems[:SHOWN])
+    if len(problems) > SHOWN:
+        shown += f"; and {len(problems) - SHOWN} more"
+    return WeightsError(
+        f"{path} does not hold PyTorch's weights of {network.name} ({shown}). Give a .safetensors "
+        "file of this very network, or weights=None for random ones"
+    )

@@ -5,9 +5,11 @@ import json
 import os
 from typing import Any
 
-from leukkit.training.checkpoint import TrainingError
-
 LOGICAL_CPUS = "LEUKKIT_LOGICAL_CPUS"
+
+
+class TrainingError(RuntimeError):
+    """Training cannot start or go on; the message says where, and what to do."""
 
 
 @functools.cache

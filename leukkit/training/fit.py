@@ -1,40 +1,32 @@
 """One network, one fold: epoch after epoch, each of which depends on (seed, epoch) alone.
 
-What Keras' callbacks keep to themselves between epochs (best epoch, patience, history) is plain
-data here, so a fold that was killed goes on from its last finished epoch to the same end.
+What Keras' callbacks keep to themselves between epochs is plain data here: the history, from which
+best epoch and patience follow. So a fold that was killed goes on from its last finished epoch, kept
+in one file with weights, optimizer and best weights, to the same end.
 """
 
-import functools
+import json
 import pathlib
 import time
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from leukkit import splits
+from leukkit.files import replace_when_done
+from leukkit.results import ConfigurationError
 from leukkit.schemas import Recipe
-from leukkit.training import batches, checkpoint, network
+from leukkit.training import batches, network
+from leukkit.training.batches import Images
+
+CHECKPOINT = "checkpoint.npz"
+EAGER_BATCHES = 8  # below it, making the graph takes longer than the work itself
+History = list[dict[str, float]]
+Begun = tuple[History, list, list, list]
 
 
 class LossError(ValueError):
     """Loss or weights are no finite numbers; the message says since which batch."""
-
-
-class Images(NamedTuple):
-    """What a network is fitted and tested on.
-
-    Attributes:
-        inputs: uint8 images (n, side, side, 3), or float32 feature maps (n, height, width, c).
-        targets: float32 (n, classes), 1 at the class of the image.
-        image_ids: n names.
-        fold: A `splits.Fold` of positions.
-    """
-
-    inputs: Any
-    targets: np.ndarray
-    image_ids: np.ndarray
-    fold: splits.Fold
 
 
 def fit(
@@ -43,96 +35,91 @@ def fit(
     recipe: Recipe,
     seed: int,
     strategy: Any,
-    folder: pathlib.Path,
-    configuration_hash: str,
+    *,
+    begun: Begun | None,
+    keep: Callable[[History, Any, list | None], None],
     report: Callable,
-) -> checkpoint.State:
-    """Train a network on a fold, from its checkpoint if there is one.
+) -> History:
+    """Train a network on a fold, from where another process has left it.
 
     Args:
         model: The uncompiled network, or its head where ``inputs`` are feature maps.
-        images: `Images`.
-        recipe: A `Recipe`.
+        images: What it is fitted on, and validated after each epoch.
+        recipe: With ``phases``.
         seed: Draws the order of the images, the augmentation and the dropout of each epoch.
         strategy: What `leukkit.training.strategy` gave.
-        folder: The fold's folder, for the checkpoint.
-        configuration_hash: What the checkpoint belongs to.
+        begun: What `read_checkpoint` gave.
+        keep: Writes history, model and best weights after an epoch that is not the last.
         report: Called as ``report(batches)`` and, after an epoch, ``report(0, row)``.
 
     Returns:
-        The `checkpoint.State`; the model holds the selected weights.
+        The history, one row per epoch; the model holds the selected weights.
 
     Raises:
         LossError: The loss is no number.
         ValueError: More images in a batch than in the training part.
     """
     steps = recipe.steps or len(images.fold.train) // recipe.batch_size
-    replicas = strategy.num_replicas_in_sync
-    total = recipe.epochs * (steps + -(-len(images.fold.validation) // recipe.batch_size))
-    state, best, compiled = checkpoint.State(), None, None
-    found = checkpoint.read(folder, configuration_hash)
-    seeds = network.seed_variables(model)
+    total = recipe.epochs * (steps + _number(images.fold.validation, recipe))
+    eager = strategy.num_replicas_in_sync == 1 and total < EAGER_BATCHES
+    history: History = []
+    compiled: int | None = None
+    best: list | None = None
+
     with strategy.scope():
-        if found:
-            state, weights, optimizer, best = found
-            state.seconds = sum(row["seconds"] for row in state.history)
-            compiled = recipe.phase_of(state.epoch - 1)
-            network.compile_phase(model, recipe, recipe.phases[compiled], replicas, total)
+        if begun:
+            history, weights, optimizer, best = begun
+            compiled = recipe.phase_of(len(history) - 1)
+            network.compile_phase(model, recipe, recipe.phases[compiled], eager)
             model.set_weights(weights)
             for variable, values in zip(model.optimizer.variables, optimizer, strict=True):
                 variable.assign(values)
-            report(state.epoch * steps)
-        while state.epoch < recipe.epochs and not state.stopped:
+            report(len(history) * steps)
+        for epoch in range(len(history), recipe.epochs):
             started = time.monotonic()
-            number = recipe.phase_of(state.epoch)
+            number = recipe.phase_of(epoch)
             if number != compiled:
-                network.compile_phase(model, recipe, recipe.phases[number], replicas, total)
+                network.compile_phase(model, recipe, recipe.phases[number], eager)
                 compiled = number
-            _draw_alike(seeds, seed, state.epoch)
-            row: dict[str, float] = {"epoch": state.epoch + 1, "phase": number + 1}
+            _draw_alike(model, seed, epoch)
+            row: dict[str, float] = {"epoch": epoch + 1, "phase": number + 1}
             row["learning_rate"] = recipe.phases[number].learning_rate
-            row |= _train_epoch(model, images, recipe, steps, seed, state.epoch, report)
+            row |= _train_epoch(model, images, recipe, steps, seed, epoch, report)
             row |= _validate(model, images, recipe)
             _check_finite(model, row, steps, validated=len(images.fold.validation) > 0)
             row["seconds"] = round(time.monotonic() - started, 3)
-            best = _note(state, row, model, recipe, best)
+            history.append(row)
+            if recipe.select == "best" and best_epoch(history) == len(history):
+                best = model.get_weights()
             report(0, row)
-            if state.epoch < recipe.epochs and not state.stopped:
-                checkpoint.write(folder, configuration_hash, state, model, best)
+            if recipe.patience and len(history) - best_epoch(history) >= recipe.patience:
+                break
+            if len(history) < recipe.epochs:
+                keep(history, model, best)
         if recipe.select == "best":
             model.set_weights(best)
-    return state
+    return history
 
 
-def predict(
-    model: Any, inputs: Any, positions: np.ndarray, recipe: Recipe, strategy: Any
-) -> np.ndarray:
+def best_epoch(history: History) -> int:
+    """Return the number (from 1) of the epoch with the lowest validation loss; 0 for none."""
+    losses = [row["validation_loss"] for row in history]
+    return 0 if np.isnan(losses).all() else int(np.nanargmin(losses)) + 1
+
+
+def predict(model: Any, inputs: Any, positions: np.ndarray, recipe: Recipe) -> np.ndarray:
     """Return the class probabilities of some images, float64 (positions, classes).
 
-    Every batch is full, so that no device is left without images; the padding is cut off. Rows
-    sum to 1 in float64, which soft-max in float32 reaches only nearly.
+    Rows sum to 1 in float64, which soft-max in float32 reaches only nearly.
     """
-    if len(positions) == 0:
-        return np.empty((0, model.output_shape[-1]))
-    with strategy.scope():
-        values = _predict(model, inputs, positions, recipe)
+    values = _predict(model, inputs, positions, recipe)
     return values / values.sum(axis=1, keepdims=True)
 
 
 def _train_epoch(model, images, recipe, steps, seed, epoch, report):
-    make = functools.partial(  # Keras looks at the first batch, then asks for all of them anew
-        batches.training_batches,
-        images.inputs,
-        images.targets,
-        images.fold.train,
-        images.image_ids,
-        recipe.batch_size,
-        seed=seed,
-        epoch=epoch,
-        ranges=recipe.augmentation,
-    )
-    data = training_data(make, images, recipe.batch_size, steps)
-    watch = _watch(epoch, report)
+    make = batches.training_batch(images, recipe, seed, epoch)
+    shapes = [(recipe.batch_size, *part.shape[1:]) for part in (images.inputs, images.targets)]
+    data, watch = batches.dataset(make, steps, *shapes), _watch(epoch, report)
     logs = model.fit(data, shuffle=False, verbose=0, callbacks=[watch]).history
     return {"loss": float(logs["loss"][0]), "accuracy": float(logs["accuracy"][0])}
 
@@ -151,6 +138,22 @@ def _validate(model, images, recipe):
     }
 
 
+def _predict(model, inputs, positions, recipe):
+    """Return what the model gives for some images, float64.
+
+    Every batch is full, so that no device is left without images; the padding is cut off.
+    """
+    make = batches.padded_batch(inputs, positions, recipe.batch_size)
+    shape = (recipe.batch_size, *inputs.shape[1:])
+    values = model.predict(batches.dataset(make, _number(positions, recipe), shape), verbose=0)
+    return values[: len(positions)].astype(np.float64)
+
+
+def _number(positions, recipe):
+    """Return the number of batches that hold all of the positions."""
+    return -(-len(positions) // recipe.batch_size)
+
+
 def _check_finite(model, row, batches, validated):
     """Refuse an epoch whose last step has spoiled the weights, before they are kept."""
     whole = all(np.isfinite(values).all() for values in model.get_weights())
@@ -161,75 +164,68 @@ def _check_finite(model, row, batches, validated):
         )
 
 
-def _note(state, row, model, recipe, best):
-    """Enter a finished epoch into the state; return the best weights so far."""
-    state.epoch += 1
-    state.history.append(row)
-    state.waited += 1
-    if row["validation_loss"] < state.best_loss:
-        state.best_epoch, state.best_loss, state.waited = state.epoch, row["validation_loss"], 0
-        if recipe.select == "best":
-            best = model.get_weights()
-    state.stopped = bool(recipe.patience) and state.waited >= recipe.patience
-    return best
-
-
-def _draw_alike(seeds, seed, epoch):
-    """Set the random layers so that what they draw depends on (seed, epoch) alone."""
-    for number, variable in enumerate(seeds):
+def _draw_alike(model, seed, epoch):
+    """Set the random layers (dropout) so that their draws depend on (seed, epoch) alone."""
+    states = [variable for variable in model.variables if "seed_generator_state" in variable.path]
+    for number, variable in enumerate(states):
         variable.assign(np.array([seed * 1009 + number, epoch << 20], np.uint32))
 
 
 def _watch(epoch, report):
+    """Return the callback that reports each batch, and stops at a loss that is no number."""
     import keras
 
-    class Watch(keras.callbacks.Callback):
-        """Reports each batch, and stops at a loss that is no number."""
+    def after_batch(batch, logs):
+        if not np.isfinite(logs["loss"]):
+            raise LossError(
+                f"the loss is {logs['loss']} after epoch {epoch + 1}, batch {batch + 1}"
+            )
+        report(1)
 
-        def on_train_batch_end(self, batch, logs=None):
-            if not np.isfinite(logs["loss"]):
-                raise LossError(
-                    f"the loss is {logs['loss']} after epoch {epoch + 1}, batch {batch + 1}"
-                )
-            report(1)
-
-    return Watch()
+    return keras.callbacks.LambdaCallback(on_train_batch_end=after_batch)
 
 
-def training_data(make: Callable, images: Images, batch_size: int, steps: int) -> Any:
-    """Return one epoch as ``tf.data``: float32 images and targets, some batches made ahead.
+def write_checkpoint(
+    folder: pathlib.Path, configuration_hash: str, history: History, model: Any, best: list | None
+) -> None:
+    """Write the checkpoint of an unfinished fold, whole or not at all.
 
-    Args:
-        make: Gives a fresh iterator of batches each time it is called.
-        images: `Images`, for shapes and types.
-        batch_size: Images in a batch.
-        steps: Batches to take.
+    ``model`` is compiled, ``best`` are the weights of the best epoch so far.
     """
-    import tensorflow as tf
-
-    signature = (
-        tf.TensorSpec((batch_size, *images.inputs.shape[1:]), images.inputs.dtype),
-        tf.TensorSpec((batch_size, images.targets.shape[1]), tf.float32),
-    )
-    data = tf.data.Dataset.from_generator(make, output_signature=signature)
-    data = data.take(steps).apply(tf.data.experimental.assert_cardinality(steps))
-    data = data.map(lambda image, target: (tf.cast(image, tf.float32), target))
-    return data.prefetch(2)
-
-
-def _predict(model, inputs, positions, recipe):
-    """Return what the model gives for some images, float64; batches are padded, see below."""
-    values = model.predict(_padded(inputs, positions, recipe.batch_size), verbose=0)
-    return values[: len(positions)].astype(np.float64)
+    parts = {
+        "weights": model.get_weights(),
+        "optimizer": [variable.numpy() for variable in model.optimizer.variables],
+        "best": best or [],
+    }
+    record = {"configuration_hash": configuration_hash, "state": {"history": history}}
+    named = {
+        f"{kind}-{number}": values
+        for kind, arrays in parts.items()
+        for number, values in enumerate(arrays)
+    }
+    with replace_when_done(folder / CHECKPOINT) as path:
+        np.savez(path, record=np.array(json.dumps(record)), **named)
 
 
-def _padded(inputs, positions, batch_size):
-    import tensorflow as tf
+def read_checkpoint(folder: pathlib.Path, configuration_hash: str) -> Begun | None:
+    """Return history, weights, optimizer and best weights of an unfinished fold, or None.
 
-    signature = tf.TensorSpec((batch_size, *inputs.shape[1:]), inputs.dtype)
-    data = tf.data.Dataset.from_generator(
-        lambda: batches.padded_batches(inputs, positions, batch_size), output_signature=signature
-    )
-    number = -(-len(positions) // batch_size)
-    data = data.map(lambda image: tf.cast(image, tf.float32)).prefetch(2)
-    return data.apply(tf.data.experimental.assert_cardinality(number))
+    Raises:
+        ConfigurationError: The checkpoint belongs to another configuration.
+    """
+    path = folder / CHECKPOINT
+    if not path.exists():
+        return None
+    with np.load(path) as file:
+        record = json.loads(str(file["record"]))
+        if record["configuration_hash"] != configuration_hash:
+            raise ConfigurationError(
+                f"{path} is an unfinished fold of another configuration. It is kept. Choose "
+                "another results folder (--results-dir or LEUKKIT_RESULTS_DIR), or delete this "
+                "file to begin the fold again"
+            )
+        weights, optimizer, best = (
+            [file[name] for name in file.files if name.startswith(f"{kind}-")]
+            for kind in ("weights", "optimizer", "best")
+        )
+    return record["state"]["history"], weights, optimizer, best

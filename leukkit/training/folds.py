@@ -1,6 +1,7 @@
 """Cross-validation of a network: one task per fold, each finished fold kept."""
 
 import contextlib
+import functools
 import pathlib
 import time
 from collections.abc import Iterator, Sequence
@@ -16,8 +17,8 @@ from leukkit.metrics import prediction_frame
 from leukkit.records import Configuration
 from leukkit.schemas import Recipe
 from leukkit.splits import Split
-from leukkit.training import checkpoint, devices, fit, network
-from leukkit.training.checkpoint import TrainingError, writing
+from leukkit.training import batches, devices, fit, network
+from leukkit.training.devices import TrainingError
 
 
 def cross_validate(
@@ -94,8 +95,10 @@ def tasks(
         check_fold(split, recipe, number)
     if len(place.missing) > 1:  # made once, before the tasks ask for it
         seed, classes = place.folds[0].seed, len(place.folds[0].classes)
-        whole = network.build(recipe, classes, None, seed) if _has_feature_maps(recipe) else None
-        _inputs(split, recipe, seed, whole)
+        pixels = images.load(split.cells, _preparation(recipe, seed))
+        if _has_feature_maps(recipe):
+            whole = network.build(recipe, classes, None, seed)
+            _feature_maps(whole, pixels, split, recipe, seed)
     return [
         joblib.delayed(_make_fold)(
             place.fold(number),
@@ -138,20 +141,17 @@ def check_fold(split: Split, recipe: Recipe, number: int) -> None:
         )
 
 
-def _inputs(split: Split, recipe: Recipe, seed: int, whole: Any = None) -> Any:
-    """Return what goes into training: the pixels, or a frozen backbone's feature maps.
+def _preparation(recipe: Recipe, seed: int) -> images.Preparation:
+    return images.Preparation(recipe.image_size, recipe.segmentation, seed, recipe.distortion)
 
-    Args:
-        split: Of the run.
-        recipe: Of the run.
-        seed: Of the run.
-        whole: The built network, where feature maps are wanted.
-    """
-    distortion = recipe.distortion
-    preparation = images.Preparation(recipe.image_size, recipe.segmentation, seed, distortion)
-    pixels = images.load(split.cells, preparation)
-    if whole is None:
-        return pixels
+
+def _has_feature_maps(recipe: Recipe) -> bool:
+    """Tell whether a network's feature maps are the same in every epoch and fold."""
+    return recipe.frozen and recipe.normalization != "z-score"
+
+
+def _feature_maps(whole: Any, pixels: Any, split: Split, recipe: Recipe, seed: int) -> Any:
+    """Return what a frozen backbone sees in the images, which is what its head is trained on."""
     import keras
 
     from leukkit import models
@@ -161,20 +161,21 @@ def _inputs(split: Split, recipe: Recipe, seed: int, whole: Any = None) -> Any:
     return features.feature_maps(
         keras.Model(whole.input, whole.get_layer("features").output),
         pixels,
-        images.keys(split.cells, preparation),
+        images.keys(split.cells, _preparation(recipe, seed)),
         "\n".join(made_by),
     )
 
 
-def _has_feature_maps(recipe: Recipe) -> bool:
-    """Tell whether a network's feature maps are the same in every epoch and fold."""
-    return recipe.frozen and recipe.normalization != "z-score"
-
-
 def _make_fold(folder: pathlib.Path, *arguments: Any, **options: Any) -> None:
     """Train, predict and write one fold; whatever it needs it loads itself."""
-    with writing(folder):
+    try:
         _train_fold(folder, *arguments, **options)
+    except OSError as error:
+        raise TrainingError(
+            f"{folder}: the fold could not be written ({error}). Free some space, or choose "
+            "another results folder; finished folds are untouched, and the same command tries "
+            "this one again"
+        ) from error
 
 
 @results.once
@@ -198,40 +199,43 @@ def _train_fold(
     devices.make_repeatable(seed, recipe.deterministic)
     keras.utils.clear_session()  # lets go of the last fold's network
     cells, fold, classes = split.cells, split.folds[number], configuration.classes
-    inputs: Any = None
+    inputs = images.load(cells, _preparation(recipe, seed))
     statistics = None
-    if not _has_feature_maps(recipe):
-        inputs = _inputs(split, recipe, seed)
     if recipe.normalization == "z-score":
         statistics = images.channel_statistics(inputs, fold.train)
-    with strategy.scope():
-        whole = network.build(recipe, len(classes), statistics, seed)
-        if inputs is None:
-            inputs = _inputs(split, recipe, seed, whole)
-        part = whole.get_layer("head") if _has_feature_maps(recipe) else whole
-        model = keras.Model(part.inputs, part.outputs, name=part.name)  # whole stays uncompiled
     labels = pd.Categorical(cells["label"], classes).codes
     targets = np.eye(len(classes), dtype=np.float32)[labels]
-    shown = fit.Images(inputs, targets, cells["image_id"].to_numpy(object), fold)
-    try:
-        with _progress(configuration, recipe, split, number, folder, tensorboard) as report:
-            state = fit.fit(
-                model, shown, recipe, seed, strategy, folder, configuration.hash, report
+    with strategy.scope():
+        part = whole = network.build(recipe, len(classes), statistics, seed)
+        if _has_feature_maps(recipe):
+            inputs, part = (
+                _feature_maps(whole, inputs, split, recipe, seed),
+                whole.get_layer("head"),
             )
-    except fit.LossError as error:
-        raise TrainingError(_stopped(error, folder, number)) from error
-    tables = {
-        f"{name}predictions": prediction_frame(
-            cells.iloc[positions], fit.predict(model, inputs, positions, recipe, strategy), classes
-        )
-        for name, positions in (
-            ("", fold.test),
-            ("validation_", fold.validation),
-            ("training_", fold.train),
-        )
-        if len(positions)
-    }
-    tables["history"] = pd.DataFrame(state.history)
+        model = keras.Model(part.inputs, part.outputs, name=part.name)  # whole stays uncompiled
+        shown = batches.Images(inputs, targets, cells["image_id"].to_numpy(object), fold)
+        begun = fit.read_checkpoint(folder, configuration.hash)
+        earlier = sum(row["seconds"] for row in begun[0]) if begun else 0.0
+        keep = functools.partial(fit.write_checkpoint, folder, configuration.hash)
+        try:
+            with _progress(configuration, recipe, split, number, folder, tensorboard) as report:
+                history = fit.fit(
+                    model, shown, recipe, seed, strategy, begun=begun, keep=keep, report=report
+                )
+        except fit.LossError as error:
+            raise TrainingError(_stopped(error, folder, number)) from error
+        tables = {
+            f"{name}predictions": prediction_frame(
+                cells.iloc[positions], fit.predict(model, inputs, positions, recipe), classes
+            )
+            for name, positions in (
+                ("", fold.test),
+                ("validation_", fold.validation),
+                ("training_", fold.train),
+            )
+            if len(positions)
+        }
+    tables["history"] = pd.DataFrame(history)
     not_saved = ""
     if save and not models.can_be_saved(whole):
         not_saved = "its head has layers that Keras cannot read back in safe mode"
@@ -244,17 +248,17 @@ def _train_fold(
         split,
         number,
         tables,
-        seconds=state.seconds + time.monotonic() - started,
+        seconds=earlier + time.monotonic() - started,
         weights_used=models.weights_used(
             recipe.network, recipe.weights_source, recipe.image_size, seed, recipe.head
         ),
         devices=devices.describe(strategy),
         parameters=whole.count_params(),
-        epochs=state.epoch,
-        selected={"epoch": state.best_epoch if recipe.select == "best" else state.epoch},
+        epochs=len(history),
+        selected={"epoch": fit.best_epoch(history) if recipe.select == "best" else len(history)},
         not_saved=not_saved,
     )
-    checkpoint.remove(folder)
+    (folder / fit.CHECKPOINT).unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
@@ -300,7 +304,7 @@ def _progress(
 
 
 def _stopped(error: Exception, folder: pathlib.Path, number: int) -> str:
-    kept = folder / checkpoint.FILE
+    kept = folder / fit.CHECKPOINT
     where = (
         f"The weights of the last good epoch are kept in {kept}"
         if kept.exists()

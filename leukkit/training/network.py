@@ -1,11 +1,8 @@
 """The network of a fold: built, its layers frozen or not, compiled with the papers' optimizers."""
 
-import contextlib
 from typing import Any
 
 from leukkit.schemas import Phase, Recipe
-
-EAGER_BATCHES = 8  # below it, making the graph takes longer than the work itself
 
 
 def build(recipe: Recipe, classes: int, statistics: tuple | None, seed: int) -> Any:
@@ -19,23 +16,23 @@ def build(recipe: Recipe, classes: int, statistics: tuple | None, seed: int) -> 
     """
     import keras
 
-    with _precision("mixed_float16" if recipe.mixed_precision else "float32"):
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_float16" if recipe.mixed_precision else "float32")
+    try:
         network = recipe.build(classes, statistics, seed)
+    finally:
+        keras.config.set_dtype_policy(before)
     for layer in _layers(network):
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.synchronized = recipe.synchronized
     return network
 
 
-def compile_phase(network: Any, recipe: Recipe, phase: Phase, replicas: int, batches: int) -> None:
+def compile_phase(network: Any, recipe: Recipe, phase: Phase, eager: bool = False) -> None:
     """Freeze and unfreeze layers for a phase and compile with a new optimizer.
 
-    Args:
-        network: What `build` gave, or its ``head`` alone.
-        recipe: A `Recipe`.
-        phase: A `Phase`.
-        replicas: Number of devices.
-        batches: Batches of the whole run.
+    ``network`` is what `build` gave, or its ``head`` alone; ``eager`` runs each operation by
+    itself, not all of them as a graph.
     """
     if network.name != "head":
         _set_trainable(network, phase.trainable)
@@ -44,7 +41,7 @@ def compile_phase(network: Any, recipe: Recipe, phase: Phase, replicas: int, bat
         loss=cross_entropy(recipe.batch_size),
         metrics=["accuracy"],
         jit_compile=False,  # fails under MirroredStrategy, and one fold must equal the other
-        run_eagerly=replicas == 1 and batches < EAGER_BATCHES,
+        run_eagerly=eager,
     )
     network.optimizer.build(network.trainable_variables)  # or the first step is traced twice
 
@@ -68,16 +65,10 @@ def cross_entropy(batch_size: int) -> Any:
 
 
 def make_optimizer(recipe: Recipe, learning_rate: float, network: Any) -> Any:
-    """Return the optimizer of a phase.
+    """Return the optimizer of a phase: Adam, or SGD with momentum.
 
-    Args:
-        recipe: A `Recipe`.
-        learning_rate: Of the phase.
-        network: The ``keras.Model`` with its layer ``predictions`` (in ``head``, or the head).
-
-    Returns:
-        Adam with Keras' defaults (beta 0.9 and 0.999, epsilon 1e-7: sultana, 3.2.c), or SGD with
-        momentum.
+    Adam has Keras' defaults (beta 0.9 and 0.999, epsilon 1e-7: sultana, 3.2.c). ``network`` has
+    the layer ``predictions`` in its ``head``, or is the head.
     """
     import keras
 
@@ -85,18 +76,6 @@ def make_optimizer(recipe: Recipe, learning_rate: float, network: Any) -> Any:
         return keras.optimizers.Adam(learning_rate)
     head = network if network.name == "head" else network.get_layer("head")
     new = {variable.path for variable in head.get_layer("predictions").weights}
-    return _layerwise_sgd()(
-        learning_rate=learning_rate,
-        momentum=recipe.momentum,
-        decay=recipe.weight_decay,
-        factor=recipe.new_layer_factor,
-        new=new,
-    )
-
-
-def _layerwise_sgd():
-    """Return the optimizer class; made late, so that Keras is imported when it is needed."""
-    import keras
 
     class LayerwiseSGD(keras.optimizers.SGD):
         """SGD with momentum, L2 on the kernels, and a faster rate for the new layer (patel2025).
@@ -105,43 +84,29 @@ def _layerwise_sgd():
         of MATLAB's WeightLearnRateFactor and BiasLearnRateFactor; biases do not decay.
         """
 
-        def __init__(self, *, decay, factor, new, **options):
-            super().__init__(**options)
-            self.decay, self.factor, self.new = decay, factor, new
-
         def update_step(self, gradient, variable, learning_rate):
             # TensorFlow hands over its own variable, which has no path.
             path = self._trainable_variables[self._get_variable_index(variable)].path
-            if self.decay and path.endswith("kernel"):
-                gradient = gradient + self.decay * keras.ops.cast(variable, gradient.dtype)
-            if path in self.new:
-                learning_rate = learning_rate * self.factor
+            if recipe.weight_decay and path.endswith("kernel"):
+                decay = recipe.weight_decay * keras.ops.cast(variable, gradient.dtype)
+                gradient = gradient + decay
+            if path in new:
+                learning_rate = learning_rate * recipe.new_layer_factor
             super().update_step(gradient, variable, learning_rate)
 
-    return LayerwiseSGD
-
-
-def seed_variables(network: Any) -> list:
-    """Return the states of the network's random layers (dropout)."""
-    return [variable for variable in network.variables if "seed_generator_state" in variable.path]
+    return LayerwiseSGD(learning_rate, momentum=recipe.momentum)
 
 
 def _set_trainable(network, trainable):
     import keras
 
     backbone = [layer for layer in network.layers if layer.name not in ("features", "head")]
-    if isinstance(trainable, int):
-        if trainable > len(backbone):
-            raise ValueError(f"trainable = {trainable}, but there are {len(backbone)} layers")
-        learning = [
-            layer
-            for layer in backbone[-trainable:]
-            if not isinstance(layer, keras.layers.BatchNormalization)
-        ]
-    else:
-        learning = backbone if trainable == "all" else []
-    for layer in backbone:
-        layer.trainable = any(layer is one for one in learning)
+    if isinstance(trainable, int) and trainable > len(backbone):
+        raise ValueError(f"trainable = {trainable}, but there are {len(backbone)} layers")
+    count = {"all": len(backbone), "head": 0}.get(trainable, trainable)
+    for number, layer in enumerate(backbone, start=1):
+        keeps = isinstance(trainable, int) and isinstance(layer, keras.layers.BatchNormalization)
+        layer.trainable = number > len(backbone) - count and not keeps
 
 
 def _layers(network):
@@ -149,15 +114,3 @@ def _layers(network):
         yield layer
         if hasattr(layer, "layers"):
             yield from _layers(layer)
-
-
-@contextlib.contextmanager
-def _precision(policy):
-    import keras
-
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(policy)
-    try:
-        yield
-    finally:
-        keras.config.set_dtype_policy(before)

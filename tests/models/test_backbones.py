@@ -1,29 +1,15 @@
 """The table of backbones against Keras's own sources, and the extractors built from it."""
 
 import importlib
-import os
 import pathlib
 
 import numpy as np
 import pytest
 
 from leukkit import models
-from tests.models.building import images, predict
+from tests.models.building import images
 
 KERAS_NAMES = [name for name, backbone in models.BACKBONES.items() if backbone.builder]
-LARGE = ("densenet169", "densenet201", "efficientnetb7", "seresnet152")  # and built like another
-BUILT = [name for name in models.BACKBONES if name not in LARGE]
-
-
-@pytest.fixture(scope="module")
-def mobilenet_weights():
-    data = os.environ.get("LEUKKIT_TEST_DATA")
-    if not data:
-        pytest.skip("LEUKKIT_TEST_DATA is not set")
-    path = pathlib.Path(data).parent / "weights" / "mobilenet_2_5_224_tf_no_top.h5"
-    if not path.exists():
-        pytest.skip(f"no MobileNet weights at {path}")
-    return path
 
 
 def keras_module(name):
@@ -31,17 +17,6 @@ def keras_module(name):
 
     builder = getattr(keras.applications, models.BACKBONES[name].builder)
     return importlib.import_module(builder.__module__)
-
-
-@pytest.mark.parametrize("name", BUILT)
-def test_each_gives_as_many_features_as_the_table_says(name):
-    size = models.BACKBONES[name].smallest_image
-    network = models.build_backbone(name, size, weights=None)
-    assert network.input_shape == (None, size, size, 3)
-    assert network.output_shape == (None, models.BACKBONES[name].features)
-    features = predict(network, models.prepare_input(name, images(4, size)))
-    assert np.isfinite(features).all()
-    assert (features.std(axis=0) > 0).mean() > 0.5  # random weights, but not blind
 
 
 @pytest.mark.parametrize("name", KERAS_NAMES)
@@ -72,17 +47,12 @@ def test_input_is_prepared_as_keras_does(name):
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
-        ("vgg19", [-103.939, -116.779, 255 - 123.68]),  # blue, green, red
-        ("mobilenetv2", [1, -1, -1]),
         ("googlenet", [1, -1, -1]),
-        ("densenet201", [(1 - 0.485) / 0.229, -0.456 / 0.224, -0.406 / 0.225]),
         ("resnet18", [(1 - 0.485) / 0.229, -0.456 / 0.224, -0.406 / 0.225]),
-        ("efficientnetb0", [255, 0, 0]),
     ],
 )
-def test_red_is_prepared_as_each_network_was_trained(name, expected):
-    red = np.zeros((1, 2, 2, 3), np.uint8)
-    red[..., 0] = 255
+def test_red_is_prepared_as_networks_that_keras_lacks_were_trained(name, expected):
+    red = np.array([[[[255, 0, 0]]]], np.uint8)
     np.testing.assert_allclose(models.prepare_input(name, red)[0, 0, 0], expected, rtol=1e-5)
 
 

@@ -48,6 +48,7 @@ def test_every_network_has_the_same_parts_and_can_be_explained(name):
     np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-5)
     seen = predict(trunk(network), pixels)
     assert np.isfinite(seen).all()
+    assert (seen.mean(axis=(1, 2)).std(axis=0) > 0).mean() > 0.5  # random weights, but not blind
     np.testing.assert_allclose(predict(head, seen), probabilities, rtol=1e-3, atol=1e-6)
 
     maps = explain.grad_cam(network, pixels, classes=[0, 2])
@@ -97,6 +98,7 @@ def test_pixels_are_normalized_as_the_frozen_extractor_sees_them(name):
     extractor = models.build_backbone(name, 32, None)
     pixels = images()
     expected = predict(extractor, models.prepare_input(name, pixels))
+    assert extractor.output_shape == (None, models.BACKBONES[name].features)
     found = predict(trunk(network), pixels).mean(axis=(1, 2))
     np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4 * np.abs(expected).max())
 

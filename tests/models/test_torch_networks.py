@@ -9,7 +9,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from leukkit.models import BACKBONES, torch_networks
-from leukkit.models.torch_weights import load_torch_weights
+from leukkit.models.weights import load_torch_weights
 from tests.models import torch_reference
 
 # Trainable parameters with a 1,000-class head: torchvision's and timm's documentation; for
@@ -49,10 +49,6 @@ def build(name, size=64):
     return keras.Model(image, FUNCTIONS[name](image), name=name)
 
 
-def noise(count, size=64):
-    return np.random.default_rng(0).standard_normal((count, size, size, 3), dtype=np.float32)
-
-
 @EACH
 def test_the_number_of_parameters_is_the_published_one(name):
     trainable = sum(math.prod(variable.shape) for variable in build(name).trainable_variables)
@@ -71,14 +67,6 @@ def test_the_number_of_multiplications_is_the_published_one(name):
     assert at_224 == pytest.approx(published, abs=rounding)
 
 
-@EACH
-def test_a_feature_map_comes_out(name):
-    features = np.asarray(build(name)(noise(2), training=False))
-    assert features.shape == (2, 2, 2, BACKBONES[name].features)
-    assert np.isfinite(features).all() and features.min() >= 0
-    assert not np.allclose(features[0], features[1])
-
-
 # Each pooling and each stride sees an odd map in one of them, an even one in the other.
 @pytest.mark.parametrize("size", [75, 80])
 @pytest.mark.parametrize("name", REFERENCES)
@@ -93,7 +81,7 @@ def test_numbers_are_those_of_torch(name, size, tmp_path):
     load_torch_weights(network, path, torch_networks.torch_names(name))
     found = np.asarray(network(image.transpose(0, 2, 3, 1).astype(np.float32), training=False))
     found = found.transpose(0, 3, 1, 2)
-    assert found.shape == expected.shape
+    assert found.shape == expected.shape and found.min() >= 0
     np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4 * expected.max())
 
 
@@ -105,21 +93,11 @@ def test_a_training_step_reaches_every_weight(name):
     network = keras.Model(backbone.input, keras.layers.Dense(2, activation="softmax")(averages))
     before = [variable.numpy() for variable in network.trainable_variables]
     network.compile("sgd", "categorical_crossentropy", run_eagerly=True)
-    loss = network.train_on_batch(noise(4), np.eye(2, dtype=np.float32)[[0, 1, 0, 1]])
+    noise = np.random.default_rng(0).standard_normal((4, 64, 64, 3), dtype=np.float32)
+    loss = network.train_on_batch(noise, np.eye(2, dtype=np.float32)[[0, 1, 0, 1]])
     assert np.isfinite(loss)
     after = zip(network.trainable_variables, before, strict=True)
     assert not [variable.path for variable, old in after if (variable.numpy() == old).all()]
-
-
-def test_channels_are_dealt_to_the_groups_in_turn():
-    network = build("shufflenet")
-    shuffled = keras.Model(
-        network.get_layer("stage2.1.depthwise.bn").output,
-        network.get_layer("stage2.1.shuffle").output,
-    )
-    numbers = np.broadcast_to(np.arange(60, dtype=np.float32), (1, 8, 8, 60))
-    dealt = np.asarray(shuffled(numbers))[0, 3, 5].astype(int).tolist()
-    assert dealt == [*range(0, 60, 3), *range(1, 60, 3), *range(2, 60, 3)]
 
 
 def test_pooling_that_rounds_up_wants_square_maps():

@@ -6,7 +6,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from leukkit.models import WeightsError
-from leukkit.models.torch_weights import load_torch_weights
+from leukkit.models.weights import load_torch_weights
 
 NAMES = {"convolution": "stem.0", "normalization": "stem.1"}  # "out" is called so in both
 
@@ -41,52 +41,20 @@ def path(tmp_path):
     return tmp_path / "small.safetensors"
 
 
-def one_layer(layer, channels, weight, path):
-    """Return what ``layer`` with ``weight`` makes of a 3 x 3 image that counts 1 to 9 * channels.
-
-    The first channel holds 1 to 9, row by row, the second 10 to 18, and so on.
-    """
-    import keras
-
-    image = keras.Input((3, 3, channels))
-    network = keras.Model(image, layer(image))
-    save_file({"module.weight": np.ascontiguousarray(weight, np.float32)}, path)
-    load_torch_weights(network, path, {layer.name: "module"})
-    counted = np.arange(1, 9 * channels + 1, dtype=np.float32).reshape(channels, 3, 3)
-    return np.asarray(network(counted.transpose(1, 2, 0)[np.newaxis]))[0]
-
-
-def test_a_convolution_by_hand(path):
-    """PyTorch correlates: the weight in row 0, column 2 sees the neighbor above to the right."""
-    import keras
-
-    weight = np.zeros((2, 2, 3, 3))
-    weight[0, 0, 0, 2] = 1  # filter 0 takes channel 0's 3
-    weight[1, 0, 1, 0] = 1  # filter 1 takes channel 0's 4
-    weight[1, 1, 2, 1] = 10  # and ten times channel 1's 17
-    found = one_layer(keras.layers.Conv2D(2, 3, use_bias=False), 2, weight, path)
-    assert found.tolist() == [[[3, 4 + 170]]]
-
-
-def test_a_grouped_convolution_by_hand(path):
-    """Of four channels, the first two feed the first filter, the others the second."""
-    import keras
-
-    weight = np.zeros((2, 2, 3, 3))
-    weight[0, 1, 0, 0] = 1  # the upper left of the first group's second channel: 10
-    weight[1, 0, 2, 2] = 1  # the lower right of the second group's first channel: 27
-    layer = keras.layers.Conv2D(2, 3, groups=2, use_bias=False)
-    assert one_layer(layer, 4, weight, path).tolist() == [[[10, 27]]]
-
-
 def test_a_depthwise_convolution_by_hand(path):
     """Two filters for each of two channels; PyTorch keeps a channel's filters together."""
     import keras
 
-    weight = np.zeros((4, 1, 3, 3))
+    weight = np.zeros((4, 1, 3, 3), np.float32)
     weight[[0, 1, 2, 3], 0, [0, 0, 2, 2], [0, 2, 0, 1]] = 1  # 1 and 3; 16 and 17
+    save_file({"module.weight": weight}, path)
+    image = keras.Input((3, 3, 2))
     layer = keras.layers.DepthwiseConv2D(3, depth_multiplier=2, use_bias=False)
-    assert one_layer(layer, 2, weight, path).tolist() == [[[1, 3, 16, 17]]]
+    network = keras.Model(image, layer(image))
+    load_torch_weights(network, path, {layer.name: "module"})
+    counted = np.arange(1, 19, dtype=np.float32).reshape(2, 3, 3)  # 1 to 9 row by row; 10 to 18
+    found = np.asarray(network(counted.transpose(1, 2, 0)[np.newaxis]))
+    assert found.tolist() == [[[[1, 3, 16, 17]]]]
 
 
 def test_a_dense_layer_and_batch_normalization_by_hand(path):
@@ -165,12 +133,10 @@ def test_values_that_are_no_numbers(path, value):
 
 def test_a_file_that_is_cut_off_or_something_else(path):
     save_file(arrays(), path)
-    path.write_bytes(path.read_bytes()[:-4])
-    with pytest.raises(WeightsError, match="not a complete safetensors file"):
-        load_torch_weights(small_network(), path, NAMES)
-    path.write_bytes(b"not weights at all")
-    with pytest.raises(WeightsError, match="not a complete safetensors file"):
-        load_torch_weights(small_network(), path, NAMES)
+    for content in (path.read_bytes()[:-4], b"not weights at all"):
+        path.write_bytes(content)
+        with pytest.raises(WeightsError, match="not a complete safetensors file"):
+            load_torch_weights(small_network(), path, NAMES)
 
 
 def test_a_file_that_does_not_exist(path):

@@ -10,6 +10,7 @@ import pytest
 from leukkit import models
 from leukkit.models import networks
 from leukkit.models import weights as weights_module
+from tests.models import torch_reference
 from tests.models.building import digest, images, predict, trunk
 from tests.models.test_backbones import keras_module
 
@@ -109,21 +110,16 @@ def test_weights_of_a_file_are_loaded_at_any_image_size(tmp_path, name):
 def test_backbone_weights_of_a_torch_file(tmp_path):
     from safetensors.numpy import save_file
 
-    saved = trunk(models.build("resnet18", 2, 32, seed=9))
-    kinds = {"gamma": "weight", "beta": "bias", "moving_mean": "running_mean"}
-    kinds |= {"moving_variance": "running_var", "kernel": "weight"}
-    arrays = {}
-    for layer in saved.layers:
-        for variable in layer.weights:
-            values = np.asarray(variable)
-            values = values.transpose(3, 2, 0, 1) if values.ndim == 4 else values
-            arrays[f"{layer.name}.{kinds[variable.name]}"] = np.ascontiguousarray(values)
+    reference = torch_reference.Reference()
+    torch_reference.resnet18(reference, np.zeros((1, 3, 32, 32)))
     path = tmp_path / "resnet18.safetensors"
-    save_file(arrays, path)
-    assert digest(trunk(models.build("resnet18", 2, 32, path))) == digest(saved)
+    save_file(reference.state, path)
+    network = models.build("resnet18", 2, 32, path)
+    expected = reference.state["layer4.1.conv2.weight"].transpose(2, 3, 1, 0)
+    assert (network.get_layer("layer4.1.conv2").kernel.numpy() == expected).all()
     used = models.weights_used("resnet18", path, 32)
     assert used == f"file resnet18.safetensors (sha256 {weights_module.sha256(path)[:12]})"
-    save_file({"conv1.weight": arrays["conv1.weight"]}, path)
+    save_file({"conv1.weight": reference.state["conv1.weight"]}, path)
     with pytest.raises(models.WeightsError, match=r"resnet18.safetensors.*bn1\.\w+ is missing"):
         models.build("resnet18", 2, 32, path)
     with pytest.raises(models.WeightsError, match=r"of mobilenetv2 without its top"):
@@ -210,28 +206,22 @@ def test_efficientnet_sees_what_keras_has_it_see_with_imagenet_weights(tmp_path,
     np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4 * np.abs(expected).max())
 
 
-def test_vgg19_takes_the_dense_layers_of_imagenet_at_224_pixels_only(monkeypatch):
-    monkeypatch.setattr(networks, "weights_file", lambda *arguments: "convolutions")
-    monkeypatch.setattr(networks, "vgg19_dense_file", lambda: "dense")
-    for name, size, head, dense in (
-        ("vgg19", 224, "vgg_dense", "dense"),
-        ("vgg19", 64, "vgg_dense", None),
-        ("vgg19", 224, None, None),
-        ("vgg16", 224, models.heads.vgg_dense, None),
+def test_vgg19_takes_the_dense_layers_of_imagenet_at_224_pixels_only():
+    for name, size, head, dense, used in (
+        ("vgg19", 224, "vgg_dense", True, "ImageNet"),
+        ("vgg19", 64, models.heads.vgg_dense, False, "ImageNet, without fc1 and fc2"),
+        ("vgg19", 224, None, False, "ImageNet"),
+        ("vgg16", 224, models.heads.vgg_dense, False, "ImageNet, without fc1 and fc2"),
+        ("dex", 224, None, False, "ImageNet"),
     ):
-        assert networks._files(name, "imagenet", size, head) == ("convolutions", dense)
-    for size, head, expected in (
-        (224, "vgg_dense", "ImageNet"),
-        (64, models.heads.vgg_dense, "ImageNet, without fc1 and fc2"),
-        (64, None, "ImageNet"),
-    ):
-        assert models.weights_used("vgg19", "imagenet", size, head=head) == expected
-    assert models.weights_used("dex", "imagenet", 224) == "ImageNet"
+        assert weights_module.has_dense_weights(name, "imagenet", size, head) == dense
+        assert models.weights_used(name, "imagenet", size, head=head) == used
     assert models.weights_used("vgg19", None, 224, seed=7, head="vgg_dense") == "random, seed 7"
 
 
-def test_the_dense_layers_of_vgg19_come_from_the_older_format(tmp_path):
+def test_the_dense_layers_of_vgg19_come_from_the_older_format(tmp_path, monkeypatch):
     import h5py
+    import keras
 
     generator = np.random.default_rng(0)
     shapes = {"fc1": (8, 4096), "fc2": (4096, 4096)}
@@ -242,8 +232,12 @@ def test_the_dense_layers_of_vgg19_come_from_the_older_format(tmp_path):
             group.attrs["weight_names"] = [f"{name}/kernel:0".encode(), f"{name}/bias:0".encode()]
             group[f"{name}/kernel:0"] = kernel
             group[f"{name}/bias:0"] = np.full(4096, 2, np.float32)
-    head = models.heads.build_head("vgg_dense", (1, 1, 8), 2)
-    weights_module.load_vgg19_dense(head, tmp_path / "top.h5")
+    monkeypatch.setattr(weights_module, "_keras_file", lambda *address: tmp_path / "top.h5")
+    monkeypatch.setattr(networks, "weights_file", lambda *given: None)
+    monkeypatch.setattr(weights_module, "VGG19_IMAGE_SIZE", 32)
+    eight = keras.layers.Conv2D(8, 32)  # one position, 8 channels
+    monkeypatch.setattr(networks.backbones, "feature_map", lambda name, pixels: eight(pixels))
+    head = models.build("vgg19", 2, 32, "imagenet", "vgg_dense").get_layer("head")
     for name, kernel in expected.items():
         found, bias = head.get_layer(name).get_weights()
         assert (found == kernel).all() and (bias == 2).all()

@@ -17,13 +17,14 @@ class Reference:
         self.state = {}
         self.generator = np.random.default_rng(seed)
 
-    def convolve(self, x, channels, size, name, *, stride=1, padding=0, groups=1, bias=False):
+    def convolve(self, x, channels, size, name, *, stride=1, groups=1, bias=False):
+        """Convolve, padded by half the kernel, as all layers of these networks are."""
         shape = (channels, x.shape[1] // groups, size, size)
         deviation = np.sqrt(2 / np.prod(shape[1:]))
         if bias:  # those of a squeeze: small, so that the logistic function is not saturated
             deviation /= 10
         weight = self._draw(f"{name}.weight", deviation * self.generator.standard_normal(shape))
-        seen = windows(pad(x, padding, 0), size, stride)
+        seen = windows(pad(x, size // 2, 0), size, stride)
         outputs = [
             np.tensordot(part, filters, axes=([1, 4, 5], [1, 2, 3])).transpose(0, 3, 1, 2)
             for part, filters in zip(
@@ -80,21 +81,14 @@ def average_pool(x, size, stride, *, padding=0):
 
 
 def resnet18(reference, image):
-    x = reference.convolve(image, 64, 7, "conv1", stride=2, padding=3)
+    x = reference.convolve(image, 64, 7, "conv1", stride=2)
     x = max_pool(relu(reference.batch_normalize(x, "bn1")), 3, 2, padding=1)
-    for name, channels, stride in (
-        ("layer1.0", 64, 1),
-        ("layer1.1", 64, 1),
-        ("layer2.0", 128, 2),
-        ("layer2.1", 128, 1),
-        ("layer3.0", 256, 2),
-        ("layer3.1", 256, 1),
-        ("layer4.0", 512, 2),
-        ("layer4.1", 512, 1),
-    ):
-        y = reference.convolve(x, channels, 3, f"{name}.conv1", stride=stride, padding=1)
+    for block in range(8):
+        channels, stride = 64 * 2 ** (block // 2), 2 if block in (2, 4, 6) else 1
+        name = f"layer{block // 2 + 1}.{block % 2}"
+        y = reference.convolve(x, channels, 3, f"{name}.conv1", stride=stride)
         y = relu(reference.batch_normalize(y, f"{name}.bn1"))
-        y = reference.convolve(y, channels, 3, f"{name}.conv2", padding=1)
+        y = reference.convolve(y, channels, 3, f"{name}.conv2")
         y = reference.batch_normalize(y, f"{name}.bn2")
         if stride == 2:
             x = reference.convolve(x, channels, 1, f"{name}.downsample.0", stride=2)
@@ -105,9 +99,7 @@ def resnet18(reference, image):
 
 def googlenet(reference, image):
     def unit(x, channels, size, name, stride=1):
-        x = reference.convolve(
-            x, channels, size, f"{name}.conv", stride=stride, padding=(size - 1) // 2
-        )
+        x = reference.convolve(x, channels, size, f"{name}.conv", stride=stride)
         return relu(reference.batch_normalize(x, f"{name}.bn", epsilon=0.001))
 
     def inception(x, name, c1, c3_reduce, c3, c5_reduce, c5, c_pool):
@@ -144,7 +136,7 @@ def shufflenet(reference, image):
         y = reference.convolve(x, middle, 1, f"{name}.branch_main_1.0", groups=first_groups)
         y = relu(reference.batch_normalize(y, f"{name}.branch_main_1.1"))
         y = reference.convolve(
-            y, middle, 3, f"{name}.branch_main_1.3", stride=stride, padding=1, groups=middle
+            y, middle, 3, f"{name}.branch_main_1.3", stride=stride, groups=middle
         )
         y = shuffle(reference.batch_normalize(y, f"{name}.branch_main_1.4"))
         channels -= x.shape[1] if stride == 2 else 0
@@ -154,7 +146,7 @@ def shufflenet(reference, image):
             return relu(x + y)
         return np.concatenate([average_pool(x, 3, 2, padding=1), relu(y)], axis=1)
 
-    x = reference.convolve(image, 24, 3, "first_conv.0", stride=2, padding=1)
+    x = reference.convolve(image, 24, 3, "first_conv.0", stride=2)
     x = relu(reference.batch_normalize(x, "first_conv.1"))
     x = max_pool(x, 3, 2, padding=1)
     channels = [240] * 4 + [480] * 8 + [960] * 4
@@ -167,7 +159,7 @@ def shufflenet(reference, image):
 
 def seresnet(reference, image, stages):
     """``stages``: (channels, blocks) of each stage, so that a short one can be run."""
-    x = reference.convolve(image, 64, 7, "layer0.conv1", stride=2, padding=3)
+    x = reference.convolve(image, 64, 7, "layer0.conv1", stride=2)
     x = relu(reference.batch_normalize(x, "layer0.bn1"))
     x = max_pool(x, 3, 2, ceil_mode=True)
     for stage, (channels, blocks) in enumerate(stages, start=1):
@@ -176,7 +168,7 @@ def seresnet(reference, image, stages):
             stride = 2 if stage > 1 and block == 0 else 1
             y = reference.convolve(x, channels, 1, f"{name}.conv1", stride=stride)
             y = relu(reference.batch_normalize(y, f"{name}.bn1"))
-            y = reference.convolve(y, channels, 3, f"{name}.conv2", padding=1)
+            y = reference.convolve(y, channels, 3, f"{name}.conv2")
             y = relu(reference.batch_normalize(y, f"{name}.bn2"))
             y = reference.convolve(y, 4 * channels, 1, f"{name}.conv3")
             y = reference.batch_normalize(y, f"{name}.bn3")

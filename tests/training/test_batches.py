@@ -1,149 +1,120 @@
-import threading
-
 import numpy as np
 import pytest
 
+from leukkit import training
 from leukkit.augmentation import apply, draw
-from leukkit.training.batches import FIRST_EPOCH_COPY, padded_batches, training_batches
+from leukkit.splits import Fold
+from leukkit.training import batches
+from leukkit.training.batches import FIRST_EPOCH_COPY, Images, training_batch
 
 RANGES = {"rotation": 30, "flip_horizontal": True, "brightness": 0.2}
-IDS = [f"cell-{number}" for number in range(20)]
+IDS = np.array([f"cell-{number}" for number in range(20)], object)
+TARGETS = np.eye(4, dtype=np.float32)[np.arange(20) % 4]
 
 
 @pytest.fixture(scope="module")
-def images():
+def pixels():
     """Return 20 images that tell their position: 10 times it, plus the number of the row."""
     values = 10 * np.arange(20)[:, None] + np.arange(8)
     return np.tile(values.astype(np.uint8)[:, :, None, None], (1, 1, 8, 3))
 
 
-@pytest.fixture(scope="module")
-def targets():
-    return np.eye(4)[np.arange(20) % 4]
+def epoch_of(inputs, positions=range(20), *, size=6, ranges=None, seed=0, epoch=0):
+    """Return all batches of an epoch, as the network gets them."""
+    phases = [{"epochs": 1, "learning_rate": 1e-3}]
+    recipe = training.Recipe(
+        network="tiny", image_size=8, phases=phases, batch_size=size, augmentation=ranges or {}
+    )
+    fold = Fold(np.array(positions), np.array([]), np.array([]))
+    make = training_batch(Images(inputs, TARGETS, IDS, fold), recipe, seed, epoch)
+    shapes = (size, *inputs.shape[1:]), (size, 4)
+    made = batches.dataset(make, len(positions) // size, *shapes).as_numpy_iterator()
+    return [np.array(part) for part in zip(*made, strict=True)]
 
 
-def collect(images, targets, positions=range(20), batch_size=6, **settings):
-    settings = {"seed": 0, "epoch": 0} | settings
-    batches = list(training_batches(images, targets, positions, IDS, batch_size, **settings))
-    return [np.array(part) for part in zip(*batches, strict=True)]
-
-
-def numbers(batches):
+def numbers(found):
     """Return which images these are."""
-    return batches[:, :, 0, 0, 0] // 10
+    return found[:, :, 0, 0, 0].astype(int) // 10
 
 
-def test_an_epoch_has_full_batches_of_different_images(images, targets):
-    found, wanted = collect(images, targets)
-    assert found.shape == (3, 6, 8, 8, 3) and found.dtype == np.uint8
+def test_an_epoch_has_full_batches_of_different_images(pixels):
+    found, wanted = epoch_of(pixels)
+    assert found.shape == (3, 6, 8, 8, 3) and found.dtype == np.float32
     assert wanted.shape == (3, 6, 4) and wanted.dtype == np.float32
     assert len(np.unique(numbers(found))) == 18
-    for batch, rows in zip(found, wanted, strict=True):
-        chosen = batch[:, 0, 0, 0] // 10
-        np.testing.assert_array_equal(batch, images[chosen])
-        np.testing.assert_array_equal(rows, targets[chosen])
+    np.testing.assert_array_equal(found, pixels[numbers(found)])
+    np.testing.assert_array_equal(wanted, TARGETS[numbers(found)])
 
 
-def test_only_the_training_positions_are_used(images, targets):
+def test_only_the_training_positions_are_used(pixels):
     positions = [1, 3, 5, 7, 11, 13]
-    found, _ = collect(images, targets, positions, batch_size=3)
+    found, _ = epoch_of(pixels, positions, size=3)
     assert sorted(numbers(found).ravel()) == positions
 
 
-def test_the_order_follows_from_seed_and_epoch(images, targets):
-    first, _ = collect(images, targets)
-    np.testing.assert_array_equal(collect(images, targets, ranges={})[0], first)
+def test_the_order_follows_from_seed_and_epoch(pixels):
+    first, _ = epoch_of(pixels)
+    np.testing.assert_array_equal(epoch_of(pixels)[0], first)
     for changed in ({"seed": 1}, {"epoch": 1}):
-        other = numbers(collect(images, targets, **changed)[0])
+        other = numbers(epoch_of(pixels, **changed)[0])
         assert (other != numbers(first)).any() and set(other.ravel()) != set(numbers(first).ravel())
-    augmented, _ = collect(images, targets, ranges={"flip_vertical": True}, threads=3)
-    same_rows = np.sort(augmented, axis=2)  # undoes a vertical flip
-    np.testing.assert_array_equal(same_rows, np.sort(first, axis=2))
 
 
-def test_augmentation_is_drawn_anew_for_each_image_and_epoch(images, targets):
-    before = images.copy()
+def test_augmentation_is_drawn_anew_for_each_image_and_epoch(pixels):
+    before = pixels.copy()
     for epoch in (0, 3):
-        plain, _ = collect(images, targets, seed=5, epoch=epoch)
-        found, _ = collect(images, targets, seed=5, epoch=epoch, ranges=RANGES)
+        plain, _ = epoch_of(pixels, seed=5, epoch=epoch)
+        found, _ = epoch_of(pixels, seed=5, epoch=epoch, ranges=RANGES)
         for position, image in zip(numbers(plain).ravel(), found.reshape(-1, 8, 8, 3), strict=True):
             drawn = draw(RANGES, 5, IDS[position], FIRST_EPOCH_COPY + epoch)
-            np.testing.assert_array_equal(image, apply(images[position], drawn))
-    np.testing.assert_array_equal(images, before)
+            np.testing.assert_array_equal(image, apply(pixels[position], drawn))
+    np.testing.assert_array_equal(pixels, before)
 
 
-@pytest.mark.parametrize("ranges", [None, RANGES])
-def test_the_stream_does_not_depend_on_the_threads(images, targets, ranges):
-    one, _ = collect(images, targets, batch_size=2, ranges=ranges, threads=1)
-    four, _ = collect(images, targets, batch_size=2, ranges=ranges, threads=4)
-    np.testing.assert_array_equal(one, four)
+def test_the_stream_does_not_depend_on_the_threads(pixels, monkeypatch):
+    two, _ = epoch_of(pixels, size=2, ranges=RANGES)
+    monkeypatch.setattr(batches, "THREADS", 4)
+    np.testing.assert_array_equal(epoch_of(pixels, size=2, ranges=RANGES)[0], two)
 
 
-def test_features_are_served_as_they_are(targets):
+def test_features_are_served_as_they_are():
     features = np.random.default_rng(0).normal(size=(20, 7)).astype(np.float32)
-    found, wanted = collect(features, targets)
-    assert found.dtype == np.float32
+    found, wanted = epoch_of(features)
     rows = {tuple(row): number for number, row in enumerate(features)}
     chosen = [rows[tuple(row)] for row in found.reshape(-1, 7)]
-    np.testing.assert_array_equal(wanted.reshape(-1, 4), targets[chosen])
+    np.testing.assert_array_equal(wanted.reshape(-1, 4), TARGETS[chosen])
     with pytest.raises(ValueError, match=r"uint8 images, found float32 of shape \(20, 7\)"):
-        collect(features, targets, ranges=RANGES)
+        epoch_of(features, ranges=RANGES)
 
 
-def test_mistakes_are_said_before_the_first_batch(images, targets):
+def test_mistakes_are_said_before_the_first_batch(pixels):
     with pytest.raises(ValueError, match=r"batch of 6 images .* which has 5; set batch_size to 5"):
-        training_batches(images, targets, range(5), IDS, 6, seed=0, epoch=0)
+        epoch_of(pixels, range(5))
     with pytest.raises(ValueError, match="unknown augmentation 'rotate'"):
-        collect(images, targets, ranges={"rotate": 3})
+        epoch_of(pixels, ranges={"rotate": 3})
 
 
-class Watched:
-    """Count how many batches are taken from an array, and fail at one if asked."""
+def test_an_error_in_a_thread_reaches_the_training():
+    import tensorflow as tf
 
-    def __init__(self, images, fail_at=None):
-        self.images, self.fail_at, self.taken = images, fail_at, 0
-        self.shape, self.dtype = images.shape, images.dtype
-        self.lock = threading.Lock()
+    def make(number):
+        raise OSError("the disk is gone")
 
-    def __getitem__(self, positions):
-        with self.lock:
-            self.taken += 1
-            if self.taken == self.fail_at:
-                raise OSError("the disk is gone")
-        return self.images[positions]
+    with pytest.raises(tf.errors.OpError, match="the disk is gone"):
+        list(batches.dataset(make, 3, (2, 4)))
 
 
-def test_few_batches_are_made_ahead_and_none_after_the_end(images, targets):
-    watched = Watched(images)
-    batches = training_batches(watched, targets, range(20), IDS, 1, seed=0, epoch=0, threads=2)
-    next(batches)
-    assert watched.taken <= 4
-    batches.close()
-    assert watched.taken <= 4
-    names = [thread.name for thread in threading.enumerate()]
-    assert not [name for name in names if "ThreadPoolExecutor" in name]
-
-
-def test_an_error_in_a_thread_reaches_the_training(images, targets):
-    watched = Watched(images, fail_at=2)
-    batches = training_batches(watched, targets, range(20), IDS, 6, seed=0, epoch=0)
-    with pytest.raises(OSError, match="the disk is gone"):
-        list(batches)
-
-
-def test_padded_batches_repeat_the_last_image(images):
-    positions = [4, 1, 9, 9, 2]
-    found = list(padded_batches(images, positions, 3))
-    assert [batch.shape for batch in found] == [(3, 8, 8, 3)] * 2
-    np.testing.assert_array_equal(np.concatenate(found), images[[4, 1, 9, 9, 2, 2]])
-    np.testing.assert_array_equal(np.concatenate(found)[:5], images[positions])
-    (small,) = padded_batches(images, [3], 4)
-    np.testing.assert_array_equal(small, images[[3, 3, 3, 3]])
-    (exact,) = padded_batches(images, [3, 5], 2)
-    np.testing.assert_array_equal(exact, images[[3, 5]])
-    assert list(padded_batches(images, [], 4)) == []
-
-    features = np.arange(10, dtype=np.float32).reshape(5, 2)
-    found = np.concatenate(list(padded_batches(features, np.arange(5), 4)))
-    assert found.dtype == np.float32
-    np.testing.assert_array_equal(found, features[[0, 1, 2, 3, 4, 4, 4, 4]])
+@pytest.mark.parametrize(
+    ("positions", "size", "expected"),
+    [
+        ([4, 1, 9, 9, 2], 3, [4, 1, 9, 9, 2, 2]),
+        ([3], 4, [3, 3, 3, 3]),
+        ([3, 5], 2, [3, 5]),
+    ],
+)
+def test_padded_batches_repeat_the_last_image(pixels, positions, size, expected):
+    make = batches.padded_batch(pixels, positions, size)
+    found = [make(number) for number in range(len(expected) // size)]
+    assert [batch.shape for batch in found] == [(size, 8, 8, 3)] * len(found)
+    np.testing.assert_array_equal(np.concatenate(found), pixels[expected])
+    assert found[0].dtype == np.float32

@@ -18,12 +18,6 @@ def finished(tmp_path_factory):
     return tiny.cross_validate(tmp_path_factory.mktemp("results"))
 
 
-@pytest.fixture
-def tiny_network():
-    with tiny.installed():
-        yield
-
-
 def pooled(folder):
     return results.read_table(folder)
 
@@ -80,16 +74,21 @@ def test_two_runs_with_one_seed_predict_alike(finished, tmp_path):
     pd.testing.assert_frame_equal(pooled(again), pooled(finished))
 
 
-def test_the_kept_model_predicts_what_was_written(finished):
+def check_kept(folder):
+    """Check that the saved model of the first fold predicts what was written; return it."""
     import keras
 
-    frame = tiny.cells()
-    kept = keras.models.load_model(finished / "fold-0" / "model.keras", compile=False)
-    written = results.read_fold(finished / "fold-0")
-    images = load(frame, Preparation(32))
+    kept = keras.models.load_model(folder / "fold-0" / "model.keras", compile=False)
+    frame, written = tiny.cells(), results.read_fold(folder / "fold-0")
     positions = pd.Index(frame["image_id"]).get_indexer(written["image_id"])
-    values = kept.predict(images[positions].astype(np.float32), verbose=0)
+    pixels = load(frame, Preparation(32))[positions].astype(np.float32)
+    values = kept.predict(pixels, verbose=0)
     np.testing.assert_allclose(values[:, 1], written["prob_ALL"], atol=1e-5)
+    return kept
+
+
+def test_the_kept_model_predicts_what_was_written(finished):
+    check_kept(finished)
     assert not (finished / "fold-1" / "model.keras").exists()
 
 
@@ -109,25 +108,14 @@ def test_dask_gives_the_same_predictions(finished, tmp_path):
     pd.testing.assert_frame_equal(pooled(folder), pooled(finished))
 
 
-def test_a_frozen_backbone_is_not_changed_and_sees_each_image_once(tmp_path, tiny_network):
-    import keras
-
+def test_a_frozen_backbone_is_not_changed_and_sees_each_image_once(tmp_path):
     phases = [{"epochs": 2, "learning_rate": 0.05, "trainable": "head"}]
-    folder = tiny.cross_validate(tmp_path, phases=phases)
-    kept = keras.models.load_model(folder / "fold-0" / "model.keras", compile=False)
+    kept = check_kept(tiny.cross_validate(tmp_path, phases=phases))
     fresh = tiny.build("tiny", 2, 32, normalization="backbone")
     for layer, untrained in zip(kept.layers[:-1], fresh.layers[:-1], strict=True):
         for values, expected in zip(layer.get_weights(), untrained.get_weights(), strict=True):
             np.testing.assert_array_equal(values, expected)
     assert not np.allclose(kept.layers[-1].get_weights()[0], fresh.layers[-1].get_weights()[0])
-    written = results.read_fold(folder / "fold-0")
-    frame = tiny.cells()
-
-    positions = pd.Index(frame["image_id"]).get_indexer(written["image_id"])
-    images = load(frame, Preparation(32))[positions].astype(np.float32)
-    np.testing.assert_allclose(
-        kept.predict(images, verbose=0)[:, 1], written["prob_ALL"], atol=1e-5
-    )
 
 
 def test_patience_stops_training(tmp_path):
@@ -145,7 +133,7 @@ def test_mixed_precision_ends_in_float32(tmp_path):
     assert keras.config.dtype_policy().name == "float32"
 
 
-def test_a_class_missing_in_a_fold_is_named(tmp_path, tiny_network):
+def test_a_class_missing_in_a_fold_is_named(tmp_path):
     frame = tiny.cells()
     healthy = np.flatnonzero(frame["label"] == "healthy")
     sick = np.flatnonzero(frame["label"] == "ALL")
@@ -154,57 +142,48 @@ def test_a_class_missing_in_a_fold_is_named(tmp_path, tiny_network):
         tiny.run_folds(tiny.split(frame, [fold]), tmp_path)
 
 
-def test_a_batch_larger_than_the_fold_is_named(tmp_path, tiny_network):
-    frame = tiny.cells()
-    folds = splits.folds(frame, {"split": "stratified", "folds": 2, "validation": 0.2})
+def test_a_batch_larger_than_the_fold_is_named(tmp_path):
     with pytest.raises(ValueError, match=r"do not fill one batch of 400"):
-        tiny.run_folds(tiny.split(frame, folds), tmp_path, batch_size=400)
+        tiny.cross_validate(tmp_path, batch_size=400)
 
 
-def test_best_epoch_without_validation_images_is_refused(tmp_path, tiny_network):
+def test_best_epoch_without_validation_images_is_refused(tmp_path):
     frame = tiny.cells()
-    folds = splits.folds(frame, {"split": "stratified", "folds": 2})
+    split = tiny.split(frame, splits.folds(frame, {"split": "stratified", "folds": 2}))
     with pytest.raises(ValueError, match="no validation images"):
-        tiny.run_folds(tiny.split(frame, folds), tmp_path)
-    tiny.run_folds(tiny.split(frame, folds), tmp_path, select="last")
+        tiny.run_folds(split, tmp_path)
+    tiny.run_folds(split, tmp_path, select="last")
 
 
 def test_a_loss_that_is_no_number_names_epoch_and_batch_and_keeps_the_last_good_weights(
-    tmp_path, tiny_network
+    tmp_path,
 ):
     phases = [{"epochs": 1, "learning_rate": 1e-3}, {"epochs": 2, "learning_rate": 1e39}]
-    frame = tiny.cells()
-    folds = splits.folds(frame, {"split": "stratified", "folds": 2, "validation": 0.2})
-    with pytest.raises(
-        training.TrainingError, match=r"fold 0 stopped: .*epoch 2, batch \d"
-    ) as error:
-        tiny.run_folds(tiny.split(frame, folds), tmp_path, phases=phases, optimizer="sgd")
+    expected = r"fold 0 stopped: .*epoch 2, batch \d"
+    with pytest.raises(training.TrainingError, match=expected) as error:
+        tiny.cross_validate(tmp_path, folds=2, phases=phases, optimizer="sgd")
     (kept,) = tmp_path.rglob("checkpoint.npz")
     assert str(kept) in str(error.value)
     with np.load(kept) as file:
-        assert json.loads(str(file["record"]))["state"]["epoch"] == 1
+        assert json.loads(str(file["record"]))["state"]["history"][-1]["epoch"] == 1
         assert all(np.isfinite(file[name]).all() for name in file.files if name[:3] == "wei")
 
 
-def test_weights_of_another_architecture_leave_finished_folds_alone(finished, tiny_network):
+def test_weights_of_another_architecture_leave_finished_folds_alone(finished):
     before = changed(finished)
     with pytest.raises(models.WeightsError, match="does not hold the weights"):
         tiny.cross_validate(finished.parents[3], network="tiny-other", weights="other.h5")
     assert changed(finished) == before
 
 
-def test_an_image_that_went_away_since_loading_is_named(tmp_path, tiny_network):
+def test_an_image_that_went_away_since_loading_is_named(tmp_path):
     frame = tiny.cells()
     frame["path"] = frame["path"].str.replace("healthy", "elsewhere")
     folds = splits.folds(frame, {"split": "stratified", "folds": 2, "validation": 0.2})
-    with pytest.raises(ImageError, match=r"elsewhere.*is gone"):
-        tiny.run_folds(
-            tiny.split(frame, folds), tmp_path, image_size=33
-        )  # a size that no test has cached
+    with pytest.raises(ImageError, match=r"elsewhere.*is gone"):  # at a size that no test cached
+        tiny.run_folds(tiny.split(frame, folds), tmp_path, image_size=33)
 
 
-def test_tensorboard_logs_lie_in_the_fold(tmp_path, tiny_network):
-    frame = tiny.cells()
-    folds = splits.folds(frame, {"split": "stratified", "folds": 2, "validation": 0.2})
-    folder = tiny.run_folds(tiny.split(frame, folds), tmp_path, tensorboard=True)
+def test_tensorboard_logs_lie_in_the_fold(tmp_path):
+    folder = tiny.cross_validate(tmp_path, folds=2, tensorboard=True)
     assert list(folder.glob("fold-0/tensorboard/events*"))

@@ -7,7 +7,7 @@ import pytest
 
 from leukkit import training
 from leukkit.results import ConfigurationError
-from leukkit.training import checkpoint, fit
+from leukkit.training import fit
 from leukkit.training.network import compile_phase, cross_entropy, make_optimizer
 from tests.training import tiny
 
@@ -53,7 +53,7 @@ def test_each_image_counts_alike_when_a_batch_does_not_divide_evenly():
 def test_the_last_layers_are_unfrozen_but_not_their_batch_normalization():
     model = tiny.build("tiny-normalized", 2, 32, normalization="backbone")
     phase = types.SimpleNamespace(trainable=2, learning_rate=1e-3)
-    compile_phase(model, recipe(), phase, 1, 100)
+    compile_phase(model, recipe(), phase)
     learning = {layer.name for layer in model.layers if layer.trainable and layer.weights}
     kinds = {type(model.get_layer(name)).__name__ for name in learning}
     assert kinds == {"Conv2D", "Functional"}
@@ -64,7 +64,7 @@ def test_more_layers_than_there_are_cannot_be_unfrozen():
     model = tiny.build("tiny", 2, 32, normalization="backbone")
     phase = types.SimpleNamespace(trainable=5, learning_rate=1e-3)
     with pytest.raises(ValueError, match="trainable = 5, but there are 4 layers"):
-        compile_phase(model, recipe(), phase, 1, 100)
+        compile_phase(model, recipe(), phase)
 
 
 @pytest.mark.parametrize(("weight", "loss"), [(np.nan, 0.5), (np.inf, 0.5), (1.0, np.nan)])
@@ -90,22 +90,21 @@ def test_a_checkpoint_of_another_configuration_is_kept_and_named(tmp_path):
     network = types.SimpleNamespace(
         get_weights=lambda: [np.ones(3)], optimizer=types.SimpleNamespace(variables=[])
     )
-    checkpoint.write(tmp_path, "one", checkpoint.State(epoch=2), network, None)
+    history = [{"epoch": 1, "validation_loss": np.nan}]
+    fit.write_checkpoint(tmp_path, "one", history, network, None)
     with pytest.raises(
         ConfigurationError, match=r"npz is an unfinished fold of another.*--results-dir"
     ):
-        checkpoint.read(tmp_path, "another")
-    state, (weights,), _, _ = checkpoint.read(tmp_path, "one")
-    assert state.epoch == 2 and weights.tolist() == [1, 1, 1]
+        fit.read_checkpoint(tmp_path, "another")
+    found, (weights,), *others = fit.read_checkpoint(tmp_path, "one")
+    assert found[0]["epoch"] == 1 and weights.tolist() == [1, 1, 1] and others == [[], []]
 
 
-def test_a_fold_that_cannot_be_written_says_what_to_do(tmp_path):
-    expected = r"fold-0: the fold could not be written \(disk full\).*finished folds are untouched"
-    with (
-        pytest.raises(training.TrainingError, match=expected),
-        checkpoint.writing(tmp_path / "fold-0"),
-    ):
-        raise OSError("disk full")
+@pytest.mark.parametrize(
+    ("losses", "best"), [([0.5, 0.3, 0.4, 0.3], 2), ([np.nan] * 2, 0), ([], 0)]
+)
+def test_the_best_epoch_is_the_first_with_the_lowest_validation_loss(losses, best):
+    assert fit.best_epoch([{"validation_loss": loss} for loss in losses]) == best
 
 
 def test_synchronized_batch_normalization_is_an_option():

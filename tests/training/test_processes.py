@@ -1,5 +1,6 @@
 """What can only be seen from outside: a process that is killed, a divided CPU, a full disk."""
 
+import json
 import os
 import shutil
 import signal
@@ -16,30 +17,27 @@ from leukkit import results, training
 from tests.training import tiny
 
 
-def start(folder, *options, logical_cpus="1", **kwargs):
-    environment = {**os.environ, "LEUKKIT_LOGICAL_CPUS": logical_cpus, "TQDM_DISABLE": "1"}
+def start(folder, logical_cpus="1", **settings):
     return subprocess.Popen(
-        [sys.executable, "-m", "tests.training.tiny", str(folder), *options],
-        env=environment,
+        [sys.executable, "-m", "tests.training.tiny", str(folder), json.dumps(settings)],
+        env={**os.environ, "LEUKKIT_LOGICAL_CPUS": logical_cpus, "TQDM_DISABLE": "1"},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        **kwargs,
     )
 
 
 def finish(process):
-    out, errors = process.communicate(timeout=300)
+    errors = process.communicate(timeout=300)[1]
     assert process.returncode == 0, errors[-3000:]
-    return out
 
 
 def test_a_killed_run_goes_on_to_the_same_end(tmp_path):
     whole, killed = tmp_path / "whole", tmp_path / "killed"
-    options = ("--folds", "7", "--epochs", "8")
-    finish(start(whole, *options))
+    options = {"folds": 7, "phases": [{"epochs": 8, "learning_rate": 0.05}]}
+    finish(start(whole, **options))
 
-    process = start(killed, *options)
+    process = start(killed, **options)
     checkpoint = killed / tiny.run_dir(whole).relative_to(whole) / "fold-2" / "checkpoint.npz"
     until = time.monotonic() + 240
     while not checkpoint.exists():
@@ -55,7 +53,7 @@ def test_a_killed_run_goes_on_to_the_same_end(tmp_path):
     done = [path for n in (0, 1) for path in (tiny.run_dir(killed) / f"fold-{n}").iterdir()]
     before = {path: path.stat().st_mtime_ns for path in done}
 
-    finish(start(killed, *options))
+    finish(start(killed, **options))
     assert {path: path.stat().st_mtime_ns for path in done} == before
     for table in ("predictions", "validation_predictions"):
         pd.testing.assert_frame_equal(
@@ -72,29 +70,24 @@ def test_a_killed_run_goes_on_to_the_same_end(tmp_path):
 
 def test_two_devices_train_as_one(tmp_path):
     one, two = tmp_path / "one", tmp_path / "two"
-    first = start(one, "--network", "tiny-plain")
-    second = start(two, "--network", "tiny-plain", logical_cpus="2")
-    finish(first)
-    finish(second)
-    losses = [
-        results.read_table(tiny.run_dir(folder, "tiny-plain"), "history")[
-            ["loss", "validation_loss"]
-        ]
-        for folder in (one, two)
-    ]
+    for process in [
+        start(one, network="tiny-plain"),
+        start(two, network="tiny-plain", logical_cpus="2"),
+    ]:
+        finish(process)
+    made = [tiny.run_dir(folder, "tiny-plain") for folder in (one, two)]
+    columns = ["loss", "validation_loss"]
+    losses = [results.read_table(folder, "history")[columns] for folder in made]
     np.testing.assert_allclose(*losses, atol=1e-5)
-    assert (
-        results.read_record(tiny.run_dir(two, "tiny-plain") / "fold-0").devices
-        == "2 x CPU, mirrored"
-    )
+    assert results.read_record(made[1] / "fold-0").devices == "2 x CPU, mirrored"
 
 
 def test_seven_folds_on_two_devices_are_complete_finite_and_repeatable(tmp_path):
     # 34 images in 7 folds: test parts of 4 and 5, so batches of 4 leave a last one of 1 image.
-    options = ("--folds", "7", "--per-class", "17", "--batch-size", "4", "--epochs", "1")
-    options += ("--network", "tiny-normalized")
+    options = {"network": "tiny-normalized", "folds": 7, "per_class": 17, "batch_size": 4}
+    options |= {"phases": [{"epochs": 1, "learning_rate": 0.05}], "logical_cpus": "2"}
     first, second = tmp_path / "first", tmp_path / "second"
-    finish(start(first, *options, logical_cpus="2"))
+    finish(start(first, **options))
     predictions = results.read_table(tiny.run_dir(first, "tiny-normalized"))
     assert (predictions.groupby("fold").size() % 4 == 1).any()
     assert sorted(predictions["image_id"]) == sorted(tiny.cells(17)["image_id"])
@@ -104,14 +97,14 @@ def test_seven_folds_on_two_devices_are_complete_finite_and_repeatable(tmp_path)
     for number in range(2, 7):  # two folds again are enough to compare
         again = second / made.relative_to(first) / f"fold-{number}"
         shutil.copytree(made / f"fold-{number}", again)
-    finish(start(second, *options, logical_cpus="2"))
+    finish(start(second, **options))
     pd.testing.assert_frame_equal(
         results.read_table(tiny.run_dir(second, "tiny-normalized")), predictions
     )
 
 
 def test_a_full_disk_names_the_fold_and_loses_nothing(tmp_path):
-    finish(start(tmp_path, "--folds", "3"))
+    finish(start(tmp_path))
     finished = tiny.run_dir(tmp_path)
     shutil.rmtree(finished / "fold-2")
     before = {path: path.stat().st_mtime_ns for path in finished.glob("fold-[01]/*")}
@@ -122,7 +115,7 @@ def test_a_full_disk_names_the_fold_and_loses_nothing(tmp_path):
         from tests.training import tiny
         images.load(tiny.cells(), images.Preparation(32))
         resource.setrlimit(resource.RLIMIT_FSIZE, (3000, 3000))
-        tiny.cross_validate({str(tmp_path)!r}, phases=[{{"epochs": 3, "learning_rate": 0.05}}])
+        tiny.cross_validate({str(tmp_path)!r})
         """
     )
     failed = subprocess.run(
@@ -130,11 +123,12 @@ def test_a_full_disk_names_the_fold_and_loses_nothing(tmp_path):
     )
     assert failed.returncode == 1
     (message,) = [line for line in failed.stderr.splitlines() if "TrainingError: " in line]
-    assert "fold-2" in message and "space" in message
+    for part in ("fold-2: the fold could not be written", "space", "finished folds are untouched"):
+        assert part in message
     assert not list(finished.glob("fold-2/*.json"))
     assert not list(finished.glob("fold-2/.[!l]*"))  # no half-written file, but the lock
     assert {path: path.stat().st_mtime_ns for path in before} == before
-    finish(start(tmp_path, "--folds", "3"))
+    finish(start(tmp_path))
     assert (finished / "fold-2" / "fold.json").exists()
 
 

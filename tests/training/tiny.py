@@ -1,9 +1,10 @@
 """A network small enough to be trained many times in the tests, in the place of the real ones.
 
-``python -m tests.training.tiny FOLDER`` runs a cross-validation with it in a process of its own.
+``python -m tests.training.tiny FOLDER '{"folds": 7}'`` cross-validates it in a process of its own.
 """
 
-import argparse
+import json
+import sys
 from unittest import mock
 
 import numpy as np
@@ -65,10 +66,10 @@ def cells(per_class=24):
     return part
 
 
-def split(frame, folds, **table):
+def split(frame, folds):
     """Return a split with given folds: only where it lies is read from its table."""
     known = {"split": "stratified", "folds": max(2, len(folds)), "name": "published"}
-    return splits.Split(frame, folds, [], SplitTable(profile="sample", **known, **table), 0)
+    return splits.Split(frame, folds, [], SplitTable(profile="sample", **known), 0)
 
 
 def cross_validate(folder, network="tiny", folds=3, per_class=24, jobs=1, **settings):
@@ -99,21 +100,4 @@ def run_dir(folder, network="tiny"):
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser()
-    parser.add_argument("folder")
-    parser.add_argument("--network", default="tiny")
-    parser.add_argument("--folds", type=int, default=3)
-    parser.add_argument("--per-class", type=int, default=24)
-    parser.add_argument("--batch-size", type=int, default=8)
-    parser.add_argument("--epochs", type=int, default=3)
-    options = parser.parse_args()
-    print(
-        cross_validate(
-            options.folder,
-            options.network,
-            options.folds,
-            options.per_class,
-            batch_size=options.batch_size,
-            phases=[{"epochs": options.epochs, "learning_rate": 0.05}],
-        )
-    )
+    cross_validate(sys.argv[1], **json.loads(sys.argv[2]))
