@@ -46,7 +46,7 @@ unit: $(INSTALLED)
 
 notebook-test: $(INSTALLED)
 	LEUKKIT_PROFILE=sample LEUKKIT_DATA_DIR= LEUKKIT_RESULTS_DIR=$(SCRATCH)/results LEUKKIT_CACHE_DIR=$(SCRATCH)/cache \
-	$(RUN)/python -m pytest --nbval --durations 5 $(NOTEBOOKS)
+	$(RUN)/python -m pytest --nbval -n 2 --dist loadfile --durations 5 $(NOTEBOOKS)
 
 # nbval keeps no notebook; the committed ones stand in, so that the report's links to them are tested.
 browser-test: notebook-test
