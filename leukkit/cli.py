@@ -7,6 +7,7 @@ What it needs is imported in it, so that ``leukkit --help`` stays quick.
 import argparse
 import os
 import pathlib
+import shutil
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -100,8 +101,10 @@ def _add(commands: Any, function: Any, *arguments: str, **files: str) -> None:
 
 def reproduce(options: argparse.Namespace) -> None:
     """Run a paper's notebook and print published | reproduced | leak-free."""
+    import pandas as pd
+
     from leukkit import files, papers
-    from leukkit.report import notebooks, print_comparison
+    from leukkit.report import notebooks, overview, page
 
     profile = os.environ["LEUKKIT_PROFILE"]
     if options.paper != "all":  # a wrong name must not cost the minutes of a run
@@ -119,10 +122,13 @@ def reproduce(options: argparse.Namespace) -> None:
         notebooks.keep(executed, notebooks.kept_path(base, profile, path))
         if options.in_place:
             notebooks.keep(executed, path)
-    for key in sorted({key for path in paths for key in notebooks.papers_of(path)}):
-        print_comparison(papers.load(key), profile)
-    print()
     report(options)
+    cells = pd.read_csv(options.report_dir / page.COMPARISON)
+    width = min(shutil.get_terminal_size().columns, 110)
+    for key in sorted({key for path in paths for key in notebooks.papers_of(path)}):
+        here = cells[(cells["paper"] == key) & (cells["profile"] == pathlib.Path(profile).stem)]
+        print()
+        print(overview.as_text(here, width) if len(here) else f"{key}: nothing was run yet")
 
 
 def report(options: argparse.Namespace) -> None:

@@ -91,13 +91,13 @@ def fingerprint() -> str:
     weights, computed in a process of its own (some seconds).
 
     Raises:
-        subprocess.CalledProcessError: The computation failed; its output says why.
+        RuntimeError: The computation failed; its output says why.
     """
     command = [sys.executable, "-m", "leukkit.environment"]
-    quiet = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
-    return subprocess.run(
-        command, env=quiet, stdout=subprocess.PIPE, text=True, check=True
-    ).stdout.split()[-1]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        raise RuntimeError(f"this machine's digits could not be computed:\n{done.stderr[-2000:]}")
+    return done.stdout.split()[-1]
 
 
 class Source(str):

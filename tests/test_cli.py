@@ -47,7 +47,7 @@ def test_reproduce_keeps_the_executed_notebook_and_the_report_and_in_place_the_o
     assert 'href="09_try.html"' in (project / "report" / "index.html").read_text()
     assert path.read_bytes() == before
     printed = capsys.readouterr().out
-    assert "farag2025, profile sample: nothing was run yet" in printed
+    assert "farag2025: nothing was run yet" in printed
     assert "report/index.html" in printed and "not for clinical use" in printed
     assert cli.main(["reproduce", "farag2025", "--in-place"]) == 0
     assert nbformat.read(path, 4).cells[0].outputs == outputs
@@ -84,6 +84,13 @@ def test_notebooks_are_copied_and_none_is_overwritten(project, capsys):
     assert cli.main(["notebooks", "mine"]) == 1
     assert copied.read_text() == "changed" and not (project / "mine" / "10_more.ipynb").exists()
     assert "mine/09_try.ipynb would be overwritten" in capsys.readouterr().err
+
+
+def test_a_notebook_whose_process_dies_leaves_its_last_words(project, capsys):
+    write(project, "import os; os.write(2, b'out of memory'); os._exit(1)")
+    assert cli.main(["reproduce", "farag2025"]) == 1
+    message = capsys.readouterr().err
+    assert "09_try.ipynb: Kernel died" in message and "out of memory" in message
 
 
 def test_a_notebook_that_fails_is_named_with_its_error(project, capsys):

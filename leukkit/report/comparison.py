@@ -1,8 +1,8 @@
 """Published | reproduced | leak-free: the printed numbers beside what came out here.
 
-`score` scores a finished run, `measure` all planned runs of a paper; `compare` puts them beside the
-printed cells, `table` makes one printed table of that. Everything is computed from the predictions
-(and, for single epochs, the training histories) in the results folder.
+`score` scores a finished run; `compare` puts scores beside the printed cells, `table` makes one
+printed table of that. Everything is computed from the predictions (and, for single epochs, the
+training histories) in the results folder.
 """
 
 import pathlib
@@ -14,7 +14,6 @@ import pandas as pd
 
 from leukkit import metrics, results
 from leukkit.papers import Card
-from leukkit.report import facts
 from leukkit.splits import Split
 
 # Split of a profile -> its name beside the printed numbers. patel2025 states two protocols.
@@ -93,22 +92,6 @@ def score(folder: pathlib.Path | str, draws: int = 2000, **keys: Any) -> pd.Data
         frames.append(_epochs(results.read_table(folder, "history"), folder).assign(**about))
     scored = pd.concat(frames, ignore_index=True).reindex(columns=COLUMNS)
     return scored.astype({"epoch": "Int64"})
-
-
-def measure(
-    card: Card, profile: str, draws: int | None = None, base: pathlib.Path | str | None = None
-) -> pd.DataFrame:
-    """Score the finished runs of a paper under a profile: the frames of `score`.
-
-    Args:
-        card: Of the paper.
-        profile: Its name, or the path of its file.
-        draws: Bootstrap draws of the intervals; None for the profile's.
-        base: Folder of the results; None for ``results`` of the project.
-    """
-    draws = card.profile(profile).bootstrap_draws if draws is None else draws
-    found = results.find(base, card.key, profile)
-    return concat(score(folder, draws) for folder in found["folder"])
 
 
 def concat(frames: Iterable[pd.DataFrame]) -> pd.DataFrame:
@@ -262,41 +245,6 @@ def compare_images(card: Card, divided: Mapping[str, Split]) -> pd.DataFrame:
     for name, split in divided.items():
         text[SIDES.get(name, name)] = [_count(split, cell) for cell in wanted]
     return text.set_index(list(rows))
-
-
-def print_comparison(card: Card, profile: str) -> None:
-    """Print published | reproduced | leak-free for every printed cell that names a run.
-
-    Below come the scores of all runs, and what leaks under each split.
-    """
-    measured = measure(card, profile)
-    label = pathlib.Path(profile).stem
-    if measured.empty:
-        print(f"\n{card.key}, profile {label}: nothing was run yet")
-        return
-    comparison = compare(card, measured)
-    made = comparison[comparison.filter(regex=" made$").any(axis=1)]
-    print(f"\n{card.key}, profile {label}: ", end="")
-    print(f"{len(made)} of {len(comparison)} printed cells were run again")
-    print(substitutions(card, profile).to_string())
-    for name, rows in made.groupby("table", sort=False):
-        print(f"\n{name} ({', '.join(rows['unit'].unique())}; 95% intervals)")
-        print(table(made, str(name)).to_string())
-    print("\nEvery run (95% intervals)")
-    print(score_table(measured).to_string())
-    print("\nShare of test images with something of theirs in training too")
-    print(leakage_table(measured["folder"].unique()).to_string())
-
-
-def leakage_table(folders: Iterable[str]) -> pd.DataFrame:
-    """Return what leaks in some runs as text, by data set and split; runs that leak alike once."""
-    rows = []
-    for folder in folders:
-        records = results.read_records(folder)
-        about, shares = records[0].configuration, facts.leakage(records)
-        texts = {name: "?" if pd.isna(share) else f"{share:.1%}" for name, share in shares.items()}
-        rows.append({"dataset": about.dataset, "split": about.split, **texts})
-    return pd.DataFrame(rows).drop_duplicates().set_index(["dataset", "split"]).sort_index()
 
 
 def _count(split: Split, cell: Mapping[str, Any]) -> str:

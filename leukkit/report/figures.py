@@ -10,8 +10,8 @@ import pandas as pd
 from leukkit import metrics, plots, results
 from leukkit.files import replace_when_done
 from leukkit.plots import colors
-from leukkit.report import facts
-from leukkit.report.tables import COLUMNS as SIDES
+from leukkit.report import facts, overview
+from leukkit.report.overview import COLUMNS as SIDES
 from leukkit.report.tables import said
 
 AT_MOST = 12  # rows of a figure; the table holds all
@@ -28,13 +28,8 @@ def accuracies(cells: pd.DataFrame, folder: pathlib.Path) -> list[dict[str, Any]
     Returns:
         List of what `write` gives; [] if no accuracy was run.
     """
-    is_run = (cells[[f"{side} status" for side in SIDES]] == "run").any(axis=1)
     drawn = []
-    cells = cells[is_run & (cells["quantity"] == "accuracy")]
-    for profile, rows in cells.groupby("profile", sort=False):
-        # First what has an interval, which is the test; order of the print otherwise.
-        tested = rows[[f"{side} low" for side in SIDES]].notna().any(axis=1)
-        rows = rows[tested] if tested.any() else rows
+    for profile, rows in overview.accuracies(cells).groupby("profile", sort=False):
         shown = rows.head(AT_MOST)
         frame = shown[["value", *(f"{side}{end}" for side in SIDES for end in ENDS)]]
         frame = frame.mul(shown["unit"].map({"percent": 1, "fraction": 100}), axis=0)

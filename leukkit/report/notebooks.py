@@ -6,13 +6,14 @@ import pathlib
 import re
 import shutil
 import sys
+import tempfile
 import time
 from typing import Any
 
 import nbformat
 
 from leukkit import environment
-from leukkit.files import replace_when_done
+from leukkit.files import bar, replace_when_done
 
 PACKAGE = pathlib.Path(__file__).resolve().parent.parent
 
@@ -67,7 +68,7 @@ def copy(target: pathlib.Path) -> list[pathlib.Path]:
 
 
 def execute(path: pathlib.Path) -> Any:
-    """Run a notebook from top to bottom, saying which cell is at work.
+    """Run a notebook from top to bottom, with a line that says how far it is.
 
     It runs in its own folder; the notebooks of an installed package run in the current one.
 
@@ -75,36 +76,37 @@ def execute(path: pathlib.Path) -> Any:
         The executed notebook (`nbformat` node), without what went to standard error.
 
     Raises:
-        NotebookError: A cell failed; the message holds the cell and its traceback.
+        NotebookError: A cell failed, or its process died; the message holds the cell and its
+            traceback, or the process's last words.
     """
     from nbclient import NotebookClient
-    from nbclient.exceptions import CellExecutionError
+    from nbclient.exceptions import CellExecutionError, DeadKernelError
 
     notebook = nbformat.read(path, as_version=4)
-    place = pathlib.Path.cwd() if are_installed() else path.parent
-    started, cells = time.monotonic(), len(notebook.cells)
-
-    def say(cell: Any, cell_index: int) -> None:
-        if cell.cell_type == "code" and sys.stderr.isatty():
-            print(f"\r{path.name}: cell {cell_index + 1} of {cells}", end="", file=sys.stderr)
-
-    client = NotebookClient(
-        notebook,
-        timeout=None,
-        kernel_name="python3",
-        record_timing=False,
-        resources={"metadata": {"path": str(place)}},
-        on_cell_start=say,
-    )
-    print(f"{path.name}: running", file=sys.stderr, flush=True)
-    try:
-        client.execute(env={**os.environ, "TQDM_DISABLE": "1"})  # bars would fill the outputs
-    except CellExecutionError as error:
-        plain = re.sub(r"\x1b\[[0-9;]*m", "", str(error))  # without the traceback's colors
-        raise NotebookError(f"{path.name} stopped:\n{plain}") from error
-    print(f"\r{path.name}: done in {time.monotonic() - started:.0f} s", file=sys.stderr, flush=True)
+    code = sum(cell.cell_type == "code" for cell in notebook.cells)
+    where = pathlib.Path.cwd() if are_installed() else path.parent
+    started = time.monotonic()
+    with bar(code, path.name, "cell") as shown, tempfile.TemporaryFile() as chatter:
+        client = NotebookClient(
+            notebook,
+            timeout=None,
+            kernel_name="python3",
+            record_timing=False,
+            resources={"metadata": {"path": str(where)}},
+            on_cell_executed=lambda **_: shown.update(),
+        )
+        try:  # without bars, which would fill the outputs, and TensorFlow's start-up lines
+            client.execute(env={**os.environ, "TQDM_DISABLE": "1"}, stderr=chatter)
+        except CellExecutionError as error:
+            plain = re.sub(r"\x1b\[[0-9;]*m", "", str(error))  # without the traceback's colors
+            raise NotebookError(f"{path.name} stopped:\n{plain}") from error
+        except DeadKernelError as error:
+            chatter.seek(0)
+            last = chatter.read().decode(errors="replace").splitlines()[-10:]
+            raise NotebookError("\n".join([f"{path.name}: {error}", *last])) from error
+    print(f"{path.name}: done in {time.monotonic() - started:.0f} s", file=sys.stderr, flush=True)
     for cell in notebook.cells:
-        if cell.cell_type == "code":  # start-up chatter of libraries and progress lines
+        if cell.cell_type == "code":  # progress lines and warnings of libraries
             cell.outputs = [output for output in cell.outputs if output.get("name") != "stderr"]
     return notebook
 

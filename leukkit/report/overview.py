@@ -6,6 +6,7 @@ and no profile's file is read. Where a cell has no number, it says why.
 
 import functools
 import pathlib
+import textwrap
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,6 +20,8 @@ from leukkit.report.comparison import SIDES
 from leukkit.schemas import SplitTable, check
 
 SCORES = ("accuracy", "precision", "recall", "sensitivity", "specificity", "f1", "auc", "loss")
+COLUMNS = ("reproduced", "leak-free")  # the sides that have a column of their own
+MOST = 6  # rows for a terminal
 PLACE = ["table", "row", "column"]
 OF_THE_CELL = ["paper", *PLACE, "what", "quantity", "unit", "printed", "value", "profile"]
 OF_THE_VALUE = {
@@ -96,6 +99,54 @@ def counts(cells: pd.DataFrame) -> pd.DataFrame:
     total = ran.groupby(place)[numbers].max().sum().to_frame().T
     total.index = pd.MultiIndex.from_tuples([("all", "all")], names=["profile", "paper"])
     return pd.concat([by_paper, total]).reset_index()
+
+
+def accuracies(cells: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of `cells` that print an accuracy and were run, in the order of the print.
+
+    Where some have an interval, only those: they are of test images.
+    """
+    ran = (cells[[f"{side} status" for side in COLUMNS]] == "run").any(axis=1)
+    rows = cells[ran & (cells["quantity"] == "accuracy")]
+    tested = rows[[f"{side} low" for side in COLUMNS]].notna().any(axis=1)
+    return rows[tested] if tested.any() else rows
+
+
+def as_text(cells: pd.DataFrame, width: int = 80) -> str:
+    """Return a paper's highest printed accuracies for a terminal, beside what came out here.
+
+    Those that were run on both sides come first.
+
+    Args:
+        cells: Rows of `cells` of one paper and profile.
+        width: Characters in a line.
+    """
+    key, profile = cells[["paper", "profile"]].iloc[0]
+    ran = {side: (cells[f"{side} status"] == "run").sum() for side in COLUMNS}
+    head = f"{key}, profile {profile}: {ran['reproduced']} of {len(cells)} printed scores "
+    head += f"reproduced, {ran['leak-free']} leak-free; accuracy in percent (95% interval)"
+    rows = accuracies(cells)
+    rows = rows.assign(value=rows["value"] * rows["unit"].map({"percent": 1, "fraction": 100}))
+    rows["sides"] = (rows[[f"{side} status" for side in COLUMNS]] == "run").sum(axis=1)
+    rows = rows.sort_values(["sides", "value"], ascending=False, kind="stable")
+    table = pd.DataFrame({"": rows["what"], "published": rows["value"].map("{:.2f}".format)})
+    for side in COLUMNS:
+        table[side] = [_in_percent(row, side) for row in rows.to_dict("records")]
+    table = table.drop_duplicates()
+    more = [f"  … and {len(table) - MOST} more"] * (len(table) > MOST)
+    numbers = table.iloc[:, 1:].head(MOST).to_string(index=False).splitlines()
+    room = width - len(numbers[0]) - 3
+    names = ["", *(textwrap.shorten(name, room, placeholder=" …") for name in table[""])]
+    lines = [f"  {name:<{room}} {row}" for name, row in zip(names, numbers, strict=False)]
+    return "\n".join([*textwrap.wrap(head, width), *lines, *more])
+
+
+def _in_percent(cell: Mapping[str, Any], side: str) -> str:
+    if cell[f"{side} status"] != "run":
+        return "not run"
+    scale = 100 if cell["unit"] == "fraction" else 1
+    value, low, high = (scale * cell[f"{side}{end}"] for end in ("", " low", " high"))
+    return metrics.with_interval(value, low, high, decimals=1)
 
 
 def own(known: pd.DataFrame, base: pathlib.Path, draws: int = 2000) -> pd.DataFrame:

@@ -10,9 +10,9 @@ from leukkit import metrics, papers
 from leukkit.audit import VERDICTS
 from leukkit.report import facts, overview
 from leukkit.report.comparison import SIDES, UNITS
+from leukkit.report.overview import COLUMNS
 from leukkit.splits import LEAKS
 
-COLUMNS = ("reproduced", "leak-free")  # the sides that have a column of their own
 OTHERS = tuple(side for side in SIDES.values() if side not in COLUMNS)
 QUANTITIES = {"f1": "F1", "auc": "AUC"}  # others are words
 SHOWN = [name for name in LEAKS if name != "patient"]  # patients of one person are one subject

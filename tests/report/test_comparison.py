@@ -1,17 +1,14 @@
 """Printed cells beside made-up predictions, whose scores are counted by hand."""
 
-import re
-
 import numpy as np
 import pandas as pd
 import pytest
 
-from leukkit import metrics, papers, report, splits
+from leukkit import metrics, papers, report, results, splits
 from leukkit.report import overview
 from tests.report.small_results import (
     FIRST,
     FOUR,
-    LEAKS,
     SECOND,
     SVM,
     history,
@@ -50,7 +47,8 @@ def patel(tmp_path_factory):
     write(base, planned("patel2025", "leak-free", "vgg19"), FIRST)
     own = planned("patel2025", "leak-free", "vgg19", name="vgg19~0123abcd")
     write(base, own, SECOND)
-    return report.measure(papers.load("patel2025"), "sample", draws=200, base=base)
+    found = results.find(base, "patel2025", "sample")
+    return report.concat(report.score(folder, draws=200) for folder in found["folder"])
 
 
 @pytest.fixture
@@ -236,22 +234,6 @@ def test_counts_that_differ_between_folds_are_a_range():
     split = splits.Split(cells, folds, [], None, 0)
     text = report.compare_images(papers.load("samhitha"), {"published": split})
     assert text.loc[("Table I", "test", "ALL")].tolist() == ["1091", "1 to 2"]
-
-
-def test_printing_names_substitutions_weights_and_tables(tmp_path, capsys, monkeypatch):
-    monkeypatch.setenv("LEUKKIT_RESULTS_DIR", str(tmp_path))
-    card = papers.load("patel2025")
-    report.print_comparison(card, "sample")
-    assert "nothing was run yet" in capsys.readouterr().out
-    leaks = {**LEAKS, "subject": 0.75}
-    write(tmp_path, planned("patel2025", "published", "vgg19"), FIRST, leaks=leaks)
-    write(tmp_path, planned("patel2025", "leak-free", "vgg19"), FIRST)
-    report.print_comparison(card, "sample")
-    text = capsys.readouterr().out
-    assert "sample-cells" in text and "vgg19, 32 px, random weights, 3 epochs" in text
-    assert "Table 2 (percent; 95% intervals)" in text and "98.87" in text
-    assert "6 of 21 printed cells were run again" in text
-    assert re.search(r"published +0.0% +75.0% +0.0% +0.0% +\?", text)
 
 
 def test_every_printed_score_of_a_run_is_compared():

@@ -107,6 +107,17 @@ def test_values_stand_in_the_unit_of_the_print_beside_where_they_came_from(cells
     assert found == pytest.approx(expected[["low", "high"]].tolist())
 
 
+@pytest.mark.parametrize("width", [80, 110])
+def test_a_terminal_gets_each_accuracy_once_and_how_much_was_run(cells, width):
+    lines = overview.as_text(cells[cells["paper"] == "patel2025"], width).splitlines()
+    assert all(len(line) <= width for line in lines)
+    text = " ".join(" ".join(lines).split())
+    assert text.startswith("patel2025, profile sample: 6 of 21 printed scores reproduced, 0 leak-")
+    # 3 + 5 of 10 images; the table's two rows of the same run and print are one
+    expected = "published reproduced leak-free VGG-19, test 98.87 80.0 (60.0 to 100.0) not run"
+    assert text.endswith(expected)
+
+
 def test_features_with_a_classifier_are_compared_under_a_profile_without_its_file(cells):
     what = "DenseNet-201 with SVM, C-NMC 2019, not segmented, augmented"
     here = cells[cells["profile"] == "mine"]
