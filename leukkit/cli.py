@@ -33,6 +33,11 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
         "help": "folder of the report (default: report)",
     },
     "--in-place": {"action": "store_true", "help": "also keep the outputs in notebooks/"},
+    "--at-once": {
+        "type": int,
+        "metavar": "N",
+        "help": "notebooks side by side (default: 2 for the sample, else 1: each may want the GPU)",
+    },
     "--grad-cam": {"type": pathlib.Path, "metavar": "FOLDER", "help": "draw where a network looks"},
     "--verdict": {"help": "only these rows: consistent, inconsistent, not checkable"},
     "--near-duplicates": {
@@ -71,7 +76,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=leukkit.__version__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    _add(commands, reproduce, "paper", *OF_RUNS, "--report-dir", "--in-place")
+    _add(commands, reproduce, "paper", *OF_RUNS, "--report-dir", "--in-place", "--at-once")
     _add(commands, report, "--results-dir", "--report-dir")
     _add(commands, notebooks, "folder")
     text = "write the answers as .csv or .json"
@@ -117,11 +122,13 @@ def reproduce(options: argparse.Namespace) -> None:
         )
     base = files.results_dir().resolve()
     os.environ["LEUKKIT_RESULTS_DIR"] = str(base)  # whatever folder a notebook runs in
-    for path in paths:
-        executed = notebooks.execute(path)
+
+    def keep(path: pathlib.Path, executed: Any) -> None:
         notebooks.keep(executed, notebooks.kept_path(base, profile, path))
         if options.in_place:
             notebooks.keep(executed, path)
+
+    notebooks.execute(paths, keep, options.at_once or (2 if profile == "sample" else 1))
     report(options)
     cells = pd.read_csv(options.report_dir / page.COMPARISON)
     width = min(shutil.get_terminal_size().columns, 110)

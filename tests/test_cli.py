@@ -86,6 +86,22 @@ def test_notebooks_are_copied_and_none_is_overwritten(project, capsys):
     assert "mine/09_try.ipynb would be overwritten" in capsys.readouterr().err
 
 
+def test_the_sample_s_notebooks_run_two_at_a_time(project):
+    meet = """
+import pathlib, time
+pathlib.Path("{mine}").touch()
+for _ in range(600):
+    if pathlib.Path("{other}").exists():
+        break
+    time.sleep(0.1)
+else:
+    raise RuntimeError("the other one was not run meanwhile")
+"""
+    write(project, meet.format(mine="one", other="two"))
+    write(project, meet.format(mine="two", other="one"), "10_more.ipynb")
+    assert cli.main(["reproduce", "farag2025"]) == 0
+
+
 def test_a_notebook_whose_process_dies_leaves_its_last_words(project, capsys):
     write(project, "import os; os.write(2, b'out of memory'); os._exit(1)")
     assert cli.main(["reproduce", "farag2025"]) == 1

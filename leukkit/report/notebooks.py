@@ -1,5 +1,6 @@
 """Find, run and copy the notebooks, and write them, executed, as HTML."""
 
+import asyncio
 import itertools
 import os
 import pathlib
@@ -8,6 +9,7 @@ import shutil
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import nbformat
@@ -67,18 +69,37 @@ def copy(target: pathlib.Path) -> list[pathlib.Path]:
     return [path for path in copied if path.suffix == ".ipynb"]
 
 
-def execute(path: pathlib.Path) -> Any:
-    """Run a notebook from top to bottom, with a line that says how far it is.
+def execute(
+    paths: Sequence[pathlib.Path], done: Callable[[pathlib.Path, Any], None], at_once: int = 1
+) -> None:
+    """Run notebooks from top to bottom, with a line for each that says how far it is.
 
-    It runs in its own folder; the notebooks of an installed package run in the current one.
+    They run in their own folder; the notebooks of an installed package run in the current one.
 
-    Returns:
-        The executed notebook (`nbformat` node), without what went to standard error.
+    Args:
+        paths: Of the notebooks.
+        done: Called with the path and the executed notebook (`nbformat` node), which holds nothing
+            that went to standard error.
+        at_once: How many run side by side.
 
     Raises:
         NotebookError: A cell failed, or its process died; the message holds the cell and its
-            traceback, or the process's last words.
+            traceback, or the process's last words. Notebooks at work are stopped.
     """
+
+    async def run() -> None:
+        free = asyncio.Semaphore(at_once)
+
+        async def one(path: pathlib.Path) -> None:
+            async with free:
+                done(path, await _execute(path))
+
+        await asyncio.gather(*map(one, paths))
+
+    asyncio.run(run())
+
+
+async def _execute(path):
     from nbclient import NotebookClient
     from nbclient.exceptions import CellExecutionError, DeadKernelError
 
@@ -96,7 +117,7 @@ def execute(path: pathlib.Path) -> Any:
             on_cell_executed=lambda **_: shown.update(),
         )
         try:  # without bars, which would fill the outputs, and TensorFlow's start-up lines
-            client.execute(env={**os.environ, "TQDM_DISABLE": "1"}, stderr=chatter)
+            await client.async_execute(env={**os.environ, "TQDM_DISABLE": "1"}, stderr=chatter)
         except CellExecutionError as error:
             plain = re.sub(r"\x1b\[[0-9;]*m", "", str(error))  # without the traceback's colors
             raise NotebookError(f"{path.name} stopped:\n{plain}") from error
