@@ -125,7 +125,7 @@ async def _execute(path):
             chatter.seek(0)
             last = chatter.read().decode(errors="replace").splitlines()[-10:]
             raise NotebookError("\n".join([f"{path.name}: {error}", *last])) from error
-    print(f"{path.name}: done in {time.monotonic() - started:.0f} s", file=sys.stderr, flush=True)
+    shown.write(f"{path.name}: done in {time.monotonic() - started:.0f} s", file=sys.stderr)
     for cell in notebook.cells:
         if cell.cell_type == "code":  # progress lines and warnings of libraries
             cell.outputs = [output for output in cell.outputs if output.get("name") != "stderr"]
