@@ -36,6 +36,7 @@ UNITS = {
     "images": (1.0, 0),
     "epochs": (1.0, 0),
 }
+PERCENT = {"percent": 1, "fraction": 100}  # unit -> what a value is multiplied by to be in percent
 RUN = ("dataset", "backbone", "classifier", "segmentation", "augmentation", "model", "variant")
 NUMBER = ("part", "label", "epoch", "quantity")  # what tells the numbers of one run apart
 CELL = (*RUN, *NUMBER)

@@ -11,11 +11,12 @@ from leukkit import metrics, plots, results
 from leukkit.files import replace_when_done
 from leukkit.plots import colors
 from leukkit.report import facts, overview
+from leukkit.report.comparison import PERCENT
 from leukkit.report.overview import COLUMNS as SIDES
+from leukkit.report.overview import ENDS
 from leukkit.report.tables import said
 
 AT_MOST = 12  # rows of a figure; the table holds all
-ENDS = ("", " low", " high")
 
 
 def accuracies(cells: pd.DataFrame, folder: pathlib.Path) -> list[dict[str, Any]]:
@@ -32,7 +33,6 @@ def accuracies(cells: pd.DataFrame, folder: pathlib.Path) -> list[dict[str, Any]
     for profile, rows in overview.accuracies(cells).groupby("profile", sort=False):
         shown = rows.head(AT_MOST)
         frame = shown[["value", *(f"{side}{end}" for side in SIDES for end in ENDS)]]
-        frame = frame.mul(shown["unit"].map({"percent": 1, "fraction": 100}), axis=0)
         names = shown["what"] + " (" + shown["table"] + ")"
         frame = frame.set_axis([textwrap.fill(name, 45) for name in names])
         wide = colors.one_axes(None, 9, 1.2 + 0.5 * len(frame))  # its names are long
@@ -110,8 +110,8 @@ def _best_runs(
     what has an interval is looked at, which are the scores of a test.
     """
     tested = cells[cells[[f"{side} low" for side in SIDES]].notna().any(axis=1)]
-    tested = tested[tested["unit"].isin(["percent", "fraction"])]
-    scores = tested["value"] * tested["unit"].map({"percent": 1, "fraction": 100})
+    tested = tested[tested["unit"].isin(PERCENT)]
+    scores = tested["value"] * tested["unit"].map(PERCENT)
     by = [tested[name] for name in ("profile", *(f"{side} folder" for side in SIDES))]
     best: dict = {}
     for (profile, *places), score in scores.groupby(by, dropna=False).mean().items():

@@ -16,11 +16,12 @@ from leukkit import metrics, papers, results
 from leukkit.papers import Card
 from leukkit.records import Configuration
 from leukkit.report import comparison, facts
-from leukkit.report.comparison import SIDES
+from leukkit.report.comparison import PERCENT, SIDES
 from leukkit.schemas import SplitTable, check
 
 SCORES = ("accuracy", "precision", "recall", "sensitivity", "specificity", "f1", "auc", "loss")
 COLUMNS = ("reproduced", "leak-free")  # the sides that have a column of their own
+ENDS = ("", " low", " high")  # a value and its interval
 MOST = 6  # rows for a terminal
 PLACE = ["table", "row", "column"]
 OF_THE_CELL = ["paper", *PLACE, "what", "quantity", "unit", "printed", "value", "profile"]
@@ -104,12 +105,14 @@ def counts(cells: pd.DataFrame) -> pd.DataFrame:
 def accuracies(cells: pd.DataFrame) -> pd.DataFrame:
     """Return the rows of `cells` that print an accuracy and were run, in the order of the print.
 
-    Where some have an interval, only those: they are of test images.
+    Where some have an interval, only those: they are of test images. Print, values and intervals
+    are in percent.
     """
-    ran = (cells[[f"{side} status" for side in COLUMNS]] == "run").any(axis=1)
-    rows = cells[ran & (cells["quantity"] == "accuracy")]
+    rows = cells[_ran(cells).any(axis=1) & (cells["quantity"] == "accuracy")]
     tested = rows[[f"{side} low" for side in COLUMNS]].notna().any(axis=1)
-    return rows[tested] if tested.any() else rows
+    rows = rows[tested] if tested.any() else rows
+    numbers = ["value", *(f"{side}{end}" for side in COLUMNS for end in ENDS)]
+    return rows.assign(**rows[numbers].mul(rows["unit"].map(PERCENT), axis=0))
 
 
 def as_text(cells: pd.DataFrame, width: int = 80) -> str:
@@ -122,16 +125,17 @@ def as_text(cells: pd.DataFrame, width: int = 80) -> str:
         width: Characters in a line.
     """
     key, profile = cells[["paper", "profile"]].iloc[0]
-    ran = {side: (cells[f"{side} status"] == "run").sum() for side in COLUMNS}
+    ran = _ran(cells).sum()
     head = f"{key}, profile {profile}: {ran['reproduced']} of {len(cells)} printed scores "
     head += f"reproduced, {ran['leak-free']} leak-free; accuracy in percent (95% interval)"
     rows = accuracies(cells)
-    rows = rows.assign(value=rows["value"] * rows["unit"].map({"percent": 1, "fraction": 100}))
-    rows["sides"] = (rows[[f"{side} status" for side in COLUMNS]] == "run").sum(axis=1)
+    rows["sides"] = _ran(rows).sum(axis=1)
     rows = rows.sort_values(["sides", "value"], ascending=False, kind="stable")
     table = pd.DataFrame({"": rows["what"], "published": rows["value"].map("{:.2f}".format)})
     for side in COLUMNS:
-        table[side] = [_in_percent(row, side) for row in rows.to_dict("records")]
+        values = rows[[f"{side}{end}" for end in ENDS]].itertuples(index=False)
+        table[side] = [metrics.with_interval(it, low, high, 1) for it, low, high in values]
+        table[side] = table[side].where(_ran(rows)[side], "not run")
     table = table.drop_duplicates()
     more = [f"  … and {len(table) - MOST} more"] * (len(table) > MOST)
     numbers = table.iloc[:, 1:].head(MOST).to_string(index=False).splitlines()
@@ -141,12 +145,9 @@ def as_text(cells: pd.DataFrame, width: int = 80) -> str:
     return "\n".join([*textwrap.wrap(head, width), *lines, *more])
 
 
-def _in_percent(cell: Mapping[str, Any], side: str) -> str:
-    if cell[f"{side} status"] != "run":
-        return "not run"
-    scale = 100 if cell["unit"] == "fraction" else 1
-    value, low, high = (scale * cell[f"{side}{end}"] for end in ("", " low", " high"))
-    return metrics.with_interval(value, low, high, decimals=1)
+def _ran(cells: pd.DataFrame) -> pd.DataFrame:
+    """Tell of each row which of the two sides was run."""
+    return pd.DataFrame({side: cells[f"{side} status"] == "run" for side in COLUMNS})
 
 
 def own(known: pd.DataFrame, base: pathlib.Path, draws: int = 2000) -> pd.DataFrame:

@@ -9,7 +9,7 @@ import pandas as pd
 from leukkit import metrics, papers
 from leukkit.audit import VERDICTS
 from leukkit.report import facts, overview
-from leukkit.report.comparison import SIDES, UNITS
+from leukkit.report.comparison import PERCENT, SIDES, UNITS
 from leukkit.report.overview import COLUMNS
 from leukkit.splits import LEAKS
 
@@ -267,7 +267,7 @@ def _link(run: Mapping[str, Any]) -> str:
 
 def _percent(cell: Mapping[str, Any], column: str) -> float:
     """Return what to sort by: fractions as percent, so that columns of both can be sorted."""
-    return cell[column] * (100 if cell["unit"] == "fraction" else 1)
+    return cell[column] * PERCENT.get(cell["unit"], 1)
 
 
 def _number(text: str, value: Any) -> Cell:

@@ -208,10 +208,8 @@ def _train_fold(
     with strategy.scope():
         part = whole = network.build(recipe, len(classes), statistics, seed)
         if _has_feature_maps(recipe):
-            inputs, part = (
-                _feature_maps(whole, inputs, split, recipe, seed),
-                whole.get_layer("head"),
-            )
+            inputs = _feature_maps(whole, inputs, split, recipe, seed)
+            part = whole.get_layer("head")
         model = keras.Model(part.inputs, part.outputs, name=part.name)  # whole stays uncompiled
         shown = batches.Images(inputs, targets, cells["image_id"].to_numpy(object), fold)
         begun = fit.read_checkpoint(folder, configuration.hash)
@@ -237,7 +235,7 @@ def _train_fold(
         }
     tables["history"] = pd.DataFrame(history)
     not_saved = ""
-    if save and not models.can_be_saved(whole):
+    if save and not models.can_be_saved(whole.get_layer("head")):  # all else is the kit's own
         not_saved = "its head has layers that Keras cannot read back in safe mode"
     elif save:
         held_out = tables.get("validation_predictions")
