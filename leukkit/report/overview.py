@@ -129,6 +129,8 @@ def as_text(cells: pd.DataFrame, width: int = 80) -> str:
     head = f"{key}, profile {profile}: {ran['reproduced']} of {len(cells)} printed scores "
     head += f"reproduced, {ran['leak-free']} leak-free; accuracy in percent (95% interval)"
     rows = accuracies(cells)
+    if rows.empty:
+        return textwrap.fill(head, width)
     rows["sides"] = _ran(rows).sum(axis=1)
     rows = rows.sort_values(["sides", "value"], ascending=False, kind="stable")
     table = pd.DataFrame({"": rows["what"], "published": rows["value"].map("{:.2f}".format)})

@@ -118,6 +118,15 @@ def test_a_terminal_gets_each_accuracy_once_and_how_much_was_run(cells, width):
     assert text.endswith(expected)
 
 
+def test_a_terminal_gets_no_table_where_no_accuracy_was_run(tmp_path):
+    write(tmp_path, LEAK_FREE, FIRST, folds=2)  # lacks a fold
+    cells = compared(tmp_path)
+    text = overview.as_text(cells[cells["paper"] == "patel2025"], 200)
+    expected = "patel2025, profile sample: 0 of 21 printed scores reproduced, 0 leak-free"
+    assert text.startswith(expected)
+    assert "\n" not in text
+
+
 def test_features_with_a_classifier_are_compared_under_a_profile_without_its_file(cells):
     what = "DenseNet-201 with SVM, C-NMC 2019, not segmented, augmented"
     here = cells[cells["profile"] == "mine"]
