@@ -42,25 +42,23 @@ def _compare(name, cells, pixels, ranges, batch_size, steps, rounds, limit):
         augmentation=ranges,
         deterministic=False,
     )
-    model = network.build(recipe, 2, None, seed=0)
-    network.compile_phase(model, recipe, recipe.phases[0])
+    model = network.compiled(recipe, 2, None, 0, training.strategy())
+    model.begin_phase("all", 1e-5)
     targets = np.eye(2, dtype=np.float32)[(cells["label"] == "ALL").to_numpy(int)]
     fold = Fold(np.arange(len(cells)), np.array([]), np.array([]))
     shown = batches.Images(pixels, targets, cells["image_id"].to_numpy(object), fold)
-    shapes = (batch_size, IMAGE_SIZE, IMAGE_SIZE, 3), (batch_size, 2)
 
-    def fit(*data, **options):
-        return seconds(lambda: model.fit(*data, shuffle=False, verbose=0, **options))[0]
+    def fit(made):
+        return seconds(lambda: [model.step(*batch) for batch in made])[0]
 
     shares = []
     for epoch in range(rounds + 1):
         make = batches.training_batch(shown, recipe, 0, epoch)
         taken, made = seconds(lambda make=make: [make(number) for number in range(steps)])
-        ready = [np.concatenate(part) for part in zip(*made, strict=True)]
         # There and back, so that the machine's drift cancels; the first round traces the graph.
-        through = [fit(batches.dataset(make, steps, *shapes))]
-        memory = [fit(*ready, batch_size=batch_size) for _ in range(2)]
-        through.append(fit(batches.dataset(make, steps, *shapes)))
+        through = [fit(batches.ahead(make, steps))]
+        memory = [fit(made) for _ in range(2)]
+        through.append(fit(batches.ahead(make, steps)))
         shares.append(sum(through) / sum(memory) - 1)
     shares, step, making = shares[1:], sum(memory) / 2 / steps, taken / steps
     print(

@@ -20,9 +20,10 @@ MODES = {
 
 @keras.saving.register_keras_serializable(package="leukkit")
 class Normalize(keras.layers.Layer):
-    """(pixel - mean) / standard deviation of each channel; has no weights.
+    """(pixel - mean) / standard deviation of each channel.
 
-    The numbers belong to the layer's configuration, so that a saved network takes raw pixels.
+    The numbers belong to the layer's configuration, so that a saved network takes raw pixels; those
+    of ``"z-score"`` are variables, too, so that one graph serves folds with other statistics.
     Computes in float32 also where the network computes in float16.
 
     Args:
@@ -53,25 +54,45 @@ class Normalize(keras.layers.Layer):
                 "the standard deviation of the training images go with 'z-score', and with it alone"
             )
         self.mode = mode
-        self.mean = None if mean is None else [float(value) for value in mean]
-        self.deviation = None if deviation is None else [float(value) for value in deviation]
-        if self.mean is None or self.deviation is None:
-            return
+        self.mean: list[float] | None = None
+        self.deviation: list[float] | None = None
+        if mean is not None and deviation is not None:
+            settings = {"shape": (2, 3), "initializer": "zeros", "trainable": False}
+            self.statistics = self.add_weight(name="statistics", **settings)
+            self.set_statistics(mean, deviation)
+
+    def set_statistics(self, mean: Sequence[float], deviation: Sequence[float]) -> None:
+        """Take the statistics of other training images; for ``"z-score"``.
+
+        Raises:
+            ValueError: They are not three usable numbers each.
+        """
+        self.mean = [float(value) for value in mean]
+        self.deviation = [float(value) for value in deviation]
         if not len(self.mean) == len(self.deviation) == 3 or not np.min(self.deviation) > 0:
             raise ValueError(
                 f"statistics: mean {self.mean}, standard deviation {self.deviation}; expected "
                 "three of each, for red, green and blue on the scale 0..255, and deviations above "
                 "0. Take them from the pixels of the training images"
             )
+        self.statistics.assign([self.mean, self.deviation])
 
     def call(self, images: keras.KerasTensor) -> keras.KerasTensor:
         """Return float32 of the shape of ``images`` (n, height, width, 3)."""
-        reverse, mean, deviation = MODES.get(self.mode, (False, self.mean, self.deviation))
         pixels = ops.cast(images, self.compute_dtype)
+        if self.mode == "z-score":
+            return (pixels - self.statistics[0]) / self.statistics[1]
+        reverse, mean, deviation = MODES[self.mode]
         if reverse:
             pixels = ops.flip(pixels, axis=-1)
         mean = ops.convert_to_tensor(mean, dtype=self.compute_dtype)
         return (pixels - mean) / ops.convert_to_tensor(deviation, dtype=self.compute_dtype)
+
+    def save_own_variables(self, store: dict) -> None:
+        """Write nothing: the configuration holds the numbers."""
+
+    def load_own_variables(self, store: dict) -> None:
+        """Read nothing: the configuration holds the numbers."""
 
     def compute_output_shape(self, input_shape: tuple) -> tuple:
         """Return ``input_shape``."""

@@ -1,6 +1,8 @@
 """Batches for training and for prediction, in an order and with draws that seeds alone decide."""
 
-from collections.abc import Callable
+import collections
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -91,20 +93,17 @@ def padded_batch(
     return make
 
 
-def dataset(make: Callable, number: int, *shapes: tuple[int, ...]) -> Any:
-    """Return batches as ``tf.data``, some of them made ahead in threads.
+def ahead(make: Callable[[int], Any], number: int) -> Iterator[Any]:
+    """Yield batches in order, the next ones made in threads while one is in use.
 
     Args:
-        make: Gives a batch by its number: one float32 array, or a tuple of several.
+        make: Gives a batch by its number.
         number: Of batches.
-        shapes: Of the arrays of a batch.
     """
-    import tensorflow as tf
-
-    def load(index):
-        # Stateless, or TensorFlow would make one batch after the other to be deterministic.
-        made = tf.numpy_function(make, [index], [tf.float32] * len(shapes), stateful=False)
-        parts = [tf.ensure_shape(part, shape) for part, shape in zip(made, shapes, strict=True)]
-        return tuple(parts) if len(parts) > 1 else parts[0]
-
-    return tf.data.Dataset.range(number).map(load, num_parallel_calls=THREADS).prefetch(2)
+    with ThreadPoolExecutor(THREADS) as pool:
+        waiting = collections.deque(pool.submit(make, one) for one in range(min(number, THREADS)))
+        for one in range(number):
+            batch = waiting.popleft().result()
+            if one + THREADS < number:
+                waiting.append(pool.submit(make, one + THREADS))
+            yield batch

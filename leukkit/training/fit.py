@@ -16,11 +16,11 @@ import numpy as np
 from leukkit.files import replace_when_done
 from leukkit.results import ConfigurationError
 from leukkit.schemas import Recipe
-from leukkit.training import batches, network
+from leukkit.training import batches
 from leukkit.training.batches import Images
+from leukkit.training.network import Compiled
 
 CHECKPOINT = "checkpoint.npz"
-EAGER_BATCHES = 8  # below it, making the graph takes longer than the work itself
 History = list[dict[str, float]]
 Begun = tuple[History, list, list, list]
 
@@ -30,74 +30,72 @@ class LossError(ValueError):
 
 
 def fit(
-    model: Any,
+    network: Compiled,
     images: Images,
     recipe: Recipe,
     seed: int,
-    strategy: Any,
     *,
     begun: Begun | None,
-    keep: Callable[[History, Any, list | None], None],
+    keep: Callable[[History, Compiled, list | None], None],
     report: Callable,
 ) -> History:
     """Train a network on a fold, from where another process has left it.
 
     Args:
-        model: The uncompiled network, or its head where ``inputs`` are feature maps.
+        network: With its first weights; of its head alone where ``inputs`` are feature maps.
         images: What it is fitted on, and validated after each epoch.
         recipe: With ``phases``.
         seed: Draws the order of the images, the augmentation and the dropout of each epoch.
-        strategy: What `leukkit.training.strategy` gave.
         begun: What `read_checkpoint` gave.
-        keep: Writes history, model and best weights after an epoch that is not the last.
+        keep: Writes history, weights and best weights after an epoch that is not the last.
         report: Called as ``report(batches)`` and, after an epoch, ``report(0, row)``.
 
     Returns:
-        The history, one row per epoch; the model holds the selected weights.
+        The history, one row per epoch; the network holds the selected weights.
 
     Raises:
         LossError: The loss is no number.
         ValueError: More images in a batch than in the training part.
     """
     steps = recipe.steps or len(images.fold.train) // recipe.batch_size
-    total = recipe.epochs * (steps + _number(images.fold.validation, recipe))
-    eager = strategy.num_replicas_in_sync == 1 and total < EAGER_BATCHES
     history: History = []
-    compiled: int | None = None
     best: list | None = None
+    begun_phase: int | None = None
+    model = network.model
 
-    with strategy.scope():
-        if begun:
-            history, weights, optimizer, best = begun
-            compiled = recipe.phase_of(len(history) - 1)
-            network.compile_phase(model, recipe, recipe.phases[compiled], eager)
-            model.set_weights(weights)
-            for variable, values in zip(model.optimizer.variables, optimizer, strict=True):
-                variable.assign(values)
-            report(len(history) * steps)
-        for epoch in range(len(history), recipe.epochs):
-            started = time.monotonic()
-            number = recipe.phase_of(epoch)
-            if number != compiled:
-                network.compile_phase(model, recipe, recipe.phases[number], eager)
-                compiled = number
-            _draw_alike(model, seed, epoch)
-            row: dict[str, float] = {"epoch": epoch + 1, "phase": number + 1}
-            row["learning_rate"] = recipe.phases[number].learning_rate
-            row |= _train_epoch(model, images, recipe, steps, seed, epoch, report)
-            row |= _validate(model, images, recipe)
-            _check_finite(model, row, steps, validated=len(images.fold.validation) > 0)
-            row["seconds"] = round(time.monotonic() - started, 3)
-            history.append(row)
-            if recipe.select == "best" and best_epoch(history) == len(history):
-                best = model.get_weights()
-            report(0, row)
-            if recipe.patience and len(history) - best_epoch(history) >= recipe.patience:
-                break
-            if len(history) < recipe.epochs:
-                keep(history, model, best)
-        if recipe.select == "best":
-            model.set_weights(best)
+    if begun:
+        history, weights, optimizer, best = begun
+        begun_phase = recipe.phase_of(len(history) - 1)
+        phase = recipe.phases[begun_phase]
+        network.begin_phase(phase.trainable, phase.learning_rate)
+        model.set_weights(weights)
+        for variable, values in zip(network.optimizer.variables, optimizer, strict=True):
+            variable.assign(values)
+        report(len(history) * steps)
+    for epoch in range(len(history), recipe.epochs):
+        started = time.monotonic()
+        number = recipe.phase_of(epoch)
+        phase = recipe.phases[number]
+        if number != begun_phase:
+            network.begin_phase(phase.trainable, phase.learning_rate)
+            begun_phase = number
+        _draw_alike(model, seed, epoch)
+        row: dict[str, float] = {"epoch": epoch + 1, "phase": number + 1}
+        row["learning_rate"] = phase.learning_rate
+        row |= _train_epoch(network, images, recipe, steps, seed, epoch, report)
+        row |= _validate(network, images, recipe)
+        _check_finite(model, row, steps, validated=len(images.fold.validation) > 0)
+        row["seconds"] = round(time.monotonic() - started, 3)
+        history.append(row)
+        if recipe.select == "best" and best_epoch(history) == len(history):
+            best = model.get_weights()
+        report(0, row)
+        if recipe.patience and len(history) - best_epoch(history) >= recipe.patience:
+            break
+        if len(history) < recipe.epochs:
+            keep(history, network, best)
+    if recipe.select == "best":
+        model.set_weights(best)
     return history
 
 
@@ -107,29 +105,33 @@ def best_epoch(history: History) -> int:
     return 0 if np.isnan(losses).all() else int(np.nanargmin(losses)) + 1
 
 
-def predict(model: Any, inputs: Any, positions: np.ndarray, recipe: Recipe) -> np.ndarray:
+def predict(network: Compiled, inputs: Any, positions: np.ndarray, recipe: Recipe) -> np.ndarray:
     """Return the class probabilities of some images, float64 (positions, classes).
 
     Rows sum to 1 in float64, which soft-max in float32 reaches only nearly.
     """
-    values = _predict(model, inputs, positions, recipe)
+    values = _predict(network, inputs, positions, recipe)
     return values / values.sum(axis=1, keepdims=True)
 
 
-def _train_epoch(model, images, recipe, steps, seed, epoch, report):
+def _train_epoch(network, images, recipe, steps, seed, epoch, report):
     make = batches.training_batch(images, recipe, seed, epoch)
-    shapes = [(recipe.batch_size, *part.shape[1:]) for part in (images.inputs, images.targets)]
-    data, watch = batches.dataset(make, steps, *shapes), _watch(epoch, report)
-    logs = model.fit(data, shuffle=False, verbose=0, callbacks=[watch]).history
-    return {"loss": float(logs["loss"][0]), "accuracy": float(logs["accuracy"][0])}
+    loss = hits = 0.0
+    for number, batch in enumerate(batches.ahead(make, steps), start=1):
+        of_batch, right = network.step(*batch)
+        if not np.isfinite(of_batch):
+            raise LossError(f"the loss is {of_batch} in epoch {epoch + 1}, batch {number}")
+        loss, hits = loss + of_batch, hits + right
+        report(1)
+    return {"loss": loss / steps, "accuracy": hits / steps / recipe.batch_size}
 
 
-def _validate(model, images, recipe):
+def _validate(network, images, recipe):
     """Return loss and accuracy on the validation images, from predictions of this epoch."""
     positions = images.fold.validation
     if len(positions) == 0:
         return {"validation_loss": np.nan, "validation_accuracy": np.nan}
-    values, targets = _predict(model, images.inputs, positions, recipe), images.targets[positions]
+    values, targets = _predict(network, images.inputs, positions, recipe), images.targets[positions]
     hits = values.argmax(axis=1) == targets.argmax(axis=1)
     likelihood = np.clip((values * targets).sum(axis=1), 1e-7, 1)  # Keras' epsilon
     return {
@@ -138,20 +140,15 @@ def _validate(model, images, recipe):
     }
 
 
-def _predict(model, inputs, positions, recipe):
-    """Return what the model gives for some images, float64.
+def _predict(network, inputs, positions, recipe):
+    """Return what the network gives for some images, float64.
 
     Every batch is full, so that no device is left without images; the padding is cut off.
     """
+    number = -(-len(positions) // recipe.batch_size)
     make = batches.padded_batch(inputs, positions, recipe.batch_size)
-    shape = (recipe.batch_size, *inputs.shape[1:])
-    values = model.predict(batches.dataset(make, _number(positions, recipe), shape), verbose=0)
+    values = np.concatenate([network.predict(batch) for batch in batches.ahead(make, number)])
     return values[: len(positions)].astype(np.float64)
-
-
-def _number(positions, recipe):
-    """Return the number of batches that hold all of the positions."""
-    return -(-len(positions) // recipe.batch_size)
 
 
 def _check_finite(model, row, batches, validated):
@@ -171,30 +168,20 @@ def _draw_alike(model, seed, epoch):
         variable.assign(np.array([seed * 1009 + number, epoch << 20], np.uint32))
 
 
-def _watch(epoch, report):
-    """Return the callback that reports each batch, and stops at a loss that is no number."""
-    import keras
-
-    def after_batch(batch, logs):
-        if not np.isfinite(logs["loss"]):
-            raise LossError(
-                f"the loss is {logs['loss']} after epoch {epoch + 1}, batch {batch + 1}"
-            )
-        report(1)
-
-    return keras.callbacks.LambdaCallback(on_train_batch_end=after_batch)
-
-
 def write_checkpoint(
-    folder: pathlib.Path, configuration_hash: str, history: History, model: Any, best: list | None
+    folder: pathlib.Path,
+    configuration_hash: str,
+    history: History,
+    network: Compiled,
+    best: list | None,
 ) -> None:
     """Write the checkpoint of an unfinished fold, whole or not at all.
 
-    ``model`` is compiled, ``best`` are the weights of the best epoch so far.
+    ``best`` are the weights of the best epoch so far.
     """
     parts = {
-        "weights": model.get_weights(),
-        "optimizer": [variable.numpy() for variable in model.optimizer.variables],
+        "weights": network.model.get_weights(),
+        "optimizer": [variable.numpy() for variable in network.optimizer.variables],
         "best": best or [],
     }
     record = {"configuration_hash": configuration_hash, "state": {"history": history}}

@@ -97,8 +97,7 @@ def tasks(
         seed, classes = place.folds[0].seed, len(place.folds[0].classes)
         pixels = images.load(split.cells, _preparation(recipe, seed))
         if _has_feature_maps(recipe):
-            whole = network.build(recipe, classes, None, seed)
-            _feature_maps(whole, pixels, split, recipe, seed)
+            _feature_maps(network.build(recipe, classes, None, seed), pixels, split, recipe, seed)
     return [
         joblib.delayed(_make_fold)(
             place.fold(number),
@@ -179,6 +178,7 @@ def _make_fold(folder: pathlib.Path, *arguments: Any, **options: Any) -> None:
 
 
 @results.once
+@network.quick_graphs()
 def _train_fold(
     folder: pathlib.Path,
     configuration: Configuration,
@@ -190,14 +190,11 @@ def _train_fold(
     tensorboard: bool,
     strategy: Any = None,
 ) -> None:
-    import keras
-
     from leukkit import models
 
     started, seed = time.monotonic(), configuration.seed
     strategy = strategy or devices.strategy()
     devices.make_repeatable(seed, recipe.deterministic)
-    keras.utils.clear_session()  # lets go of the last fold's network
     cells, fold, classes = split.cells, split.folds[number], configuration.classes
     inputs = images.load(cells, _preparation(recipe, seed))
     statistics = None
@@ -205,34 +202,31 @@ def _train_fold(
         statistics = images.channel_statistics(inputs, fold.train)
     labels = pd.Categorical(cells["label"], classes).codes
     targets = np.eye(len(classes), dtype=np.float32)[labels]
-    with strategy.scope():
-        part = whole = network.build(recipe, len(classes), statistics, seed)
-        if _has_feature_maps(recipe):
-            inputs = _feature_maps(whole, inputs, split, recipe, seed)
-            part = whole.get_layer("head")
-        model = keras.Model(part.inputs, part.outputs, name=part.name)  # whole stays uncompiled
-        shown = batches.Images(inputs, targets, cells["image_id"].to_numpy(object), fold)
-        begun = fit.read_checkpoint(folder, configuration.hash)
-        earlier = sum(row["seconds"] for row in begun[0]) if begun else 0.0
-        keep = functools.partial(fit.write_checkpoint, folder, configuration.hash)
-        try:
-            with _progress(configuration, recipe, split, number, folder, tensorboard) as report:
-                history = fit.fit(
-                    model, shown, recipe, seed, strategy, begun=begun, keep=keep, report=report
-                )
-        except fit.LossError as error:
-            raise TrainingError(_stopped(error, folder, number)) from error
-        tables = {
-            f"{name}predictions": prediction_frame(
-                cells.iloc[positions], fit.predict(model, inputs, positions, recipe), classes
-            )
-            for name, positions in (
-                ("", fold.test),
-                ("validation_", fold.validation),
-                ("training_", fold.train),
-            )
-            if len(positions)
-        }
+    alone = _has_feature_maps(recipe)
+    trained = network.compiled(recipe, len(classes), statistics, seed, strategy, alone)
+    whole = trained.whole
+    if alone:
+        inputs = _feature_maps(whole, inputs, split, recipe, seed)
+    shown = batches.Images(inputs, targets, cells["image_id"].to_numpy(object), fold)
+    begun = fit.read_checkpoint(folder, configuration.hash)
+    earlier = sum(row["seconds"] for row in begun[0]) if begun else 0.0
+    keep = functools.partial(fit.write_checkpoint, folder, configuration.hash)
+    try:
+        with _progress(configuration, recipe, split, number, folder, tensorboard) as report:
+            history = fit.fit(trained, shown, recipe, seed, begun=begun, keep=keep, report=report)
+    except fit.LossError as error:
+        raise TrainingError(_stopped(error, folder, number)) from error
+    tables = {
+        f"{name}predictions": prediction_frame(
+            cells.iloc[positions], fit.predict(trained, inputs, positions, recipe), classes
+        )
+        for name, positions in (
+            ("", fold.test),
+            ("validation_", fold.validation),
+            ("training_", fold.train),
+        )
+        if len(positions)
+    }
     tables["history"] = pd.DataFrame(history)
     not_saved = ""
     if save and not models.can_be_saved(whole.get_layer("head")):  # all else is the kit's own

@@ -1,6 +1,7 @@
 """Folds that are finished stay, and the same settings give the same predictions."""
 
 import json
+import shutil
 
 import joblib
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 from leukkit import metrics, models, results, splits, training
 from leukkit.images import ImageError, Preparation, load
 from leukkit.metrics import check_predictions
+from leukkit.training import network
 from tests.training import tiny
 
 
@@ -72,6 +74,19 @@ def test_another_recipe_lies_beside_and_other_images_are_refused(finished):
 def test_two_runs_with_one_seed_predict_alike(finished, tmp_path):
     again = tiny.cross_validate(tmp_path)
     pd.testing.assert_frame_equal(pooled(again), pooled(finished))
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_a_network_used_again_predicts_as_a_new_one(tmp_path, seed):
+    phases = [{"epochs": 1, "learning_rate": 0.05, "trainable": part} for part in ("all", 2, "all")]
+    options = {"network": "tiny-normalized", "phases": phases, "optimizer": "adam", "seed": seed}
+    folder = tiny.cross_validate(tmp_path / "again", **options)
+    network._last.make = None  # the next fold gets a new one
+    for fold in ("fold-0", "fold-1"):
+        there = tmp_path / "new" / folder.relative_to(tmp_path / "again") / fold
+        shutil.copytree(folder / fold, there)
+    new = tiny.cross_validate(tmp_path / "new", **options)
+    pd.testing.assert_frame_equal(pooled(new), pooled(folder))
 
 
 def check_kept(folder):

@@ -7,8 +7,8 @@ import pytest
 
 from leukkit import training
 from leukkit.results import ConfigurationError
-from leukkit.training import fit
-from leukkit.training.network import compile_phase, cross_entropy, make_optimizer
+from leukkit.training import batches, fit
+from leukkit.training.network import compiled, cross_entropy, make_optimizer
 from tests.training import tiny
 
 
@@ -44,27 +44,27 @@ def test_each_image_counts_alike_when_a_batch_does_not_divide_evenly():
     probabilities = np.array([[0.9, 0.1], [0.5, 0.5], [0.2, 0.8]], np.float32)
     truth = np.array([[1, 0], [1, 0], [1, 0]], np.float32)
     whole = -np.log(probabilities[:, 0]).mean()
-    loss = cross_entropy(batch_size=3)
-    parts = [float(loss(truth[:2], probabilities[:2])), float(loss(truth[2:], probabilities[2:]))]
+    parts = [float(cross_entropy(truth[k], probabilities[k], 3)) for k in ([0, 1], [2])]
     assert sum(parts) == pytest.approx(whole, rel=1e-5)
-    assert float(loss(truth, probabilities)) == pytest.approx(whole, rel=1e-5)
+    assert float(cross_entropy(truth, probabilities, 3)) == pytest.approx(whole, rel=1e-5)
+
+
+def made(**settings):
+    """Return the tiny network with its first weights, as a fold gets it."""
+    with tiny.installed():
+        return compiled(recipe(**settings), 2, None, 0, training.strategy())
 
 
 def test_the_last_layers_are_unfrozen_but_not_their_batch_normalization():
-    model = tiny.build("tiny-normalized", 2, 32, normalization="backbone")
-    phase = types.SimpleNamespace(trainable=2, learning_rate=1e-3)
-    compile_phase(model, recipe(), phase)
-    learning = {layer.name for layer in model.layers if layer.trainable and layer.weights}
-    kinds = {type(model.get_layer(name)).__name__ for name in learning}
-    assert kinds == {"Conv2D", "Functional"}
-    assert len(learning) == 2
+    network = made(network="tiny-normalized")
+    network.begin_phase(2, 1e-3)
+    learning = {layer for layer in network.whole.layers if layer.trainable and layer.weights}
+    assert sorted(type(layer).__name__ for layer in learning) == ["Conv2D", "Functional"]
 
 
 def test_more_layers_than_there_are_cannot_be_unfrozen():
-    model = tiny.build("tiny", 2, 32, normalization="backbone")
-    phase = types.SimpleNamespace(trainable=5, learning_rate=1e-3)
     with pytest.raises(ValueError, match="trainable = 5, but there are 4 layers"):
-        compile_phase(model, recipe(), phase)
+        made().begin_phase(5, 1e-3)
 
 
 @pytest.mark.parametrize(("weight", "loss"), [(np.nan, 0.5), (np.inf, 0.5), (1.0, np.nan)])
@@ -78,17 +78,23 @@ def test_an_epoch_whose_last_batch_spoils_the_weights_is_refused(weight, loss):
 
 
 def test_a_batch_whose_loss_is_no_number_is_refused_and_the_others_are_reported():
-    reported = []
-    watch = fit._watch(1, reported.append)
-    watch.on_train_batch_end(2, {"loss": 0.5})
-    with pytest.raises(fit.LossError, match="the loss is nan after epoch 2, batch 4"):
-        watch.on_train_batch_end(3, {"loss": np.nan})
-    assert reported == [1]
+    images = batches.Images(
+        np.zeros((8, 4)),
+        np.zeros((8, 2)),
+        np.array(["a"] * 8),
+        types.SimpleNamespace(train=range(8)),
+    )
+    losses, reported = iter([0.5, 0.4, np.nan]), []
+    network = types.SimpleNamespace(step=lambda *_: (next(losses), 1))
+    with pytest.raises(fit.LossError, match="the loss is nan in epoch 2, batch 3"):
+        fit._train_epoch(network, images, recipe(batch_size=2), 4, 0, 1, reported.append)
+    assert reported == [1, 1]
 
 
 def test_a_checkpoint_of_another_configuration_is_kept_and_named(tmp_path):
     network = types.SimpleNamespace(
-        get_weights=lambda: [np.ones(3)], optimizer=types.SimpleNamespace(variables=[])
+        model=types.SimpleNamespace(get_weights=lambda: [np.ones(3)]),
+        optimizer=types.SimpleNamespace(variables=[]),
     )
     history = [{"epoch": 1, "validation_loss": np.nan}]
     fit.write_checkpoint(tmp_path, "one", history, network, None)
@@ -120,3 +126,24 @@ def test_synchronized_batch_normalization_is_an_option():
         kinds = keras.layers.BatchNormalization
         layers = [layer for layer in model.layers if isinstance(layer, kinds)]
         assert [layer.synchronized for layer in layers] == [wanted]
+
+
+def test_one_network_serves_folds_with_other_statistics_and_seeds():
+    settings = {"network": "mobilenet-0.25", "normalization": "z-score", "batch_size": 2}
+    one, pixels = recipe(**settings), np.random.default_rng(0).uniform(0, 255, (2, 32, 32, 3))
+    pixels, strategy = pixels.astype(np.float32), training.strategy()
+    used = None
+    for seed, statistics in ((0, ((90.0,) * 3, (40.0,) * 3)), (1, ((150.0,) * 3, (70.0, 60, 50)))):
+        network = compiled(one, 2, statistics, seed, strategy)
+        found, used = network.predict(pixels), used or network
+        expected = one.build(2, statistics, seed)(pixels, training=False)
+        np.testing.assert_allclose(found, expected, atol=1e-6)
+        network.begin_phase("all", 1e-2)
+        network.step(pixels, np.eye(2, dtype=np.float32))
+        assert network is used
+
+
+def test_a_batch_smaller_than_the_devices_is_refused():
+    two = types.SimpleNamespace(num_replicas_in_sync=2)
+    with pytest.raises(ValueError, match="a batch of 1 cannot be divided over 2 devices"):
+        compiled(recipe(batch_size=1), 2, None, 0, two)

@@ -68,12 +68,10 @@ def test_a_killed_run_goes_on_to_the_same_end(tmp_path):
     assert not checkpoint.exists()
 
 
-def test_two_devices_train_as_one(tmp_path):
+def test_two_devices_train_as_one_on_batches_that_do_not_divide_evenly(tmp_path):
     one, two = tmp_path / "one", tmp_path / "two"
-    for process in [
-        start(one, network="tiny-plain"),
-        start(two, network="tiny-plain", logical_cpus="2"),
-    ]:
+    options = {"network": "tiny-plain", "batch_size": 5}
+    for process in [start(one, **options), start(two, **options, logical_cpus="2")]:
         finish(process)
     made = [tiny.run_dir(folder, "tiny-plain") for folder in (one, two)]
     columns = ["loss", "validation_loss"]

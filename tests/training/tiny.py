@@ -44,7 +44,7 @@ def build(
 
 def installed():
     """Return a context in which the tiny network stands in the place of the real ones."""
-    known = {"weights_used": lambda *_: "random", "weights_id": lambda *_: "tiny"}
+    known = {"weights_used": lambda *_, **__: "random", "weights_id": lambda *_: "tiny"}
     return mock.patch.multiple(models, build=build, **known)
 
 
@@ -79,7 +79,7 @@ def cross_validate(folder, network="tiny", folds=3, per_class=24, jobs=1, **sett
     return run_folds(split(frame, divided), folder, network, jobs=jobs, **settings)
 
 
-def run_folds(divided, folder, network="tiny", jobs=1, tensorboard=False, **settings):
+def run_folds(divided, folder, network="tiny", jobs=1, tensorboard=False, seed=0, **settings):
     """Train the tiny network on the folds of a split."""
     recipe = {"network": network, "image_size": 32, "phases": [*PHASES], "batch_size": 8}
     with installed():
@@ -87,6 +87,7 @@ def run_folds(divided, folder, network="tiny", jobs=1, tensorboard=False, **sett
             divided,
             training.Recipe(**(recipe | settings)),
             name=network,
+            seed=seed,
             results_dir=folder,
             jobs=jobs,
             tensorboard=tensorboard,
