@@ -1,10 +1,11 @@
 """The built-in sample: small synthetic data sets from one seed, with the traps of the real ones.
 
 What they share with real collections: class shows in nucleus-to-cytoplasm ratio, outline and
-chromatin, but the distributions overlap; every subject has a stain and a cell size of its own, so
-that a split by image rewards knowing the subject; subjects have unequal numbers of images, several
-from one source image. In ``sample-cells`` two subjects have several patient names, which only a few
-identical images give away, and the official folds cut right through them, as in C-NMC 2019.
+chromatin, but the distributions overlap; every subject has a stain and a cell size of its own, as
+far apart as `tools/measure_spread.py` finds the subjects of C-NMC 2019; subjects have unequal
+numbers of images, several from one source image. In ``sample-cells`` two subjects have several
+patient names, which only a few identical images give away, and the official folds cut right through
+them, as in C-NMC 2019.
 ``sample-phases`` is ``sample-cells`` as the training phase of a challenge, and a preliminary phase
 of other subjects.
 
@@ -29,10 +30,11 @@ from leukkit.datasets.sample import drawing
 from leukkit.files import cache_dir, progress, replace_when_done
 
 # Scores under a subject split vary a lot from seed to seed, as with any 24 subjects. This seed was
-# taken from the first six because its scores fall from image to patient to subject split, which is
-# what happens on average and what the sample is there to show.
-SEED = 3
-VERSION = 2  # part of the folder's name: raise it whenever a pixel changes
+# named before any score of its sample was seen, and the settings were chosen on other seeds (1 to 6
+# and 8): whatever gap it shows, nobody picked it. Only the radius of sample-cells was cut later,
+# because one cell touched the border.
+SEED = 7
+VERSION = 3  # part of the folder's name: raise it whenever a pixel changes
 
 
 class Plan(NamedTuple):
@@ -54,14 +56,14 @@ class Plan(NamedTuple):
 CELLS = Plan(
     number=1,
     side=112,
-    radius=35.0,
+    radius=32.0,
     images_per_source=4,
     patients={
         "healthy": (14, 26, 9, 20, 12, 7, 34, 10, 16, 8, 11, 6),
         "ALL": (24, 12, 48, 20, 10, 30, 16, 22, 36, 14, 26, 18),
     },
     immaturity={"healthy": 0.15, "ALL": 0.85},
-    spread_of_stains=0.8,
+    spread_of_stains=0.85,
     same_subject={"P05": ("P02", 2), "P09": ("P02", 2), "P20": ("P15", 4)},
 )
 PLANS = {
@@ -80,7 +82,7 @@ PLANS = {
             "ALL": (4, 7, 3, 5, 4, 6, 3, 4, 8, 5, 3, 4),
         },
         immaturity={"healthy": 0.15, "ALL": 0.85},
-        spread_of_stains=0.6,
+        spread_of_stains=0.64,
     ),
     "sample-smears": Plan(
         number=3,
@@ -88,22 +90,32 @@ PLANS = {
         radius=20.0,
         images_per_source=2,
         patients={
-            "benign": (6, 4, 8, 5, 4),
-            "early": (8, 5, 7, 6, 9, 4, 6),
-            "pre": (7, 5, 9, 6, 5, 8),
-            "pro": (6, 8, 5, 7, 4, 6),
+            "benign": (6, 4, 8, 5, 4, 12, 7, 3, 10),
+            "early": (8, 5, 14, 6, 9, 4, 16, 7, 12, 10),
+            "pre": (7, 5, 9, 16, 6, 8, 11, 4, 14, 8),
+            "pro": (6, 8, 5, 12, 4, 6, 15, 9, 7),
         },
         immaturity={"benign": -0.15, "early": 0.28, "pre": 0.72, "pro": 1.15},
-        spread_of_stains=0.5,
+        spread_of_stains=0.53,
     ),
 }
 
 SPREAD_OF_SUBJECTS = 0.12  # of mean immaturity, around that of the class
-SPREAD_OF_CELLS = 0.2  # of immaturity, around that of the subject
-SPREAD_OF_SOURCES = 0.3  # of the stain around that of the subject, which has 1
+SPREAD_OF_CELLS = 0.16  # of immaturity, around that of the subject
+# Those of size and stain, here and in `drawing`, are set so that `tools/measure_spread.py` finds in
+# sample-cells, over several seeds, what it finds in 2,204 cells of 44 subjects of C-NMC 2019. The
+# other sets have no such reference; their stains keep their share of the spread of sample-cells.
+SPREAD_OF_SIZES = 0.065  # of the subjects' radius, relative
+SPREAD_OF_SOURCES = 0.7  # of the stain around that of the subject, which has 1
+SPREAD_OF_IMAGES = 0.6  # of the stain around that of the source image
 
 
-def load(name: str, root: str | os.PathLike | None = None, damaged: str = "error") -> pd.DataFrame:
+def load(
+    name: str,
+    root: str | os.PathLike | None = None,
+    damaged: str = "error",
+    seed: int = SEED,
+) -> pd.DataFrame:
     """Return the ``cells`` frame of a built-in set, making its pictures on first use.
 
     ``sample-cells`` has official folds; so has the training phase of ``sample-phases``, which names
@@ -114,6 +126,7 @@ def load(name: str, root: str | os.PathLike | None = None, damaged: str = "error
         name: One of `PLANS`.
         root: None; a sample lies in the cache folder.
         damaged: As in `leukkit.datasets.load`.
+        seed: Of all random numbers; every seed has subjects of its own.
 
     Raises:
         DamagedImagesError: A file was damaged or removed since; delete the folder that the
@@ -123,11 +136,11 @@ def load(name: str, root: str | os.PathLike | None = None, damaged: str = "error
     """
     if root is not None:
         raise ValueError(f"{name} is synthetic and has no root; leave root=None")
-    folder = cache_dir() / "samples" / f"{name}-{VERSION}"
+    folder = cache_dir() / "samples" / f"{name}-{VERSION}-{seed}"
     if not folder.is_dir():
         with replace_when_done(folder, is_folder=True) as temporary:
             for record in progress(records(name, temporary), f"drawing {name}", unit="image"):
-                _write(record, *draw(name, record))
+                _write(record, *draw(name, record, seed))
     try:
         return cells.build(records(name, folder), name, folder, PLANS[name].patients, damaged)
     except cells.DamagedImagesError as error:
@@ -179,7 +192,7 @@ def records(name: str, folder: pathlib.Path) -> list[dict]:
     return found
 
 
-def draw(name: str, record: dict) -> tuple[np.ndarray, np.ndarray | None]:
+def draw(name: str, record: dict, seed: int = SEED) -> tuple[np.ndarray, np.ndarray | None]:
     """Draw the picture of one of the `records` of a set.
 
     Returns:
@@ -188,16 +201,17 @@ def draw(name: str, record: dict) -> tuple[np.ndarray, np.ndarray | None]:
     """
     plan = PLANS[name]
     subject, source, image = record["streams"]
-    random = RandomState([SEED, plan.number, subject])
+    random = RandomState([seed, plan.number, subject])
     position = random.standard_normal(len(drawing.STAIN_AXES))
-    radius = plan.radius * (1.0 + 0.1 * np.clip(random.standard_normal(), -2.0, 2.0))
+    radius = plan.radius * (1.0 + SPREAD_OF_SIZES * np.clip(random.standard_normal(), -2.0, 2.0))
     mean = plan.immaturity[record["label"]] + SPREAD_OF_SUBJECTS * random.standard_normal()
 
-    random = RandomState([SEED, plan.number, subject, source])
+    random = RandomState([seed, plan.number, subject, source])
     position += SPREAD_OF_SOURCES * random.standard_normal(position.size)
-    stain = drawing.stain_at(plan.spread_of_stains * position)
 
-    random = RandomState([SEED, plan.number, subject, source, image])
+    random = RandomState([seed, plan.number, subject, source, image])
+    position += SPREAD_OF_IMAGES * random.standard_normal(position.size)
+    stain = drawing.stain_at(plan.spread_of_stains * position)
     if name == "sample-smears":
         cell_count = random.randint(2, 6) + round(2 * max(0, mean))  # blasts crowd
         immaturities = mean + SPREAD_OF_CELLS * random.standard_normal(cell_count)

@@ -54,6 +54,8 @@ def single_cell(
     """Draw one white cell cut out on exact black, as in C-NMC; radius below 0.4 * size."""
     density = np.zeros((size, size, 3))
     traits = draw_traits(random, immaturity, radius)
+    # The largest of all must not reach the border: crops of C-NMC hold whole cells.
+    traits = traits._replace(radius=min(traits.radius, 0.4 * size))
     center = tuple((size - 1) / 2 + random.uniform(-2.0, 2.0, 2))
     # The stain normalization of C-NMC leaves hardly any pale cytoplasm.
     stain = stain._replace(cytoplasm=2.4 * stain.cytoplasm)
@@ -106,7 +108,7 @@ def draw_traits(random: RandomState, immaturity: float, radius: float) -> Traits
     """
     scatter = random.standard_normal(6)
     return Traits(
-        radius=radius * np.exp(0.14 * (immaturity - 0.5) + 0.08 * scatter[0]),
+        radius=radius * np.exp(0.18 * (immaturity - 0.5) + 0.095 * scatter[0]),
         nucleus_share=float(np.clip(0.55 + 0.27 * immaturity + 0.055 * scatter[1], 0.38, 0.9)),
         irregularity=float(np.clip(0.014 + 0.034 * immaturity + 0.011 * scatter[2], 0.006, 0.08)),
         cleft=float(np.clip(0.16 * immaturity - 0.03 + 0.12 * scatter[3], 0.0, 0.4)),
@@ -304,20 +306,20 @@ def _soft_minimum(a, b, width):
 def stain_at(position: np.ndarray) -> Stain:
     """Return the stain at a point of the space that subjects and pictures are scattered in.
 
-    ``position`` is a number per name of ``STAIN_AXES``, standard normal over subjects and cut to
-    -2..2, so that every nucleus stays purple (8-bit LAB a above 141) and every red cell and
-    cytoplasm pale (below it) in nearly all pictures.
+    ``position`` is a number per name of ``STAIN_AXES``, normal over subjects and pictures (see the
+    spreads in `leukkit.datasets.sample`) and cut to -2..2, so that every nucleus stays purple
+    (8-bit LAB a above 141) and every red cell and cytoplasm pale (below it) in nearly all pictures.
     """
     strength, hue, warmth, brightness, cytoplasm, red_cells = np.clip(position, -2.0, 2.0)
-    light = np.array([226.0, 214.0, 207.0]) * (1.0 + 0.035 * brightness)
+    light = np.array([226.0, 214.0, 207.0]) * (1.0 + 0.085 * brightness)
     return Stain(
-        light=light + warmth * np.array([2.0, 0.0, -5.0]),
-        nucleus=(np.array([0.74, 1.14, 0.32]) + hue * np.array([0.075, 0.0, -0.05]))
-        * np.exp(0.13 * strength),
-        cytoplasm=(np.array([0.27, 0.22, 0.03]) + hue * np.array([0.02, 0.0, -0.01]))
-        * np.exp(0.22 * cytoplasm),
+        light=light + warmth * np.array([1.0, 0.0, -2.5]),
+        nucleus=(np.array([0.74, 1.14, 0.32]) + hue * np.array([0.038, 0.0, -0.025]))
+        * np.exp(0.12 * strength),
+        cytoplasm=(np.array([0.27, 0.22, 0.03]) + hue * np.array([0.01, 0.0, -0.005]))
+        * np.exp(0.26 * cytoplasm),
         red_cell=np.array([0.07, 0.18, 0.185]) * np.exp(0.12 * red_cells)
-        + warmth * np.array([0.0, 0.0, 0.015]),
+        + warmth * np.array([0.0, 0.0, 0.0075]),
     )
 
 
