@@ -360,7 +360,7 @@ def _classifier(
         return None
     fitted = _fit_again(run, recipe, results.read_record(folder).selected)
     extractor = models.build_backbone(
-        recipe.network, recipe.image_size, recipe.weights_source, run.seed
+        recipe.network, recipe.image_size, recipe.weights_source, run.seed, recipe.width
     )
 
     def classify() -> np.ndarray:

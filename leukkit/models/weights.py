@@ -22,6 +22,7 @@ Weights = str | os.PathLike | None
 RANDOM_WEIGHTS_RULE = "he-normal-1"  # part of every cache key: change it with the rule
 UNDECIDED = 0.01  # times He's deviation for "predictions": all classes start about equally likely
 EFFICIENTNET_DEVIATION = (0.229, 0.224, 0.225)
+WORDS = ("imagenet",)  # weights that are known by a word
 VGG19_IMAGE_SIZE = 224  # the one whose feature map fits fc1's ImageNet weights
 VGG19_DENSE_URL = f"{KERAS_WEIGHTS}/vgg19/vgg19_weights_tf_dim_ordering_tf_kernels.h5"
 VGG19_DENSE_MD5 = "cbe5617147190e668d6c5d5026f83318"
@@ -39,16 +40,21 @@ TORCH_KINDS = ("F16", "F32", "F64")
 SHOWN = 3  # problems that a message names
 
 
-def weights_id(backbone: str, weights: Weights = "imagenet", seed: int = 0) -> str:
+def weights_id(
+    backbone: str, weights: Weights = "imagenet", seed: int = 0, width: float = 1.0
+) -> str:
     """Return a string that is equal for equal weights: the SHA-256 of the file, or rule and seed.
 
+    A width below 1 is part of it: the same rule and seed give a narrow network other weights.
     Needs no network, and TensorFlow only if ImageNet weights have yet to be downloaded.
 
     Raises:
         ValueError, WeightsError, FileNotFoundError: As ``leukkit.models.build_backbone``.
     """
-    path = weights_file(backbone, weights)
-    return f"{RANDOM_WEIGHTS_RULE}:{seed}" if path is None else sha256(path)
+    path = weights_file(backbone, weights, width)
+    if path is not None:
+        return sha256(path)
+    return f"{RANDOM_WEIGHTS_RULE}:{seed}" + f":width {width!r}" * (width != 1)
 
 
 def weights_used(
@@ -96,20 +102,28 @@ def sha256(path: str | os.PathLike) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def weights_file(name: str, weights: Weights | dict[str, Weights]) -> pathlib.Path | None:
+def weights_file(
+    name: str, weights: Weights | dict[str, Weights], width: float = 1.0
+) -> pathlib.Path | None:
     """Return the path of a weights file, None for random weights.
 
     ``"imagenet"`` is downloaded if it is not there yet.
 
     Raises:
-        FileNotFoundError: ``weights`` is neither ``"imagenet"`` nor an existing file.
-        WeightsError: The download failed, there is nothing to download, or more than one is given.
+        FileNotFoundError: ``weights`` is neither one of the `WORDS` nor an existing file.
+        WeightsError: The download failed, there is nothing to download, more than one is given, or
+            the weights are of another width.
     """
     backbone = find_backbone(name)
     if weights is None:
         return None
     if isinstance(weights, dict):
         raise WeightsError(f"weights of {name}: a dict is for dex alone; give the path of one file")
+    if width != 1:
+        raise WeightsError(
+            f"weights of {name}: {weights} holds all channels (width 1), and width is {width:g}. "
+            "Use width=1, or random weights (weights=None)"
+        )
     if weights == "imagenet":
         if not backbone.url:
             raise WeightsError(
