@@ -45,7 +45,7 @@ def extract(
         cells: The cells frame, augmented copies included if it was expanded.
         backbone: A name in ``leukkit.models.BACKBONES``.
         image_size: Side of the network's input in pixels, at least 32.
-        weights: ``"imagenet"``, the path of a weights file, or None for random
+        weights: ``"imagenet"``, ``"synthetic"``, the path of a weights file, or None for random
             weights.
         cache_dir: Folder of the cache; None for ``features`` in ``leukkit``'s own cache.
         segmentation: None, or the keywords of ``segment_nucleus``; ``{}`` for the paper's.

@@ -181,8 +181,8 @@ class Recipe(Model):
             from the feature map to what enters the last layer.
         image_size: Side of the network's input in pixels.
         width: Share of the channels that each layer of network and head has.
-        weights: ``"none"`` (random, from the seed), ``"imagenet"``, or the path of a file, in which
-            environment variables are filled in.
+        weights: ``"none"`` (random, from the seed), ``"imagenet"``, ``"synthetic"`` (the kit's own,
+            for a small width), or the path of a file, in which environment variables are filled in.
         normalization: ``"backbone"``, ``"unit"`` or ``"z-score"``, see `leukkit.models.build`.
         segmentation: None, or keywords of `leukkit.segmentation.segment_nucleus`.
         distortion: How the copies that a split appends differ from their originals: ranges of

@@ -305,7 +305,7 @@ def _rows(numbers: Profile) -> list[dict[str, Any]]:
         else:
             trained = recipe.table().loc["phases", "value"]
             trained += f", {recipe.steps} steps each" * bool(recipe.steps)
-        known = {"none": "random weights", "imagenet": "ImageNet"}
+        known = {"none": "random weights", "imagenet": "ImageNet", "synthetic": "the kit's own"}
         rows.append(
             {
                 "paper": name[0],

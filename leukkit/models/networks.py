@@ -49,7 +49,8 @@ def build(
         classes: Number of classes, at least 2.
         image_size: Side of the square input in pixels.
         weights: Of the backbone: None, random from ``seed``; ``"imagenet"``, downloaded at first
-            use into ``KERAS_HOME``; or the path of a file without the top
+            use into ``KERAS_HOME``; ``"synthetic"``, the kit's own for a small ``width``, trained
+            on drawn cells (``tools/synthetic_weights.py``); or the path of a file without the top
             (.h5, .keras; .safetensors with torch's names for resnet18, googlenet, shufflenet,
             seresnet152). "dex" takes a dict of its members' weights instead of a path. The head's
             are random, save fc1 and fc2 of VGG-19 with "vgg_dense" and ``"imagenet"`` at 224

@@ -1,4 +1,4 @@
-"""Networks with a share of their channels."""
+"""Networks with a share of their channels, and the kit's own weights for them."""
 
 import types
 
@@ -11,6 +11,9 @@ from leukkit import features, models, report, schemas
 from leukkit.models import weights
 from tests.models.building import digest, images, predict, trunk
 from tests.training import tiny
+from tools import synthetic_weights
+
+TINY = ["vgg16", "--subjects", "8", "--side", "32", "--epochs", "1"]
 
 
 def parts(network):
@@ -130,3 +133,65 @@ def test_ids_and_features_depend_on_the_width(tmp_path):
         assert found.shape == (10, 512 * width) and (found.std(axis=0) > 0).any()
         first, again = (models.build_backbone("vgg16", 32, None, width=width) for _ in range(2))
         assert digest(first) == digest(again)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("made")
+    synthetic_weights.main([*TINY, "--out", str(folder)])
+    return folder
+
+
+def test_synthetic_weights_are_made_and_read_again(made, monkeypatch, tmp_path):
+    monkeypatch.setattr(weights, "SYNTHETIC", made)
+    network = models.build("vgg16", 2, 64, "synthetic", width=1 / 8)
+    extractor = models.build_backbone("vgg16", 64, "synthetic", seed=5, width=1 / 8)
+    assert digest(trunk(network)) == digest(extractor)
+    assert digest(extractor) != digest(models.build_backbone("vgg16", 64, None, width=1 / 8))
+    again = tmp_path / "vgg16.safetensors"
+    synthetic_weights.save(trunk(network), 1 / 8, again)
+    assert again.read_bytes() == (made / "vgg16.safetensors").read_bytes()
+    assert models.weights_id("vgg16", "synthetic", width=1 / 8) == weights.sha256(again)
+    assert models.weights_used("vgg16", "synthetic", 64) == (
+        "the kit's own, trained on synthetic cells"
+    )
+
+
+def test_synthetic_weights_of_another_width_or_network(made, monkeypatch):
+    monkeypatch.setattr(weights, "SYNTHETIC", made)
+    for width in (1.0, 1 / 4):
+        with pytest.raises(models.WeightsError, match=r"of vgg16 are for width 0.125, and width"):
+            models.build("vgg16", 2, 32, "synthetic", width=width)
+    with pytest.raises(models.WeightsError, match=r"googlenet has no synthetic .*networks: vgg16"):
+        models.build("googlenet", 2, 32, "synthetic", width=1 / 8)
+
+
+def test_a_damaged_synthetic_file_changes_nothing(monkeypatch, tmp_path):
+    monkeypatch.setattr(weights, "SYNTHETIC", tmp_path)
+    network = models.build_backbone("vgg16", 32, None, width=1 / 4)
+    synthetic_weights.save(network, 1 / 8, tmp_path / "vgg16.safetensors")  # not what it says
+    network = models.build_backbone("vgg16", 32, None, width=1 / 8)
+    before = digest(network)
+    with pytest.raises(models.WeightsError, match=r"block1_conv1/\w+ has the shape"):
+        weights.set_weights(network, tmp_path / "vgg16.safetensors", 0)
+    assert digest(network) == before
+
+
+def test_a_network_with_names_that_keras_counts_up_is_read_again(monkeypatch, tmp_path):
+    monkeypatch.setattr(weights, "SYNTHETIC", tmp_path)
+    for name in ("xception", "efficientnetb0"):  # separable, with its own normalization inside
+        size = models.BACKBONES[name].smallest_image
+        first = models.build_backbone(name, size, None, seed=1, width=1 / 8)
+        synthetic_weights.save(first, 1 / 8, tmp_path / f"{name}.safetensors")
+        second = models.build_backbone(name, size, "synthetic", width=1 / 8)
+        for before, after in zip(first.weights, second.weights, strict=True):
+            np.testing.assert_array_equal(np.float32(np.float16(before)), after)
+
+
+def test_no_subject_of_a_built_in_sample_is_trained_on():
+    record = {"label": "ALL", "streams": (1, 1, 1)}
+    shown = synthetic_weights._picture("sample-cells", record)
+    assert (shown != synthetic_weights.sample.draw("sample-cells", record)[0]).any()
+    pixels, labels, held_out = synthetic_weights.draw(subjects=8, side=16)
+    assert pixels.shape == (3 * 8 * 4 * 2, 16, 16, 3)
+    assert set(labels) == set(labels[held_out]) == set(range(8))
