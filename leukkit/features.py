@@ -13,7 +13,7 @@ import pandas as pd
 
 from leukkit import cache, files
 from leukkit.images import Preparation, keys, prepare
-from leukkit.models import build_backbone, find_backbone, prepare_input, weights_id
+from leukkit.models import build_backbone, feature_count, prepare_input, weights_id
 
 if TYPE_CHECKING:
     import keras
@@ -33,6 +33,7 @@ def extract(
     seed: int = 0,
     normalization: str = "backbone",
     distortion: Mapping[str, Any] | None = None,
+    width: float = 1.0,
 ) -> np.ndarray:
     """Return one feature vector for each image, from the cache where it is there.
 
@@ -44,13 +45,15 @@ def extract(
         cells: The cells frame, augmented copies included if it was expanded.
         backbone: A name in ``leukkit.models.BACKBONES``.
         image_size: Side of the network's input in pixels, at least 32.
-        weights: ``"imagenet"``, the path of a weights file, or None for random weights.
+        weights: ``"imagenet"``, ``"synthetic"``, the path of a weights file, or None for random
+            weights.
         cache_dir: Folder of the cache; None for ``features`` in ``leukkit``'s own cache.
         segmentation: None, or the keywords of ``segment_nucleus``; ``{}`` for the paper's.
         seed: Of the augmented copies, and of random weights.
         normalization: ``"backbone"``, each network's own ``preprocess_input``, or ``"unit"``,
             pixels divided by 255 as the paper states (III.C.3).
         distortion: What happens to the augmented copies; None where there are none.
+        width: Share of the channels of each layer, as `leukkit.models.build` takes it.
 
     Returns:
         float32 (images, features), rows in the order of ``cells``.
@@ -66,11 +69,11 @@ def extract(
     if normalization not in NORMALIZATIONS:
         raise ValueError(f"unknown normalization {normalization!r}; choose from {NORMALIZATIONS}")
     preparation = Preparation(image_size, segmentation, seed, distortion)
-    used = weights_id(backbone, weights, seed)
+    used = weights_id(backbone, weights, seed, width)
     settings = json.dumps([backbone, used, normalization])
 
     def make(positions):
-        network = _network(backbone, image_size, weights, seed, used)
+        network = _network(backbone, image_size, weights, seed, width, used)
         images = prepare(cells.iloc[positions], preparation)
         scale = functools.partial(network_input, backbone=backbone, normalization=normalization)
         for rows in _rows(network, images, scale):
@@ -87,7 +90,7 @@ def extract(
             root / f"{backbone}-{image_size}-{_digest(settings, preparation.description())}",
             keys(cells, preparation, settings),
             make,
-            (find_backbone(backbone).features,),
+            (feature_count(backbone, width),),
             np.float32,
             f"{backbone} features",
         )
@@ -142,9 +145,9 @@ def network_input(images: np.ndarray, backbone: str, normalization: str) -> np.n
 
 
 @functools.lru_cache(maxsize=8)  # a paper's extractors: tracing one can take longer than its images
-def _network(backbone, image_size, weights, seed, weights_id):
+def _network(backbone, image_size, weights, seed, width, weights_id):
     """Return the built network; the weights' id is there so that a changed file is read anew."""
-    return build_backbone(backbone, image_size, weights, seed)
+    return build_backbone(backbone, image_size, weights, seed, width)
 
 
 def _rows(network, images, scale):

@@ -161,7 +161,7 @@ def _planned_like(split: Split, recipe: Recipe | None, name: str, seed: int) -> 
 def _weights_id(recipe: Recipe, seed: int) -> str:
     from leukkit import models
 
-    return models.weights_id(recipe.network, recipe.weights_source, seed)
+    return models.weights_id(recipe.network, recipe.weights_source, seed, recipe.width)
 
 
 # ------------------------------------------------------------------------------------ one fold

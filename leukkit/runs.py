@@ -20,7 +20,7 @@ from leukkit.schemas import Recipe
 from leukkit.splits import Split
 
 # What tells apart the features of the same images: they are extracted once for several classifiers.
-SEEN = ("network", "image_size", "weights", "normalization", "segmentation", "distortion")
+SEEN = ("network", "image_size", "width", "weights", "normalization", "segmentation", "distortion")
 
 
 def load_cells(data: str, same_subject: Sequence[Sequence[str]] = ()) -> pd.DataFrame:

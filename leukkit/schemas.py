@@ -180,8 +180,9 @@ class Recipe(Model):
         head: What stands on it: the name of a function of `leukkit.models.heads`, or a function
             from the feature map to what enters the last layer.
         image_size: Side of the network's input in pixels.
-        weights: ``"none"`` (random, from the seed), ``"imagenet"``, or the path of a file, in which
-            environment variables are filled in.
+        width: Share of the channels that each layer of network and head has.
+        weights: ``"none"`` (random, from the seed), ``"imagenet"``, ``"synthetic"`` (the kit's own,
+            for a small width), or the path of a file, in which environment variables are filled in.
         normalization: ``"backbone"``, ``"unit"`` or ``"z-score"``, see `leukkit.models.build`.
         segmentation: None, or keywords of `leukkit.segmentation.segment_nucleus`.
         distortion: How the copies that a split appends differ from their originals: ranges of
@@ -209,6 +210,7 @@ class Recipe(Model):
     network: str
     head: str | Callable = "pooled"
     image_size: int = Field(ge=1)
+    width: float = Field(1.0, gt=0, le=1)
     weights: str = "none"
     normalization: Literal["backbone", "unit", "z-score"] = "backbone"
     segmentation: dict[str, Any] | None = None
@@ -286,11 +288,12 @@ class Recipe(Model):
             normalization=self.normalization,
             statistics=statistics,
             seed=seed,
+            width=self.width,
         )
 
     @property
     def weights_source(self) -> str | None:
-        """The weights as `leukkit.models.build` takes them: None, ``"imagenet"`` or a path."""
+        """The weights as `leukkit.models.build` takes them: None, a word or a path."""
         return None if self.weights == "none" else os.path.expandvars(self.weights)
 
     @property
@@ -342,6 +345,8 @@ class Recipe(Model):
             hidden = {"head", *names[names.index("phases") :]}
             if self.classifier != "svm":
                 hidden |= grid
+        if self.width == 1:
+            hidden.add("width")
         rows = {name: in_words(value) for name, value in self if name not in hidden}
         return pd.Series(rows, name="value").rename_axis("setting").to_frame()
 

@@ -47,9 +47,14 @@ def test_phases_share_the_epochs_and_may_leave_the_backbone_as_it_is():
 def test_a_recipe_builds_its_network_on_the_weights_that_it_names(monkeypatch):
     monkeypatch.setenv("LEUKKIT_WEIGHTS_DIR", "/weights")
     monkeypatch.setattr(models, "build", lambda *positional, **named: (positional, named))
-    plain = {"normalization": "backbone", "statistics": None, "seed": 3}
+    plain = {"normalization": "backbone", "statistics": None, "seed": 3, "width": 1.0}
     assert recipe(head=double).build(2, seed=3) == (("vgg16", 2, 32, None, double), plain)
-    gray = {"normalization": "z-score", "statistics": ((128,) * 3, (64,) * 3), "seed": 0}
+    gray = {
+        "normalization": "z-score",
+        "statistics": ((128,) * 3, (64,) * 3),
+        "seed": 0,
+        "width": 1.0,
+    }
     named = {"imagenet": "imagenet", "$LEUKKIT_WEIGHTS_DIR/a.h5": "/weights/a.h5"}
     for weights, source in named.items():
         built = recipe(normalization="z-score", weights=weights).build(4)

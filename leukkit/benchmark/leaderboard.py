@@ -305,7 +305,7 @@ def _rows(numbers: Profile) -> list[dict[str, Any]]:
         else:
             trained = recipe.table().loc["phases", "value"]
             trained += f", {recipe.steps} steps each" * bool(recipe.steps)
-        known = {"none": "random weights", "imagenet": "ImageNet"}
+        known = {"none": "random weights", "imagenet": "ImageNet", "synthetic": "the kit's own"}
         rows.append(
             {
                 "paper": name[0],
@@ -360,7 +360,7 @@ def _classifier(
         return None
     fitted = _fit_again(run, recipe, results.read_record(folder).selected)
     extractor = models.build_backbone(
-        recipe.network, recipe.image_size, recipe.weights_source, run.seed
+        recipe.network, recipe.image_size, recipe.weights_source, run.seed, recipe.width
     )
 
     def classify() -> np.ndarray:

@@ -82,6 +82,7 @@ def extract(cells: pd.DataFrame, recipe: Recipe, seed: int = 0) -> np.ndarray:
         recipe.network,
         image_size=recipe.image_size,
         weights=recipe.weights_source,
+        width=recipe.width,
         segmentation=recipe.segmentation,
         seed=seed,
         normalization=recipe.normalization,

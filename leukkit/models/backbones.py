@@ -121,6 +121,13 @@ BACKBONES = {
     "googlenet": Backbone(1024, "tf"),
     "shufflenet": Backbone(960, "torch"),
 }
+SIDE_BY_SIDE = {  # last feature maps that are several put together: the channels of each
+    "densenet121": (512, *[32] * 16),
+    "densenet169": (640, *[32] * 32),
+    "densenet201": (896, *[32] * 32),
+    "inceptionv3": (320, *[384] * 4, 192),
+    "googlenet": (384, 384, 128, 128),
+}
 
 
 def find_backbone(name: str) -> Backbone:
@@ -132,6 +139,12 @@ def find_backbone(name: str) -> Backbone:
     if name not in BACKBONES:
         raise ValueError(f"unknown backbone {name!r}; choose one of: {', '.join(BACKBONES)}")
     return BACKBONES[name]
+
+
+def feature_count(name: str, width: float = 1.0) -> int:
+    """Return the channels of the last feature map at a width, without building the network."""
+    parts = SIDE_BY_SIDE.get(name, (find_backbone(name).features,))
+    return sum(_scaled(part, width) for part in parts)
 
 
 def check_image_size(name: str, image_size: int) -> None:
@@ -165,6 +178,50 @@ def feature_map(name: str, pixels: "keras.KerasTensor") -> "keras.KerasTensor":
         **backbone.arguments,
     )
     return network.output
+
+
+def narrow(network: "keras.Model", width: float, channels: int | None = None) -> "keras.Model":
+    """Return a new network of the same layers with a share of their channels, not initialized.
+
+    Args:
+        network: From one image or feature map (n, h, w, channels), not compiled.
+        width: Share of the filters and units of each layer; "predictions" keeps its own.
+        channels: Of the new network's input; None for those of the old one.
+
+    Raises:
+        ValueError: The width is no share, or layers do not fit together at this width.
+    """
+    import keras
+
+    if not 0 < width <= 1:
+        raise ValueError(f"width is {width}; expected a share above 0 and at most 1, such as 0.125")
+    # One multiple for all layers: what enters a grouped layer comes from an ungrouped one.
+    multiple = max([1, *(getattr(layer, "groups", 1) for layer in network.layers)])
+
+    def clone(layer):
+        config = layer.get_config()
+        if layer.name != "predictions":
+            for key in ("filters", "units"):
+                if config.get(key):
+                    config[key] = _scaled(config[key], width, multiple)
+        if isinstance(layer, keras.layers.Reshape) and -1 not in layer.target_shape:
+            config["target_shape"] = (*layer.target_shape[:-1], -1)
+        return type(layer).from_config(config)
+
+    shape = (*network.input_shape[1:-1], channels or network.input_shape[-1])
+    pixels = keras.Input(shape, dtype=network.input.dtype, name=network.input.name)
+    try:
+        return keras.models.clone_model(network, pixels, clone)
+    except (ValueError, NotImplementedError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise ValueError(
+            f"{network.name} cannot be built with width {width:g} ({reason}). Use a width of whole "
+            "eighths; a head of your own needs layers that Keras can copy, none of them nested"
+        ) from error
+
+
+def _scaled(number, width, multiple=1):
+    return multiple * max(1, round(number * width / multiple))
 
 
 def prepare_input(name: str, images: np.ndarray) -> np.ndarray:

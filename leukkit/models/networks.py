@@ -8,6 +8,7 @@ from leukkit.models import backbones
 from leukkit.models.backbones import BACKBONES, WeightsError, check_image_size
 from leukkit.models.heads import Head, build_head
 from leukkit.models.weights import (
+    WORDS,
     Weights,
     has_dense_weights,
     load_vgg19_dense,
@@ -34,6 +35,7 @@ def build(
     normalization: str = "backbone",
     statistics: Sequence[Sequence[float]] | None = None,
     seed: int = 0,
+    width: float = 1.0,
 ) -> "keras.Model":
     """Build a network that takes raw pixels and gives class probabilities, not compiled.
 
@@ -47,11 +49,12 @@ def build(
         classes: Number of classes, at least 2.
         image_size: Side of the square input in pixels.
         weights: Of the backbone: None, random from ``seed``; ``"imagenet"``, downloaded at first
-            use into ``KERAS_HOME``; or the path of a file without the top (.h5, .keras;
-            .safetensors with torch's names for resnet18, googlenet, shufflenet, seresnet152).
-            "dex" takes a dict of its members' weights instead of a path. The head's are random,
-            save fc1 and fc2 of VGG-19 with "vgg_dense" and ``"imagenet"`` at 224 pixels. The
-            addresses for resnet18 and seresnet152 (timm's files) have not been tried.
+            use into ``KERAS_HOME``; ``"synthetic"``, the kit's own for a small ``width``, trained
+            on drawn cells (``tools/synthetic_weights.py``); or the path of a file without the top
+            (.h5, .keras; .safetensors with torch's names for resnet18, googlenet, shufflenet,
+            seresnet152). "dex" takes a dict of its members' weights instead of a path. The head's
+            are random, save fc1 and fc2 of VGG-19 with "vgg_dense" and ``"imagenet"`` at 224
+            pixels. The addresses for resnet18 and seresnet152 (timm's files) have not been tried.
         head: What stands on the backbone: a name in ``leukkit.models.heads.HEADS``, or a function
             from the feature map, a Keras tensor (n, h, w, channels), to one vector per image
             (n, values), which enters the layer "predictions". None for "pooled". Each member of
@@ -62,6 +65,8 @@ def build(
         statistics: For ``"z-score"``, and for it alone: means and standard deviations of the red,
             green and blue values (0..255) of the training images, three of each.
         seed: Of all random weights; those of a head of your own as far as they are kernels.
+        width: Share of the channels that each layer has, above 0 and at most 1. Below 1, kinds,
+            names and order of the layers stay as they are, and there are no ImageNet weights.
 
     Returns:
         A network from float32 (n, image_size, image_size, 3), RGB, 0..255, to float32
@@ -82,7 +87,12 @@ def build(
         raise ValueError(f"classes is {classes}; {network} needs at least 2 to tell apart")
     if normalization not in NORMALIZATIONS:
         raise ValueError(f"unknown normalization {normalization!r}; choose from {NORMALIZATIONS}")
-    settings = {"normalization": normalization, "statistics": statistics, "seed": seed}
+    settings = {
+        "normalization": normalization,
+        "statistics": statistics,
+        "seed": seed,
+        "width": width,
+    }
     if network == "dex":
         return _build_dex(classes, image_size, weights, head, settings)
 
@@ -93,22 +103,30 @@ def build(
     check_image_size(network, image_size)
     mode = BACKBONES[network].normalization if normalization == "backbone" else normalization
     normalize = Normalize(mode, *(() if statistics is None else statistics), name="normalize")
-    path = weights_file(network, weights)
+    path = weights_file(network, weights, width)
     image = keras.Input((image_size, image_size, 3), name="image")
     features = backbones.feature_map(network, normalize(image))
     features = keras.layers.Identity(name="features")(features)
     top = build_head(head, features.shape[1:], classes)
-    whole = keras.Model(image, top(features), name=network)
+    trunk = keras.Model(image, features, name=network)
+    if width != 1:
+        trunk = backbones.narrow(trunk, width)
+        top = backbones.narrow(top, width, trunk.output_shape[-1])
+    whole = keras.Model(trunk.input, top(trunk.output), name=network)
 
     set_random_weights(top, seed)
     if has_dense_weights(network, weights, image_size, head):
         load_vgg19_dense(top)
-    set_weights(keras.Model(image, features, name=network), path, seed)
+    set_weights(trunk, path, seed)
     return whole
 
 
 def build_backbone(
-    name: str, image_size: int = 224, weights: Weights = "imagenet", seed: int = 0
+    name: str,
+    image_size: int = 224,
+    weights: Weights = "imagenet",
+    seed: int = 0,
+    width: float = 1.0,
 ) -> "keras.Model":
     """Build a feature extractor: images in, one vector of global averages out.
 
@@ -117,6 +135,7 @@ def build_backbone(
         image_size: Side of the square input, in pixels, at least the network's smallest.
         weights: As for ``build``.
         seed: Seed of the random weights; not used otherwise.
+        width: As for ``build``.
 
     Returns:
         A network from float32 (n, image_size, image_size, 3), as ``prepare_input`` gives them, to
@@ -128,7 +147,7 @@ def build_backbone(
         FileNotFoundError: The weights file does not exist.
     """
     check_image_size(name, image_size)
-    path = weights_file(name, weights)
+    path = weights_file(name, weights, width)
 
     import keras
 
@@ -136,6 +155,8 @@ def build_backbone(
     features = backbones.feature_map(name, pixels)
     averages = keras.layers.GlobalAveragePooling2D(name="global_average")(features)
     network = keras.Model(pixels, averages, name=name)
+    if width != 1:
+        network = backbones.narrow(network, width)
     set_weights(network, path, seed)
     return network
 
@@ -172,10 +193,10 @@ def _build_dex(classes, image_size, weights, head, settings):
     import keras
 
     by_member = weights if isinstance(weights, dict) else dict.fromkeys(DEX, weights)
-    if set(by_member) != set(DEX) or not (by_member is weights or weights in (None, "imagenet")):
+    if set(by_member) != set(DEX) or not (by_member is weights or weights in (None, *WORDS)):
         raise WeightsError(
-            f'weights of dex: {weights!r}; expected "imagenet" or None for all three networks, or '
-            f"a dict with the weights of each of {', '.join(DEX)}"
+            f"weights of dex: {weights!r}; expected {', '.join(WORDS)} or None for all three "
+            f"networks, or a dict with the weights of each of {', '.join(DEX)}"
         )
     for member in DEX:
         check_image_size(member, image_size)

@@ -262,11 +262,11 @@ def _shuffle(inputs, name):
     As in the authors' implementation: channel i goes to group i mod 3. The paper's text deals the
     other way round (Section 3.1), which serves equally and would need weights of its own.
     """
-    height, width, channels = inputs.shape[1:]
-    in_turn = (height, width, channels // GROUPS, GROUPS)
+    height, width = inputs.shape[1:3]
+    in_turn = (height, width, -1, GROUPS)  # -1: so that a narrower copy deals out its own channels
     outputs = layers.Reshape(in_turn, name=f"{name}.split")(inputs)
     outputs = layers.Permute((1, 2, 4, 3), name=f"{name}.deal")(outputs)
-    return layers.Reshape((height, width, channels), name=name)(outputs)
+    return layers.Reshape((height, width, -1), name=name)(outputs)
 
 
 NETWORKS = {network.__name__: network for network in (resnet18, seresnet152, googlenet, shufflenet)}

@@ -22,6 +22,8 @@ Weights = str | os.PathLike | None
 RANDOM_WEIGHTS_RULE = "he-normal-1"  # part of every cache key: change it with the rule
 UNDECIDED = 0.01  # times He's deviation for "predictions": all classes start about equally likely
 EFFICIENTNET_DEVIATION = (0.229, 0.224, 0.225)
+SYNTHETIC = pathlib.Path(__file__).parent / "synthetic"  # the kit's own weights, a file a network
+WORDS = ("imagenet", "synthetic")  # weights that are known by a word
 VGG19_IMAGE_SIZE = 224  # the one whose feature map fits fc1's ImageNet weights
 VGG19_DENSE_URL = f"{KERAS_WEIGHTS}/vgg19/vgg19_weights_tf_dim_ordering_tf_kernels.h5"
 VGG19_DENSE_MD5 = "cbe5617147190e668d6c5d5026f83318"
@@ -39,16 +41,21 @@ TORCH_KINDS = ("F16", "F32", "F64")
 SHOWN = 3  # problems that a message names
 
 
-def weights_id(backbone: str, weights: Weights = "imagenet", seed: int = 0) -> str:
+def weights_id(
+    backbone: str, weights: Weights = "imagenet", seed: int = 0, width: float = 1.0
+) -> str:
     """Return a string that is equal for equal weights: the SHA-256 of the file, or rule and seed.
 
+    A width below 1 is part of it: the same rule and seed give a narrow network other weights.
     Needs no network, and TensorFlow only if ImageNet weights have yet to be downloaded.
 
     Raises:
         ValueError, WeightsError, FileNotFoundError: As ``leukkit.models.build_backbone``.
     """
-    path = weights_file(backbone, weights)
-    return f"{RANDOM_WEIGHTS_RULE}:{seed}" if path is None else sha256(path)
+    path = weights_file(backbone, weights, width)
+    if path is not None:
+        return sha256(path)
+    return f"{RANDOM_WEIGHTS_RULE}:{seed}" + f":width {width!r}" * (width != 1)
 
 
 def weights_used(
@@ -60,8 +67,8 @@ def weights_used(
 ) -> str:
     """Return in a few words what ``build`` starts from, for results and tables.
 
-    Such as "ImageNet", "ImageNet, without fc1 and fc2", "random, seed 0", or
-    "file resnet18.safetensors (sha256 5c106cde386e)".
+    Such as "ImageNet", "ImageNet, without fc1 and fc2", "random, seed 0", "the kit's own, trained
+    on synthetic cells", or "file resnet18.safetensors (sha256 5c106cde386e)".
     """
     if isinstance(weights, dict):
         return "; ".join(
@@ -70,6 +77,8 @@ def weights_used(
         )
     if weights is None:
         return f"random, seed {seed}"
+    if weights == "synthetic":
+        return "the kit's own, trained on synthetic cells"
     text = "ImageNet"
     if weights != "imagenet":
         text = f"file {pathlib.Path(weights).name} (sha256 {sha256(weights)[:12]})"
@@ -96,20 +105,30 @@ def sha256(path: str | os.PathLike) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def weights_file(name: str, weights: Weights | dict[str, Weights]) -> pathlib.Path | None:
+def weights_file(
+    name: str, weights: Weights | dict[str, Weights], width: float = 1.0
+) -> pathlib.Path | None:
     """Return the path of a weights file, None for random weights.
 
     ``"imagenet"`` is downloaded if it is not there yet.
 
     Raises:
-        FileNotFoundError: ``weights`` is neither ``"imagenet"`` nor an existing file.
-        WeightsError: The download failed, there is nothing to download, or more than one is given.
+        FileNotFoundError: ``weights`` is neither one of the `WORDS` nor an existing file.
+        WeightsError: The download failed, there is nothing to download, more than one is given, or
+            the weights are of another width.
     """
     backbone = find_backbone(name)
     if weights is None:
         return None
     if isinstance(weights, dict):
         raise WeightsError(f"weights of {name}: a dict is for dex alone; give the path of one file")
+    if weights == "synthetic":
+        return _synthetic_file(name, width)
+    if width != 1:
+        raise WeightsError(
+            f"weights of {name}: {weights} holds all channels (width 1), and width is {width:g}. "
+            'Use width=1, or random weights (weights=None) or the kit\'s own (weights="synthetic")'
+        )
     if weights == "imagenet":
         if not backbone.url:
             raise WeightsError(
@@ -123,7 +142,28 @@ def weights_file(name: str, weights: Weights | dict[str, Weights]) -> pathlib.Pa
         kinds = ".h5 or .keras" if backbone.builder else ".safetensors, .h5 or .keras"
         raise FileNotFoundError(
             f"no weights file {path} for {name}; give the path of a {kinds} file without "
-            'the top, "imagenet", or None for random weights'
+            'the top, "imagenet", "synthetic", or None for random weights'
+        )
+    return path
+
+
+def _synthetic_file(name, width):
+    """Return the path of the kit's own weights of a network; they have one width."""
+    from safetensors import safe_open
+
+    path = SYNTHETIC / f"{name}.safetensors"
+    if not path.is_file():
+        there = ", ".join(sorted(file.stem for file in SYNTHETIC.glob("*.safetensors"))) or "none"
+        raise WeightsError(
+            f'{name} has no synthetic weights; those of other networks: {there}. Use "imagenet" at '
+            "width 1, or random weights (weights=None)"
+        )
+    with safe_open(path, framework="numpy") as file:
+        found = float(file.metadata()["width"])
+    if found != width:
+        raise WeightsError(
+            f"the synthetic weights of {name} are for width {found:g}, and width is {width:g}; use "
+            f"width={found:g}, or random weights (weights=None)"
         )
     return path
 
@@ -204,6 +244,9 @@ def set_weights(network: "keras.Model", path: pathlib.Path | None, seed: int) ->
         set_random_weights(network, seed)
         return
     name = network.name
+    if path.parent == SYNTHETIC:
+        _load_synthetic(network, path)
+        return
     if path.suffix == ".safetensors" and not BACKBONES[name].builder:
         from leukkit.models.torch_networks import torch_names
 
@@ -228,6 +271,36 @@ def set_weights(network: "keras.Model", path: pathlib.Path | None, seed: int) ->
             f"Give a file made for {name} with include_top=False, or weights=None for random ones"
         )
     _correct_efficientnet(network)
+
+
+def synthetic_variables(network: "keras.Model") -> dict[str, "keras.Variable"]:
+    """Return what a file of the kit's own weights holds of a network, under the names used there.
+
+    All but EfficientNet's own normalization of pixels, which stays as it is built: as in training.
+    """
+    return {
+        f"{name}/{variable.name}": variable
+        for layer, name in _stable_names(network.layers)
+        if type(layer).__name__ != "Normalization"
+        for variable in layer.weights
+    }
+
+
+def _load_synthetic(network, path):
+    from safetensors.numpy import load_file
+
+    arrays, wanted = load_file(path), synthetic_variables(network)
+    found = {name: array.shape for name, array in arrays.items()}
+    expected = {name: tuple(variable.shape) for name, variable in wanted.items()}
+    if differing := sorted(dict(found.items() ^ expected.items())):
+        first = differing[0]
+        raise WeightsError(
+            f"{path} does not hold the weights of {network.name}: {first} has the shape "
+            f"{found.get(first)}, expected {expected.get(first)}. Make it again "
+            "(tools/synthetic_weights.py), or install leukkit again"
+        )
+    for name, variable in wanted.items():
+        variable.assign(arrays[name].astype(np.float32))
 
 
 def _correct_efficientnet(network):

@@ -265,7 +265,7 @@ def _answers_of_classifier(classifier: Any, record: SavedRecord, recipe: Recipe)
 
     name, weights = recipe.network, recipe.weights_source
     try:
-        found = models.weights_id(name, weights, record.seed)
+        found = models.weights_id(name, weights, record.seed, recipe.width)
     except FileNotFoundError as error:
         raise FileNotFoundError(
             f"the model needs the weights of {name} that it was made with, {recipe.weights}: "
@@ -276,7 +276,7 @@ def _answers_of_classifier(classifier: Any, record: SavedRecord, recipe: Recipe)
             f"the weights {recipe.weights} of {name} are other ones than the model was made with "
             f"({found[:20]} in place of {record.weights[:20]}); get the right file"
         )
-    backbone = models.build_backbone(name, recipe.image_size, weights, record.seed)
+    backbone = models.build_backbone(name, recipe.image_size, weights, record.seed, recipe.width)
 
     def answer(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         inputs = features.network_input(pixels, name, recipe.normalization)

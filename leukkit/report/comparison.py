@@ -7,6 +7,7 @@ training histories) in the results folder.
 
 import pathlib
 from collections.abc import Iterable, Mapping
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -216,6 +217,9 @@ def substitutions(card: Card, profile: str) -> pd.DataFrame:
             continue
         recipe = run.recipe
         words = [recipe.network, f"{recipe.image_size} px", f"{recipe.weights} weights"]
+        if recipe.width != 1:
+            share = Fraction(recipe.width).limit_denominator(100)
+            words.insert(1, f"{share} of the channels of each layer")
         if recipe.phases:
             words.append(f"{recipe.epochs} epoch{'s' * (recipe.epochs > 1)}")
         if recipe.steps:

@@ -156,7 +156,7 @@ def _feature_maps(whole: Any, pixels: Any, split: Split, recipe: Recipe, seed: i
     from leukkit import models
 
     made_by = [recipe.network, recipe.normalization, str(recipe.mixed_precision)]
-    made_by.append(models.weights_id(recipe.network, recipe.weights_source, seed))
+    made_by.append(models.weights_id(recipe.network, recipe.weights_source, seed, recipe.width))
     return features.feature_maps(
         keras.Model(whole.input, whole.get_layer("features").output),
         pixels,

@@ -16,7 +16,16 @@ PHASES = ({"epochs": 3, "learning_rate": 0.05},)
 
 
 def build(
-    name, classes, image_size, weights=None, head=None, *, normalization, statistics=None, seed=0
+    name,
+    classes,
+    image_size,
+    weights=None,
+    head=None,
+    *,
+    normalization,
+    statistics=None,
+    seed=0,
+    width=1.0,
 ):
     """Two convolutions and a head with dropout, built as `leukkit.models.build` builds."""
     import keras

@@ -1,0 +1,207 @@
+"""Train the kit's own small weights again: ``python -m tools.synthetic_weights [network …]``.
+
+They stand in for ImageNet's in the sample profile (``weights = "synthetic"``): a frozen network
+with them sees cells, not noise, and needs no download. They are trained on drawn cells of all three
+kinds, of other subjects than those of the built-in samples.
+"""
+
+import argparse
+import pathlib
+import time
+from collections.abc import Callable, Sequence
+
+import cv2
+import keras
+import numpy as np
+import tensorflow as tf
+from safetensors.numpy import save_file
+
+from leukkit import models
+from leukkit.datasets import sample
+from leukkit.models.weights import SYNTHETIC, synthetic_variables
+
+WIDTHS = {  # all files together stay below 8 MB
+    "vgg16": 1 / 8,
+    "vgg19": 1 / 8,
+    "resnet18": 1 / 8,
+    "resnet50": 1 / 8,
+    "inceptionv3": 1 / 8,
+    "efficientnetb0": 1 / 4,
+    "efficientnetb7": 1 / 16,
+    "mobilenetv2": 1 / 4,
+    "xception": 1 / 8,
+    "densenet121": 1 / 8,
+    "densenet169": 1 / 8,
+    "densenet201": 1 / 8,
+    "seresnet152": 1 / 16,
+}
+KINDS = ("sample-cells", "sample-idb", "sample-smears")
+SEED = 1003  # of the drawn subjects; that of the built-in samples is another
+SIDE = 96  # of the training images in pixels
+SUBJECTS, PICTURES = 150, 4  # of each kind; of each subject
+HELD_OUT = 5  # every fifth subject of a class
+BATCH = 32
+RATE, LOWEST_RATE, FACTOR = 1e-3, 1e-4, 0.2
+PATIENCE, LESS = 3, 0.01  # epochs in which the loss did not fall by so much
+MOMENTUM = 0.9  # of the moving averages: with Keras' 0.99 they lag behind in so short a training
+
+
+def draw(subjects: int = SUBJECTS, side: int = SIDE) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Draw cells of subjects that are in no built-in sample: each picture whole, and a part of it.
+
+    Returns:
+        uint8 (n, side, side, 3); the class of each, numbered over all kinds; whether its subject is
+        held out.
+    """
+    pictures, labels, held_out, first = [], [], [], 0
+    for kind in KINDS:
+        names = [*sample.PLANS[kind].patients]
+        for subject in range(1, subjects + 1):
+            number, turn = (subject - 1) % len(names), (subject - 1) // len(names)
+            for image in range(1, PICTURES + 1):
+                record = {"label": names[number], "streams": (subject, image, image)}
+                rgb = _picture(kind, record)
+                for part in (rgb, _crop(rgb, np.random.default_rng([SEED, subject, image]))):
+                    pictures.append(cv2.resize(part, (side, side), interpolation=cv2.INTER_AREA))
+                    labels.append(first + number)
+                    held_out.append(turn % HELD_OUT == 0)
+        first += len(names)
+    return np.stack(pictures), np.array(labels), np.array(held_out)
+
+
+def _picture(kind: str, record: dict) -> np.ndarray:
+    own, sample.SEED = sample.SEED, SEED
+    try:
+        return sample.draw(kind, record)[0]
+    finally:
+        sample.SEED = own
+
+
+def _crop(rgb: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    """Return a square part with the middle of the picture in it."""
+    side = int(len(rgb) * random.uniform(0.6, 0.9))
+    top, left = random.integers(0, len(rgb) - side, 2, endpoint=True)
+    return rgb[top : top + side, left : left + side]
+
+
+def vary(images: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    """Return a batch turned, mirrored and in other colors, float32; black stays black."""
+    turned = [
+        np.rot90(image, turns)[:, ::flip]
+        for image, turns, flip in zip(
+            images,
+            random.integers(0, 4, len(images)),
+            random.choice([-1, 1], len(images)),
+            strict=True,
+        )
+    ]
+    colors = random.uniform(0.9, 1.1, (len(images), 1, 1, 3))
+    colors *= random.uniform(0.85, 1.1, (len(images), 1, 1, 1))
+    return np.minimum(np.stack(turned) * colors, 255).astype(np.float32)
+
+
+def make_step(network: keras.Model, optimizer: keras.optimizers.Optimizer) -> Callable:
+    """Return a compiled training step, from images and classes to the loss.
+
+    Written out because ``fit`` takes three times as long until the first step of a deep network.
+    """
+
+    @tf.function(autograph=False)
+    def step(images: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+        with tf.GradientTape() as tape:
+            values = network(images, training=True)
+            loss = keras.ops.mean(keras.losses.sparse_categorical_crossentropy(labels, values))
+        gradients = tape.gradient(loss, network.trainable_variables)
+        optimizer.apply(gradients, network.trainable_variables)
+        return loss
+
+    return step
+
+
+def train(
+    network: keras.Model, images: np.ndarray, labels: np.ndarray, epochs: int
+) -> tuple[int, float]:
+    """Train until the loss stops falling; return the steps and the last epoch's mean loss."""
+    for layer in network.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.momentum = MOMENTUM
+    optimizer = keras.optimizers.Adam(RATE)
+    optimizer.build(network.trainable_variables)
+    step, random = make_step(network, optimizer), np.random.default_rng(SEED)
+    rate, best, stale, steps, loss = RATE, np.inf, 0, 0, np.inf
+    for _ in range(epochs):
+        batches = random.permutation(len(images))[: len(images) // BATCH * BATCH]
+        losses = [
+            step(vary(images[chosen], random), labels[chosen])
+            for chosen in batches.reshape(-1, BATCH)
+        ]
+        steps, loss = steps + len(losses), float(np.mean(losses))
+        stale = 0 if loss < best - LESS else stale + 1
+        best = min(best, loss)
+        if stale == PATIENCE:
+            rate, stale = rate * FACTOR, 0
+            if rate < LOWEST_RATE:
+                break
+            optimizer.learning_rate.assign(rate)
+    return steps, loss
+
+
+def accuracy(network: keras.Model, images: np.ndarray, labels: np.ndarray) -> float:
+    """Return the share of images whose most probable class is theirs."""
+    answer = tf.function(lambda batch: network(batch, training=False), autograph=False)
+    right = 0
+    for start in range(0, len(images), BATCH):
+        chosen = images[start : start + BATCH].astype(np.float32)
+        padded = np.pad(chosen, [(0, BATCH - len(chosen)), (0, 0), (0, 0), (0, 0)])
+        found = np.argmax(answer(padded)[: len(chosen)], axis=1)
+        right += int((found == labels[start : start + BATCH]).sum())
+    return right / len(images)
+
+
+def save(backbone: keras.Model, width: float, path: pathlib.Path) -> None:
+    """Write the weights of a backbone, without a head, in half precision."""
+    arrays = {}
+    for name, variable in synthetic_variables(backbone).items():
+        arrays[name] = np.asarray(variable).astype(np.float16)
+        if not np.isfinite(arrays[name]).all():
+            raise ValueError(f"{name} of {backbone.name} does not fit half precision; train again")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_file(arrays, path, {"width": repr(width)})  # more keys would be written in any order
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Train and write the weights of some networks, and print how each came out."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("networks", nargs="*", help="all if none is named")
+    parser.add_argument("--out", type=pathlib.Path, default=SYNTHETIC, help="folder of the files")
+    parser.add_argument("--subjects", type=int, default=SUBJECTS, help="of each kind")
+    parser.add_argument("--side", type=int, default=SIDE, help="of the images in pixels")
+    parser.add_argument("--epochs", type=int, default=40, help="at most")
+    asked = parser.parse_args(arguments)
+    if unknown := sorted({*asked.networks} - {*WIDTHS}):
+        parser.error(f"unknown: {', '.join(unknown)}; choose from: {', '.join(WIDTHS)}")
+    # Optimizing the graph costs deep networks more time than it saves in so few steps.
+    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
+    started = time.monotonic()
+    images, labels, held_out = draw(asked.subjects, asked.side)
+    classes = int(labels.max()) + 1
+    print(f"{len(images)} images, {time.monotonic() - started:.0f} s", flush=True)
+    for name in asked.networks or WIDTHS:
+        keras.utils.clear_session()
+        keras.utils.set_random_seed(SEED)  # of dropout
+        started, width = time.monotonic(), WIDTHS[name]
+        network = models.build(name, classes, asked.side, width=width, seed=SEED)
+        steps, loss = train(network, images[~held_out], labels[~held_out], asked.epochs)
+        seen = keras.Model(network.input, network.get_layer("features").output, name=name)
+        save(seen, width, asked.out / f"{name}.safetensors")
+        right = accuracy(network, images[held_out], labels[held_out])
+        print(
+            f"{name}: width {width:g}, {seen.count_params()} parameters, "
+            f"{time.monotonic() - started:.0f} s, {steps} steps, training loss {loss:.3f}, "
+            f"accuracy on held-out subjects {right:.3f}",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    main()
