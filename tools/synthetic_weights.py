@@ -14,7 +14,7 @@ import cv2
 import keras
 import numpy as np
 import tensorflow as tf
-from safetensors.numpy import save_file
+from safetensors.numpy import save as as_bytes
 
 from leukkit import models
 from leukkit.datasets import sample
@@ -166,7 +166,8 @@ def save(backbone: keras.Model, width: float, path: pathlib.Path) -> None:
         if not np.isfinite(arrays[name]).all():
             raise ValueError(f"{name} of {backbone.name} does not fit half precision; train again")
     path.parent.mkdir(parents=True, exist_ok=True)
-    save_file(arrays, path, {"width": repr(width)})  # more keys would be written in any order
+    # More keys than one would be written in any order.
+    path.write_bytes(as_bytes(arrays, {"width": repr(width)}))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
