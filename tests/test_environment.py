@@ -1,3 +1,5 @@
+import os
+import subprocess
 import sys
 
 import pytest
@@ -21,6 +23,23 @@ def test_check_prints_versions_and_refuses_old_packages(monkeypatch, capsys):
     monkeypatch.setitem(environment.FLOORS, "numpy", (99, 1))
     with pytest.raises(RuntimeError, match=r"numpy\. Run: pip install -U 'numpy>=99\.1'"):
         environment.check()
+
+
+def test_tensorflow_starts_in_silence():
+    command = [sys.executable, "-c", "from leukkit import environment; environment.check()"]
+    quiet = {name: text for name, text in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}
+    done = subprocess.run(command, capture_output=True, text=True, env=quiet, check=True)
+    assert done.stderr == "" and done.stdout.startswith("leukkit ")
+
+
+def test_what_is_no_chatter_is_passed_on_even_where_the_start_fails(capfd):
+    said = (
+        b"I0 port.cc:153] oneDNN custom operations are on.\nW0 Cannot dlopen some GPU libraries\n"
+    )
+    with pytest.raises(ImportError), environment._without_chatter():
+        os.write(2, said)
+        raise ImportError
+    assert capfd.readouterr().err == "W0 Cannot dlopen some GPU libraries\n"
 
 
 def test_source_is_dedented_text_that_a_notebook_highlights():
