@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator
 
 # What Colab shipped in August 2026; requirements.txt has the same floors.
 FLOORS = {"tensorflow": (2, 20), "keras": (3, 13), "scikit-learn": (1, 6), "numpy": (2, 1)}
+CLASSIFIERS = ("scikit-learn", "xgboost")  # whose minor versions change results
 # Of TensorFlow's start on a machine without a GPU; `check` says the same in three words. Other
 # codes of cuInit than these two (no device, no driver) tell of a GPU that does not work.
 CHATTER = re.compile(
@@ -102,8 +103,9 @@ def fingerprint() -> str:
     seventh digit differs; training and trees turn that into other predictions. Equal fingerprints
     make equal tables of scores likely, unequal ones make unequal digits certain.
 
-    The digits are the hash of what two networks and their gradients give for fixed images and
-    weights, computed in a process of its own (some seconds).
+    It is the hash of what two networks and their gradients give for fixed images and weights,
+    computed in a process of its own (some seconds), and of the versions of CLASSIFIERS: where
+    networks compute the same to the last digit, another XGBoost still grows other trees.
 
     Raises:
         RuntimeError: The computation failed; its output says why.
@@ -112,7 +114,8 @@ def fingerprint() -> str:
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
         raise RuntimeError(f"this machine's digits could not be computed:\n{done.stderr[-2000:]}")
-    return done.stdout.split()[-1]
+    versions = [_numbers(importlib.metadata.version(name)) for name in CLASSIFIERS]
+    return hashlib.sha256(f"{done.stdout.split()[-1]} {versions}".encode()).hexdigest()[:16]
 
 
 class Source(str):

@@ -1,3 +1,4 @@
+import importlib.metadata
 import os
 import subprocess
 import sys
@@ -52,6 +53,14 @@ def test_source_is_dedented_text_that_a_notebook_highlights():
 
 def test_the_same_machine_has_the_same_fingerprint_again():
     assert environment.fingerprint() == compute()
+
+
+def test_another_version_of_a_classifier_has_another_fingerprint(monkeypatch):
+    here = environment.fingerprint()
+    version = importlib.metadata.version
+    changed = {"xgboost": "99.1.0"}
+    monkeypatch.setattr(importlib.metadata, "version", lambda it: changed.get(it) or version(it))
+    assert compute() != here
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="oneDNN is the default on Linux alone")
