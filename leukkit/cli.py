@@ -160,11 +160,12 @@ def notebooks(options: argparse.Namespace) -> None:
 
 def predict(options: argparse.Namespace) -> int:
     """Say what a saved model makes of images, and whether they are like its own."""
-    from leukkit import predict
+    from leukkit import environment, predict
 
     if options.output is not None:  # a wrong name must not cost the minutes of a run
         predict.check_output(options.output)
     paths = predict.find_images(options.images)
+    environment.start_tensorflow()
     predictor = predict.load(options.model)
     if options.grad_cam is not None:
         predict.check_explainable(predictor)
@@ -193,8 +194,10 @@ def audit(options: argparse.Namespace) -> None:
 
 def honest(options: argparse.Namespace) -> None:
     """Run the methods of all papers under one leak-free split, and rank them."""
+    from leukkit import environment
     from leukkit.benchmark import leaderboard
 
+    environment.start_tensorflow()
     reasons = {split: leaderboard.problem(options.profile, split) for split in leaderboard.SPLITS}
     for split, reason in reasons.items():
         if not reason:
@@ -213,8 +216,10 @@ def honest(options: argparse.Namespace) -> None:
 
 def gap(options: argparse.Namespace) -> None:
     """Run one classifier split after split: what each leak is worth."""
+    from leukkit import environment
     from leukkit.benchmark import gap
 
+    environment.start_tensorflow()
     gap.run(options.profile)
     measured = gap.measure(options.profile)
     for quantity in gap.QUANTITIES:

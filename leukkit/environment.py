@@ -1,5 +1,6 @@
 """What a run rests on: packages, devices, machine, commit, digits. Notebooks begin with `check`."""
 
+import contextlib
 import functools
 import hashlib
 import importlib.metadata
@@ -10,11 +11,19 @@ import platform
 import re
 import subprocess
 import sys
+import tempfile
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 # What Colab shipped in August 2026; requirements.txt has the same floors.
 FLOORS = {"tensorflow": (2, 20), "keras": (3, 13), "scikit-learn": (1, 6), "numpy": (2, 1)}
+CLASSIFIERS = ("scikit-learn", "xgboost")  # whose minor versions change results
+# Of TensorFlow's start on a machine without a GPU; `check` says the same in three words. Other
+# codes of cuInit than these two (no device, no driver) tell of a GPU that does not work.
+CHATTER = re.compile(
+    rb"before absl::InitializeLog\(\)|oneDNN custom operations are on|Could not find cuda drivers"
+    rb"|cuInit: .*\((100|303)\)|CUDA_ERROR_NO_DEVICE"
+)
 
 
 def check() -> None:
@@ -25,20 +34,27 @@ def check() -> None:
     """
     from leukkit import NOT_FOR_CLINICAL_USE, __version__
 
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's start-up chatter
     found = {name: importlib.metadata.version(name) for name in FLOORS}
     old = [name for name, version in found.items() if _numbers(version) < FLOORS[name]]
     if old:
         wanted = " ".join(f"'{name}>={'.'.join(map(str, FLOORS[name]))}'" for name in old)
         raise RuntimeError(f"too old: {', '.join(old)}. Run: pip install -U {wanted}")
-    import tensorflow
-
-    tensorflow.get_logger().setLevel("ERROR")  # warnings of a first trace tell a reader nothing
-    devices = [device.name for device in tensorflow.config.list_physical_devices("GPU")]
+    devices = start_tensorflow()
     versions = ", ".join(f"{name} {version}" for name, version in found.items())
     print(f"leukkit {__version__}, Python {platform.python_version()}, {versions}")
     print(f"GPUs: {', '.join(devices) or 'none (the paper profile will be slow)'}")
     print(NOT_FOR_CLINICAL_USE)
+
+
+def start_tensorflow() -> list[str]:
+    """Import TensorFlow without the chatter of its start; return the names of the GPUs."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # not all lines heed it: hence the filter
+    with _without_chatter():
+        import tensorflow
+
+        devices = tensorflow.config.list_physical_devices("GPU")
+    tensorflow.get_logger().setLevel("ERROR")  # warnings of a first trace tell a reader nothing
+    return [device.name for device in devices]
 
 
 @functools.cache
@@ -87,8 +103,9 @@ def fingerprint() -> str:
     seventh digit differs; training and trees turn that into other predictions. Equal fingerprints
     make equal tables of scores likely, unequal ones make unequal digits certain.
 
-    The digits are the hash of what two networks and their gradients give for fixed images and
-    weights, computed in a process of its own (some seconds).
+    It is the hash of what two networks and their gradients give for fixed images and weights,
+    computed in a process of its own (some seconds), and of the versions of CLASSIFIERS: where
+    networks compute the same to the last digit, another XGBoost still grows other trees.
 
     Raises:
         RuntimeError: The computation failed; its output says why.
@@ -97,7 +114,8 @@ def fingerprint() -> str:
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
         raise RuntimeError(f"this machine's digits could not be computed:\n{done.stderr[-2000:]}")
-    return done.stdout.split()[-1]
+    versions = [_numbers(importlib.metadata.version(name)) for name in CLASSIFIERS]
+    return hashlib.sha256(f"{done.stdout.split()[-1]} {versions}".encode()).hexdigest()[:16]
 
 
 class Source(str):
@@ -117,6 +135,24 @@ def show_source(source: Callable) -> Source:
         TypeError: It is built into Python, or neither function, method nor class.
     """
     return Source(textwrap.dedent(inspect.getsource(source)).rstrip())
+
+
+@contextlib.contextmanager
+def _without_chatter() -> Iterator[None]:
+    """Hold standard error back, also that of C++; afterwards pass on every line but CHATTER."""
+    sys.stderr.flush()
+    real = os.dup(2)
+    with tempfile.TemporaryFile() as held:
+        os.dup2(held.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(real, 2)
+            os.close(real)
+            held.seek(0)
+            for line in held:
+                if not CHATTER.search(line):
+                    os.write(2, line)
 
 
 def _numbers(version: str) -> tuple[int, ...]:

@@ -1,7 +1,7 @@
 """How pytest compares these notebooks, with ``--nbval`` and with ``--nbval-lax``.
 
 Compared is the text of the outputs: words and numbers. Pictures, HTML (the same tables again), log
-lines and times are not.
+lines, times, and the versions and devices in the first cell are not.
 
 Digits depend on the processor and the packages (see `leukkit.environment`). Where this machine's
 arithmetic is not that of the committed outputs, every cell is run and no output compared; a warning
@@ -19,7 +19,11 @@ def pytest_collectstart(collector):
     """Tell nbval what is not compared."""
     if collector.path.suffix == ".ipynb":
         collector.skip_compare += ("stderr", "text/html", "image/png")
-        collector.sanitize_patterns |= {r"\b\d+(\.\d+)? s\b": "SECONDS", r" at 0x[0-9a-f]+": ""}
+        collector.sanitize_patterns |= {
+            r"\b\d+(\.\d+)? s\b": "SECONDS",
+            r" at 0x[0-9a-f]+": "",
+            r"leukkit \S+, Python .*\nGPUs: .*": "VERSIONS",  # other ones may compute the same
+        }
 
 
 def pytest_itemcollected(item):

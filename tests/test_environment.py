@@ -1,3 +1,6 @@
+import importlib.metadata
+import os
+import subprocess
 import sys
 
 import pytest
@@ -23,6 +26,23 @@ def test_check_prints_versions_and_refuses_old_packages(monkeypatch, capsys):
         environment.check()
 
 
+def test_tensorflow_starts_in_silence():
+    command = [sys.executable, "-c", "from leukkit import environment; environment.check()"]
+    quiet = {name: text for name, text in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}
+    done = subprocess.run(command, capture_output=True, text=True, env=quiet, check=True)
+    assert done.stderr == "" and done.stdout.startswith("leukkit ")
+
+
+def test_what_is_no_chatter_is_passed_on_even_where_the_start_fails(capfd):
+    said = (
+        b"I0 port.cc:153] oneDNN custom operations are on.\nW0 Cannot dlopen some GPU libraries\n"
+    )
+    with pytest.raises(ImportError), environment._without_chatter():
+        os.write(2, said)
+        raise ImportError
+    assert capfd.readouterr().err == "W0 Cannot dlopen some GPU libraries\n"
+
+
 def test_source_is_dedented_text_that_a_notebook_highlights():
     shown = environment.show_source(Painter.paint)
     text = 'def paint(self, color):\n    """Say a color."""\n    return f"painted {color}"'
@@ -33,6 +53,14 @@ def test_source_is_dedented_text_that_a_notebook_highlights():
 
 def test_the_same_machine_has_the_same_fingerprint_again():
     assert environment.fingerprint() == compute()
+
+
+def test_another_version_of_a_classifier_has_another_fingerprint(monkeypatch):
+    here = environment.fingerprint()
+    version = importlib.metadata.version
+    changed = {"xgboost": "99.1.0"}
+    monkeypatch.setattr(importlib.metadata, "version", lambda it: changed.get(it) or version(it))
+    assert compute() != here
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="oneDNN is the default on Linux alone")

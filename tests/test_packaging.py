@@ -8,6 +8,7 @@ import zipfile
 
 import nbformat
 import pytest
+from packaging.requirements import Requirement
 
 import leukkit
 
@@ -31,6 +32,22 @@ def test_requirements_hold_every_dependency_and_each_is_pinned():
     pinned = names(requirement_lines(ROOT / "constraints.txt"))
     tests = names(project["optional-dependencies"]["test"])
     assert names(requirements) | tests <= pinned
+
+
+@pytest.mark.parametrize("python", ["3.11.7", "3.12.1", "3.13.0"])
+def test_each_pin_is_what_the_requirements_allow(python):
+    about = {"python_version": python[:4], "python_full_version": python, "sys_platform": "linux"}
+    pins = map(Requirement, requirement_lines(ROOT / "constraints.txt"))
+    pinned = {
+        pin.name.lower(): next(iter(pin.specifier)).version
+        for pin in pins
+        if pin.marker is None or pin.marker.evaluate(about)
+    }
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    tests = project["optional-dependencies"]["test"]
+    for line in [*requirement_lines(ROOT / "requirements.txt"), *tests]:
+        requirement = Requirement(line)
+        assert requirement.specifier.contains(pinned[requirement.name.lower()]), (line, python)
 
 
 def test_public_modules_are_there_after_importing_the_package_alone():

@@ -25,6 +25,7 @@ AT_ONCE = 16  # images in a figure
 MOST_ROWS = 60  # of a table in the terminal
 MOST_BYTES = 50 * 2**20  # of one uploaded file
 WIDEST = 640  # pixels of the figure in a form
+CELL = "text-align: left; vertical-align: top; padding: 3px 14px 3px 0"  # where no style sheet is
 
 
 def describe(predictor: Predictor) -> list[str]:
@@ -80,9 +81,10 @@ def as_html(frame: pd.DataFrame) -> str:
     for kind in ("warning", "error"):
         if frame[kind].notna().any():
             table[kind] = _without_path(frame, kind)
-    return table.to_html(index=False, escape=True, border=0, justify="left") + (
-        f"<p><i>{html.escape(NOT_FOR_CLINICAL_USE)}</i></p>"
-    )
+    shown = table.to_html(index=False, escape=True, border=0)
+    for tag in ("th", "td"):
+        shown = shown.replace(f"<{tag}>", f'<{tag} style="{CELL}">')
+    return f"{shown}<p><i>{html.escape(NOT_FOR_CLINICAL_USE)}</i></p>"
 
 
 def write(frame: pd.DataFrame, predictor: Predictor, path: pathlib.Path | str) -> None:
@@ -184,12 +186,19 @@ def form(predictor: Predictor) -> Any:
     def respond(_):
         place.children = [ipywidgets.HTML("working …")]
         try:
-            place.children = _answer(predictor, files.value)
+            place.children = _answer(predictor, _uploads(files.value))
         except (ValueError, OSError) as error:  # nobody sees what a callback raises
             place.children = [ipywidgets.HTML(html.escape(str(error)))]
 
     button.on_click(respond)
     return ipywidgets.VBox([ipywidgets.HBox([files, button]), place])
+
+
+def _uploads(value: Any) -> Sequence[dict[str, Any]]:
+    """Return the value of a ``FileUpload`` as ipywidgets 8 gives it; 7 has a dict by name."""
+    if isinstance(value, dict):
+        return [{"name": name, "content": upload["content"]} for name, upload in value.items()]
+    return value
 
 
 def _answer(predictor: Predictor, uploads: Sequence[dict[str, Any]]) -> list[Any]:
@@ -204,7 +213,7 @@ def _answer(predictor: Predictor, uploads: Sequence[dict[str, Any]]) -> list[Any
         readable = frame[frame["error"].isna()].head(AT_ONCE)
         if predictor.network is not None and len(readable):
             picture = as_png(draw(predictor, readable))
-            layout = {"max_width": f"{WIDEST}px"}
+            layout = {"max_width": f"{WIDEST}px", "align_self": "flex-start"}  # never stretched
             shown.append(ipywidgets.Image(value=picture, format="png", layout=layout))
     return shown
 

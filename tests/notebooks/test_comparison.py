@@ -7,6 +7,8 @@ import sys
 import nbformat
 import pytest
 
+import leukkit
+
 CONFTEST = pathlib.Path(__file__).parents[2] / "notebooks" / "conftest.py"
 TABLE = 'print("svm 91.2 (88.0 to 93.5)")'
 
@@ -48,3 +50,12 @@ print("chatter", file=sys.stderr)
     done = run(tmp_path, source, "[0, 1, 2] in 22 s\n", mode="--nbval")
     assert done.returncode == 0, done.stdout
     assert run(tmp_path, source, "[0, 1] in 22 s\n").returncode == 1
+
+
+def test_versions_and_devices_are_not_compared(tmp_path):
+    source = "from leukkit import environment\nenvironment.check()"
+    said = (
+        f"leukkit 0.1.0, Python 3.9.1, numpy 2.1.3\nGPUs: GPU:0\n{leukkit.NOT_FOR_CLINICAL_USE}\n"
+    )
+    assert run(tmp_path, source, said).returncode == 0
+    assert run(tmp_path, source, said.replace("clinical", "other")).returncode == 1

@@ -12,6 +12,7 @@ import pytest
 
 from leukkit import cli, datasets, predict, results, splits
 from leukkit.metrics import calibration
+from leukkit.predict import output
 from leukkit.predict.output import saved
 from leukkit.saved import ModelFileError
 from tests.training import tiny
@@ -188,3 +189,10 @@ def test_the_form_answers_a_click(network, paths):
     files.set_trait("value", ({"name": "../", "content": b"", **facts},))
     button.click()
     assert "no usable file name" in place.children[0].value
+
+
+def test_uploads_of_older_ipywidgets_are_the_same():
+    old = {"a.png": {"metadata": {"name": "a.png", "size": 2}, "content": b"ab"}}
+    (upload,) = output._uploads(old)
+    assert upload == {"name": "a.png", "content": b"ab"}
+    assert output._uploads((upload,)) == (upload,)
