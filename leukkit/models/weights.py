@@ -1,4 +1,4 @@
-"""Weights of the networks: random ones from a seed, ImageNet's, or those of a file."""
+"""Weights of the networks: random ones from a seed, ImageNet's, the kit's own, or a file's."""
 
 import hashlib
 import os

@@ -29,7 +29,7 @@ from leukkit.datasets import cells
 from leukkit.datasets.sample import drawing
 from leukkit.files import cache_dir, progress, replace_when_done
 
-# Scores under a subject split vary a lot from seed to seed, as with any 24 subjects. This seed was
+# Scores under a subject split vary a lot from seed to seed, as with any 21 subjects. This seed was
 # named before any score of its sample was seen, and the settings were chosen on other seeds (1 to 6
 # and 8): whatever gap it shows, nobody picked it. Only the radius of sample-cells was cut later,
 # because one cell touched the border.
