@@ -203,6 +203,8 @@ class Recipe(Model):
         select: ``"best"`` keeps the epoch with the lowest validation loss, ``"last"`` the last one.
         augmentation: Ranges of transforms that are new in each epoch; empty for none.
         mixed_precision: Compute in float16, weights and head in float32.
+        batch_norm_momentum: Of the moving averages of batch normalization; None for each layer's
+            own (0.99 or so), which needs a thousand steps.
         synchronized: Batch normalization over the images of all devices, not of each.
         deterministic: Two runs with one seed give equal predictions; can be slower.
     """
@@ -232,6 +234,7 @@ class Recipe(Model):
     select: Literal["best", "last"] = "best"
     augmentation: dict[str, Any] = {}
     mixed_precision: bool = False
+    batch_norm_momentum: float | None = Field(None, ge=0, lt=1)
     synchronized: bool = False
     deterministic: bool = True
 

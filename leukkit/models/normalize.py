@@ -23,7 +23,7 @@ class Normalize(keras.layers.Layer):
     """(pixel - mean) / standard deviation of each channel.
 
     The numbers belong to the layer's configuration, so that a saved network takes raw pixels; those
-    of ``"z-score"`` are variables, too, so that one graph serves folds with other statistics.
+    of ``"z-score"`` are a variable, too, so that one graph serves folds with other statistics.
     Computes in float32 also where the network computes in float16.
 
     Args:
@@ -57,8 +57,10 @@ class Normalize(keras.layers.Layer):
         self.mean: list[float] | None = None
         self.deviation: list[float] | None = None
         if mean is not None and deviation is not None:
-            settings = {"shape": (2, 3), "initializer": "zeros", "trainable": False}
-            self.statistics = self.add_weight(name="statistics", **settings)
+            # Not one of the layer's weights, or every file of weights would have to hold it.
+            object.__setattr__(
+                self, "_numbers", keras.Variable(np.zeros((2, 3)), trainable=False, dtype="float32")
+            )
             self.set_statistics(mean, deviation)
 
     def set_statistics(self, mean: Sequence[float], deviation: Sequence[float]) -> None:
@@ -75,24 +77,18 @@ class Normalize(keras.layers.Layer):
                 "three of each, for red, green and blue on the scale 0..255, and deviations above "
                 "0. Take them from the pixels of the training images"
             )
-        self.statistics.assign([self.mean, self.deviation])
+        self._numbers.assign([self.mean, self.deviation])
 
     def call(self, images: keras.KerasTensor) -> keras.KerasTensor:
         """Return float32 of the shape of ``images`` (n, height, width, 3)."""
         pixels = ops.cast(images, self.compute_dtype)
         if self.mode == "z-score":
-            return (pixels - self.statistics[0]) / self.statistics[1]
+            return (pixels - self._numbers[0]) / self._numbers[1]
         reverse, mean, deviation = MODES[self.mode]
         if reverse:
             pixels = ops.flip(pixels, axis=-1)
         mean = ops.convert_to_tensor(mean, dtype=self.compute_dtype)
         return (pixels - mean) / ops.convert_to_tensor(deviation, dtype=self.compute_dtype)
-
-    def save_own_variables(self, store: dict) -> None:
-        """Write nothing: the configuration holds the numbers."""
-
-    def load_own_variables(self, store: dict) -> None:
-        """Read nothing: the configuration holds the numbers."""
 
     def compute_output_shape(self, input_shape: tuple) -> tuple:
         """Return ``input_shape``."""

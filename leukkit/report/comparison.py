@@ -23,6 +23,10 @@ SIDES = {
     "published-split": "70/15/15 split",
     "leak-free": "leak-free",
 }
+WEIGHTS = {  # where a network begins, other than at ImageNet's weights or a file
+    "none": "random weights",
+    "synthetic": "the kit's own weights, trained on synthetic cells",
+}
 PARTS = {  # table of predictions -> the part that it is of
     "predictions": "test",
     "validation_predictions": "validation",
@@ -216,7 +220,11 @@ def substitutions(card: Card, profile: str) -> pd.DataFrame:
             rows[run.name] = f"mean of {', '.join(run.members)}"
             continue
         recipe = run.recipe
-        words = [recipe.network, f"{recipe.image_size} px", f"{recipe.weights} weights"]
+        words = [
+            recipe.network,
+            f"{recipe.image_size} px",
+            WEIGHTS.get(recipe.weights, f"{recipe.weights} weights"),
+        ]
         if recipe.width != 1:
             share = Fraction(recipe.width).limit_denominator(100)
             words.insert(1, f"{share} of the channels of each layer")
@@ -225,7 +233,7 @@ def substitutions(card: Card, profile: str) -> pd.DataFrame:
         if recipe.steps:
             words[-1] += f" of {recipe.steps} step{'s' * (recipe.steps > 1)}"
         name = run.name if recipe.phases else run.keys["backbone"]
-        rows[name] = ", ".join(words).replace("none weights", "random weights")
+        rows[name] = ", ".join(words)
     return pd.DataFrame({"used here": rows}).rename_axis("in the paper")
 
 

@@ -213,6 +213,8 @@ def build(recipe: Recipe, classes: int, statistics: tuple | None, seed: int) -> 
     for layer in _layers(network):
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.synchronized = recipe.synchronized
+            if recipe.batch_norm_momentum is not None:
+                layer.momentum = recipe.batch_norm_momentum
     return network
 
 

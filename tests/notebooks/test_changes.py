@@ -65,7 +65,7 @@ CHANGES = {
             "for name in profile.splits}": "for name in profile.splits}\n"
             "for name in ('published', 'leak-free'):\n    tables[name] |= {'folds': 2}",
             'card.recipe("vgg19", PROFILE)': 'card.recipe("vgg19", PROFILE).replace(\n'
-            "    network='mobilenetv2', head='pooled',\n"
+            "    network='mobilenetv2', width=0.25, head='pooled',\n"
             "    phases=[{'epochs': 1, 'learning_rate': 1e-3}], steps=1)",
         },
         'report.table(compared, "Table 2", model="vgg19")',
@@ -89,7 +89,7 @@ CHANGES = {
         {
             '    "all-idb2": "all-idb2_densenet201_svm_segmented_augmented",\n': "",
             'segmented_augmented", PROFILE)': 'segmented_augmented", PROFILE)\n'
-            "recipe = recipe.replace(network='mobilenetv2', classifier='rf', image_size=32)",
+            "recipe = recipe.replace(network='mobilenetv2', width=0.25, classifier='rf',\n    image_size=32)",
             "draws = profile.bootstrap_draws": "draws = 100",
         },
         'report.table(compared, "Table VI")',

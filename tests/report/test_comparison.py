@@ -38,7 +38,7 @@ def patel(tmp_path_factory):
     """VGG-19 in two folds, by the 70/15/15 split and leak-free; GoogLeNet by the split alone."""
     base = tmp_path_factory.mktemp("results")
     vgg = planned("patel2025", "published", "vgg19")
-    split = planned("patel2025", "published-split", "vgg19_64px")
+    split = planned("patel2025", "published-split", "vgg19")
     other = planned("patel2025", "published-split", "googlenet")
     write(base, vgg, FIRST, 0, 2, tables={"training_predictions": SECOND})
     write(base, vgg, SECOND, 1, 2, tables={"training_predictions": FIRST})
