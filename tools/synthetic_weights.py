@@ -106,7 +106,6 @@ def make_step(network: keras.Model, optimizer: keras.optimizers.Optimizer) -> Ca
 
     Written out because ``fit`` takes three times as long until the first step of a deep network.
     """
-
     variables = trained_variables(network)
 
     @tf.function(autograph=False)

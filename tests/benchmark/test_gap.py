@@ -153,7 +153,9 @@ leave_out = ["repeat-1", "repeat-2", "repeat-3", "repeat-4"]
 [networks.densenet201]
 network = "mobilenet-0.25"
 [recipe]
+width = 1.0
 image_size = 32
+weights = "none"
 """
 
 

@@ -89,7 +89,8 @@ CHANGES = {
         {
             '    "all-idb2": "all-idb2_densenet201_svm_segmented_augmented",\n': "",
             'segmented_augmented", PROFILE)': 'segmented_augmented", PROFILE)\n'
-            "recipe = recipe.replace(network='mobilenetv2', width=0.25, classifier='rf',\n    image_size=32)",
+            "recipe = recipe.replace(network='mobilenetv2', width=0.25, classifier='rf',\n"
+            "    image_size=32)",
             "draws = profile.bootstrap_draws": "draws = 100",
         },
         'report.table(compared, "Table VI")',

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from leukkit import augmentation, papers, splits
+from leukkit import augmentation, models, papers, splits
 from leukkit.papers import profiles
 from leukkit.schemas import SchemaError
 
@@ -250,7 +250,13 @@ def test_every_printed_run_is_made_as_published_and_in_the_sample(key):
     left_out = card.profile("sample").leave_out
     expected = {run.name for run in full if run.keys.get("backbone") not in left_out}
     assert expected <= {run.name for run in quick}
-    assert {run.recipe.weights for run in quick if run.recipe} == {"none"}
+    recipes = {run.name: run.recipe for run in quick if run.recipe}
+    for run in (run for run in full if run.name in recipes):
+        from_scratch = run.recipe.weights == "none"
+        assert recipes[run.name].weights == ("none" if from_scratch else "synthetic")
+    assert {recipe.weights for recipe in recipes.values()} <= {"none", "synthetic"}  # no download
+    for recipe in recipes.values():  # which is there, of this width
+        assert models.weights_id(recipe.network, recipe.weights_source, 0, recipe.width)
     if key != "farag2025":
         assert len(full) == len(card.profile("paper").runs) * len(card.profile("paper").splits)
 
@@ -281,7 +287,7 @@ def test_farag_grid_and_counts():
     assert copies["all-idb2"]["counts"] == {"healthy": 750, "ALL": 750}
     networks = {run.recipe.network for run in card.plan("paper")}
     assert networks == set(card.cells()["backbone"].dropna())
-    for name, image_size in [("paper", 224), ("sample", 64)]:
+    for name, image_size in [("paper", 224), ("sample", 112)]:
         recipe = card.recipe("all-idb2_densenet201_svm_segmented_augmented", name)
         assert recipe.image_size == image_size
         assert recipe.c == [0.1, 1, 10, 100, 1000]

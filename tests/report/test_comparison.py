@@ -212,11 +212,11 @@ def test_a_score_without_a_value_is_not_a_run_that_was_not_made(tmp_path):
 @pytest.mark.parametrize(
     ("key", "part", "label", "expected"),
     [
-        ("mishra", "validation", "pre", "12"),
-        ("mishra", "total", "early", "190"),
-        ("mishra", "training", "pro", "142"),
-        ("sultana", "training", "all", "103"),
-        ("sultana", "validation", "all", "45"),
+        ("mishra", "validation", "pre", "25"),
+        ("mishra", "total", "early", "385"),
+        ("mishra", "training", "pro", "283"),
+        ("sultana", "training", "all", "217"),
+        ("sultana", "validation", "all", "93"),
     ],
 )
 def test_images_per_part_stand_beside_the_printed_counts(key, part, label, expected):

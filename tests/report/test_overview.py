@@ -297,7 +297,7 @@ def test_runs_of_ones_own_say_what_they_changed_and_enter_no_table(tmp_path):
     own = overview.own(facts.runs(tmp_path), tmp_path, draws=50).set_index("run")
     assert own.loc["vgg19~0123abcd", "changed"] == [
         "split, folds: 5 (planned: 3)",
-        "image size: 96 (planned: 32)",
+        "image size: 96 (planned: 112)",
         "batch size: 16 (planned: 32)",
     ]
     assert own.loc["vgg19~0123abcd", "accuracy"].startswith("0.750 (")

@@ -150,7 +150,7 @@ def test_the_comparison_as_csv_has_every_cell_with_all_that_is_known_of_its_run(
 
 def test_runs_of_ones_own_have_a_section_and_unusable_runs_their_reason(text):
     own = text[text.index('id="own"') : text.index('id="runs"')]
-    assert "vgg19~0123abcd" in own and "image size: 96 (planned: 32)" in own
+    assert "vgg19~0123abcd" in own and "image size: 96 (planned: 112)" in own
     assert "1 of 6 runs cannot be used" in text
     assert "has a probability outside 0..1" in text
 
