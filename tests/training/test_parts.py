@@ -113,19 +113,20 @@ def test_the_best_epoch_is_the_first_with_the_lowest_validation_loss(losses, bes
     assert fit.best_epoch([{"validation_loss": loss} for loss in losses]) == best
 
 
-def test_synchronized_batch_normalization_is_an_option():
+def test_batch_normalization_can_be_synchronized_and_follow_faster():
     import keras
 
     from leukkit.training import network
 
-    for wanted in (False, True):
+    for settings, expected in (
+        ({}, (False, 0.99)),
+        ({"synchronized": True, "batch_norm_momentum": 0.9}, (True, 0.9)),
+    ):
         with tiny.installed():
-            model = network.build(
-                recipe(network="tiny-normalized", synchronized=wanted), 2, None, 0
-            )
+            model = network.build(recipe(network="tiny-normalized", **settings), 2, None, 0)
         kinds = keras.layers.BatchNormalization
-        layers = [layer for layer in model.layers if isinstance(layer, kinds)]
-        assert [layer.synchronized for layer in layers] == [wanted]
+        (layer,) = [layer for layer in model.layers if isinstance(layer, kinds)]
+        assert (layer.synchronized, layer.momentum) == expected
 
 
 def test_one_network_serves_folds_with_other_statistics_and_seeds():
