@@ -160,12 +160,11 @@ def notebooks(options: argparse.Namespace) -> None:
 
 def predict(options: argparse.Namespace) -> int:
     """Say what a saved model makes of images, and whether they are like its own."""
-    from leukkit import environment, predict
+    from leukkit import predict
 
     if options.output is not None:  # a wrong name must not cost the minutes of a run
         predict.check_output(options.output)
     paths = predict.find_images(options.images)
-    environment.start_tensorflow()
     predictor = predict.load(options.model)
     if options.grad_cam is not None:
         predict.check_explainable(predictor)
@@ -216,10 +215,8 @@ def honest(options: argparse.Namespace) -> None:
 
 def gap(options: argparse.Namespace) -> None:
     """Run one classifier split after split: what each leak is worth."""
-    from leukkit import environment
     from leukkit.benchmark import gap
 
-    environment.start_tensorflow()
     gap.run(options.profile)
     measured = gap.measure(options.profile)
     for quantity in gap.QUANTITIES:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from leukkit import cache, files
+from leukkit import cache, environment, files
 from leukkit.images import Preparation, keys, prepare
 from leukkit.models import build_backbone, feature_count, prepare_input, weights_id
 
@@ -147,6 +147,7 @@ def network_input(images: np.ndarray, backbone: str, normalization: str) -> np.n
 @functools.lru_cache(maxsize=8)  # a paper's extractors: tracing one can take longer than its images
 def _network(backbone, image_size, weights, seed, width, weights_id):
     """Return the built network; the weights' id is there so that a changed file is read anew."""
+    environment.start_tensorflow()
     return build_backbone(backbone, image_size, weights, seed, width)
 
 

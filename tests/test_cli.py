@@ -193,6 +193,19 @@ def test_help_is_quick_because_it_imports_little():
     assert "reproduce" in done.stdout
 
 
+def test_a_missing_model_is_said_before_tensorflow_starts(tmp_path):
+    image = tmp_path / "a.png"
+    image.touch()
+    code = (
+        "import sys; from leukkit import cli\n"
+        f"print(cli.main(['predict', {str(tmp_path / 'gone')!r}, {str(image)!r}]), "
+        "'tensorflow' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "1 False\n"
+    assert "gone: no such folder or model file" in done.stderr
+
+
 def test_python_m_leukkit_is_the_command():
     command = [sys.executable, "-m", "leukkit", "data", "card", "nothing"]
     done = subprocess.run(command, capture_output=True, text=True)

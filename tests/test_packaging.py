@@ -13,6 +13,7 @@ from packaging.requirements import Requirement
 import leukkit
 
 ROOT = pathlib.Path(__file__).parent.parent
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 
 
@@ -26,11 +27,10 @@ def names(requirements):
 
 
 def test_requirements_hold_every_dependency_and_each_is_pinned():
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     requirements = requirement_lines(ROOT / "requirements.txt")
-    assert set(project["dependencies"]) <= requirements
+    assert set(PROJECT["dependencies"]) <= requirements
     pinned = names(requirement_lines(ROOT / "constraints.txt"))
-    tests = names(project["optional-dependencies"]["test"])
+    tests = names(PROJECT["optional-dependencies"]["test"])
     assert names(requirements) | tests <= pinned
 
 
@@ -43,8 +43,7 @@ def test_each_pin_is_what_the_requirements_allow(python):
         for pin in pins
         if pin.marker is None or pin.marker.evaluate(about)
     }
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    tests = project["optional-dependencies"]["test"]
+    tests = PROJECT["optional-dependencies"]["test"]
     for line in [*requirement_lines(ROOT / "requirements.txt"), *tests]:
         requirement = Requirement(line)
         assert requirement.specifier.contains(pinned[requirement.name.lower()]), (line, python)

@@ -14,7 +14,16 @@ import numpy as np
 import pandas as pd
 import PIL.Image
 
-from leukkit import classifiers, explain, features, images, models, saved, segmentation
+from leukkit import (
+    classifiers,
+    environment,
+    explain,
+    features,
+    images,
+    models,
+    saved,
+    segmentation,
+)
 from leukkit.datasets import decode
 from leukkit.files import progress
 from leukkit.metrics import calibration
@@ -78,6 +87,7 @@ def load(path: pathlib.Path | str) -> Predictor:
             f"{place}: model {record.model} and classifier {recipe.classifier!r} of the "
             "recipe contradict each other"
         )
+    environment.start_tensorflow()
     network = None
     if is_network:
         network = _network(folder / record.model, record, recipe)

@@ -7,7 +7,7 @@ and no profile's file is read. Where a cell has no number, it says why.
 import functools
 import pathlib
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import pandas as pd
@@ -93,8 +93,7 @@ def counts(cells: pd.DataFrame) -> pd.DataFrame:
     """
     place = ["paper", *PLACE]
     ran = cells[[*place, "profile"]].assign(printed=1).astype({"printed": "Int64"})
-    for side in SIDES.values():
-        ran[side] = (cells[f"{side} status"] == "run").astype("Int64")
+    ran = ran.join(_ran(cells, SIDES.values()).astype("Int64"))
     numbers = ["printed", *SIDES.values()]
     by_paper = ran.groupby(["profile", "paper"], sort=False)[numbers].sum(min_count=1)
     total = ran.groupby(place)[numbers].max().sum().to_frame().T
@@ -147,9 +146,9 @@ def as_text(cells: pd.DataFrame, width: int = 80) -> str:
     return "\n".join([*textwrap.wrap(head, width), *lines, *more])
 
 
-def _ran(cells: pd.DataFrame) -> pd.DataFrame:
-    """Tell of each row which of the two sides was run."""
-    return pd.DataFrame({side: cells[f"{side} status"] == "run" for side in COLUMNS})
+def _ran(cells: pd.DataFrame, sides: Iterable[str] = COLUMNS) -> pd.DataFrame:
+    """Tell of each row which of the sides were run."""
+    return pd.DataFrame({side: cells[f"{side} status"] == "run" for side in sides})
 
 
 def own(known: pd.DataFrame, base: pathlib.Path, draws: int = 2000) -> pd.DataFrame:

@@ -22,12 +22,17 @@ HOW = (
 )
 
 
+def find_browser():
+    """Return the path of a browser, or None."""
+    named = os.environ.get("LEUKKIT_BROWSER")
+    return named or next(filter(None, map(shutil.which, BROWSERS)), None)
+
+
 @pytest.fixture(scope="session")
 def browser():
     """Start the system's browser."""
     playwright = pytest.importorskip("playwright.sync_api", reason=HOW)
-    named = os.environ.get("LEUKKIT_BROWSER")
-    found = named or next(filter(None, map(shutil.which, BROWSERS)), None)
+    found = find_browser()
     if not found:
         pytest.skip(HOW)
     with playwright.sync_playwright() as driver:

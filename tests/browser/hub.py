@@ -6,10 +6,11 @@ docs/environments.md says how to start the hub and what to look at in the pictur
 import argparse
 import itertools
 import pathlib
-import shutil
 import time
 
 from playwright import sync_api
+
+from tests.browser.conftest import find_browser
 
 USER = "ada"
 BAR, SCROLLED = ".jp-OutputArea .widget-hprogress", ".jp-WindowedPanel-outer"
@@ -26,7 +27,7 @@ def main() -> int:
     parser.add_argument("--upload", nargs="*", default=[], help="image files for the form")
     options = parser.parse_args()
     with sync_api.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=shutil.which("chromium"))
+        browser = driver.chromium.launch(executable_path=find_browser())
         page = browser.new_page(viewport={"width": 1280, "height": 1400})
         page.goto(f"{options.hub}/hub/login")
         page.fill("#username_input", USER)
