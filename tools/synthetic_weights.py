@@ -26,7 +26,7 @@ WIDTHS = {  # all files together stay below 8 MB
     "resnet18": 1 / 8,
     "resnet50": 1 / 8,
     "inceptionv3": 1 / 8,
-    "efficientnetb0": 1 / 4,
+    "efficientnetb0": 1 / 8,
     "efficientnetb7": 1 / 16,
     "mobilenetv2": 1 / 4,
     "xception": 1 / 8,

@@ -10,7 +10,7 @@ import pytest
 import leukkit
 
 CONFTEST = pathlib.Path(__file__).parents[2] / "notebooks" / "conftest.py"
-TABLE = 'print("svm 91.2 (88.0 to 93.5)")'
+TABLE = "svm 91.2 (88.0 to 93.5)\nforest 74.1 (70.3 to 78.2)"
 
 
 def run(folder, source, output, numerics="here", mode="--nbval"):
@@ -26,18 +26,26 @@ def run(folder, source, output, numerics="here", mode="--nbval"):
 
 
 @pytest.mark.parametrize(
-    ("source", "numerics", "passes"),
+    ("printed", "numerics", "passes"),
     [
         (TABLE, "here", True),
         (TABLE.replace("91.2", "91.3"), "here", False),
-        (TABLE.replace("91.2", "50.0"), "other", True),
-        ("1 / 0", "other", False),
+        (TABLE.replace("91.2", "87.0"), "other", True),
+        (TABLE.replace("91.2", "50.0"), "other", False),
+        (TABLE.replace("91.2", "nan"), "other", False),
+        (TABLE.replace("forest", "tree"), "other", False),
+        ("\n".join(reversed(TABLE.splitlines())), "other", True),
+        (TABLE + "\nxgboost 90.0 (86.1 to 92.9)", "other", False),
     ],
 )
-def test_outputs_are_compared_where_the_arithmetic_is_the_same(tmp_path, source, numerics, passes):
-    done = run(tmp_path, source, "svm 91.2 (88.0 to 93.5)\n", numerics)
+def test_numbers_of_other_arithmetic_have_a_tolerance(tmp_path, printed, numerics, passes):
+    done = run(tmp_path, f'print("""{printed}""")', TABLE + "\n", numerics)
     assert (done.returncode == 0) == passes, done.stdout
-    assert ("is run, but not compared" in done.stdout) == (numerics == "other")
+    assert ("is compared roughly" in done.stdout) == (numerics == "other")
+
+
+def test_a_cell_that_fails_fails_under_any_arithmetic(tmp_path):
+    assert run(tmp_path, "1 / 0", "", "other").returncode == 1
 
 
 def test_bars_log_lines_and_times_are_not_compared(tmp_path):
