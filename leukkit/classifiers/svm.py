@@ -28,6 +28,7 @@ from leukkit.files import progress
 KERNELS = ("rbf", "poly")
 ROWS_AT_A_TIME = 512  # bounds temporary arrays
 THREADS = 2  # fits that run side by side
+MOST_STEPS = 10_000_000  # libsvm's own limit, which scikit-learn lifts: some settings never end
 
 
 class KernelMachine(ClassifierMixin, BaseEstimator):
@@ -61,7 +62,11 @@ class KernelMachine(ClassifierMixin, BaseEstimator):
         squares = matrix.diagonal().copy()
         _apply_kernel(self.kernel, self.gamma, matrix, squares, squares)
         self.machine_ = SVC(
-            C=self.C, kernel="precomputed", class_weight=self.class_weight, break_ties=True
+            C=self.C,
+            kernel="precomputed",
+            class_weight=self.class_weight,
+            break_ties=True,
+            max_iter=MOST_STEPS,
         )
         self.machine_.fit(matrix, labels)
         self.classes_ = self.machine_.classes_
@@ -258,7 +263,7 @@ def kernel_matrices(name: str, gamma: float, products: tuple[np.ndarray, ...]) -
 def _accuracy(c, class_weight, matrices, train_labels, test_labels):
     """Fit one machine to a kernel matrix and return its accuracy on the test part."""
     fit_kernel, test_kernel = matrices
-    machine = SVC(C=c, kernel="precomputed", class_weight=class_weight)
+    machine = SVC(C=c, kernel="precomputed", class_weight=class_weight, max_iter=MOST_STEPS)
     # The input was checked once; scikit-learn's checks would take longer than a small fit.
     with sklearn.config_context(assume_finite=True, skip_parameter_validation=True):
         predicted = machine.fit(fit_kernel, train_labels).predict(test_kernel)
