@@ -44,7 +44,6 @@ BATCH, EPOCHS = 32, 20
 # These take three times as many epochs.
 SLOW = {"efficientnetb0", "efficientnetb7", "inceptionv3", "mobilenetv2"}
 RATE = 2e-3  # at the beginning; it falls to 0 along a cosine
-LENGTH = 15  # of VGG's feature vectors, as of the other networks'
 MOMENTUM = 0.9  # of the moving averages: with Keras' 0.99 they lag behind in so short a training
 
 
@@ -140,17 +139,6 @@ def train(
     return epochs * steps, float(np.mean(losses))
 
 
-def tame(backbone: keras.Model, images: np.ndarray) -> None:
-    """Make VGG's features as large as other networks'; nothing in it, as batch normalization, does.
-
-    They would be near 100, and libsvm would work for hours on a polynomial kernel of them.
-    """
-    if not any(isinstance(layer, keras.layers.BatchNormalization) for layer in backbone.layers):
-        maps = backbone.predict_on_batch(images.astype(np.float32))
-        kernel = next(x for x in reversed(backbone.trainable_variables) if x.name == "kernel")
-        kernel.assign(kernel * LENGTH / np.linalg.norm(maps.mean(axis=(1, 2)), axis=1).mean())
-
-
 def accuracy(network: keras.Model, images: np.ndarray, labels: np.ndarray) -> float:
     """Return the share of images whose most probable class is theirs."""
     answer = tf.function(lambda batch: network(batch, training=False), autograph=False)
@@ -200,7 +188,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
         epochs = asked.epochs or EPOCHS * (3 if name in SLOW else 1)
         steps, loss = train(network, images[~held_out], labels[~held_out], epochs)
         seen = keras.Model(network.input, network.get_layer("features").output, name=name)
-        tame(seen, images[held_out][:BATCH])
         save(seen, width, asked.out / f"{name}.safetensors")
         right = accuracy(network, images[held_out], labels[held_out])
         print(
