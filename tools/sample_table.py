@@ -48,7 +48,9 @@ def _cells(by_split, leak_free, base):
         predictions = results.read_table(runs.folder(leak_free, base))
         found.append(metrics.bootstrap(predictions))
         called = f"{metrics.confusion(predictions).sum(axis=0).min() / len(predictions):.0%}"
-    texts = [metrics.with_interval(*frame.loc["auc"], 2) for frame in found]
+    texts = [
+        metrics.with_interval(*frame.loc["auc", ["point", "low", "high"]], 2) for frame in found
+    ]
     yield from [*texts, ""][:2]
     yield called
 
