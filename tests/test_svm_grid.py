@@ -115,6 +115,19 @@ def test_prediction_is_always_the_largest_decision_value():
     assert search.predict(features).tolist() == search.classes_[decision.argmax(axis=1)].tolist()
 
 
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_a_fit_that_does_not_end_is_ended(monkeypatch):
+    features, labels = made_up()
+    steps = ours(features, labels).best_estimator_.machine_.n_iter_
+    monkeypatch.setattr(svm, "MOST_STEPS", 20)
+    found = ours(features, labels)
+    expected = GridSearchCV(SVC(max_iter=20), GRID, cv=5).fit(features, labels)
+    np.testing.assert_allclose(
+        found.cv_results_["mean_test_score"], expected.cv_results_["mean_test_score"]
+    )
+    assert found.best_estimator_.machine_.n_iter_ == [20] < steps
+
+
 def test_kernels_by_hand():
     train, test = np.array([[1.0, 2.0], [0.0, 1.0]]), np.array([[3.0, 1.0]])
     products = svm.scalar_products(train, test, scale=False)

@@ -61,13 +61,7 @@ class KernelMachine(ClassifierMixin, BaseEstimator):
         matrix = _products_with_itself(features)
         squares = matrix.diagonal().copy()
         _apply_kernel(self.kernel, self.gamma, matrix, squares, squares)
-        self.machine_ = SVC(
-            C=self.C,
-            kernel="precomputed",
-            class_weight=self.class_weight,
-            break_ties=True,
-            max_iter=MOST_STEPS,
-        )
+        self.machine_ = _machine(self.C, self.class_weight, break_ties=True)
         self.machine_.fit(matrix, labels)
         self.classes_ = self.machine_.classes_
         self.support_vectors_ = features[self.machine_.support_]
@@ -152,8 +146,9 @@ def grid_search_svm(
     ``SVC``. At most one kernel matrix is in memory beside the scalar products of its fold, however
     many fits run side by side.
 
-    One difference: between more than two classes, ``best_estimator_`` breaks a tie of the
-    pairwise votes by the decision values (``break_ties=True``), so that ``predict`` is always
+    Two differences. A fit ends after `MOST_STEPS` steps with a ``ConvergenceWarning``; one of
+    ``SVC`` may go on for ever. Between more than two classes, ``best_estimator_`` breaks a tie of
+    the pairwise votes by the decision values (``break_ties=True``), so that ``predict`` is always
     the largest column of ``decision_function``. The scores of the grid are those of plain ``SVC``.
 
     Args:
@@ -260,10 +255,21 @@ def kernel_matrices(name: str, gamma: float, products: tuple[np.ndarray, ...]) -
     ]
 
 
+def _machine(c, class_weight, break_ties=False):
+    """Return an ``SVC`` for a ready-made kernel matrix."""
+    return SVC(
+        C=c,
+        kernel="precomputed",
+        class_weight=class_weight,
+        break_ties=break_ties,
+        max_iter=MOST_STEPS,
+    )
+
+
 def _accuracy(c, class_weight, matrices, train_labels, test_labels):
     """Fit one machine to a kernel matrix and return its accuracy on the test part."""
     fit_kernel, test_kernel = matrices
-    machine = SVC(C=c, kernel="precomputed", class_weight=class_weight, max_iter=MOST_STEPS)
+    machine = _machine(c, class_weight)
     # The input was checked once; scikit-learn's checks would take longer than a small fit.
     with sklearn.config_context(assume_finite=True, skip_parameter_validation=True):
         predicted = machine.fit(fit_kernel, train_labels).predict(test_kernel)
