@@ -20,39 +20,31 @@ def main(arguments: Sequence[str]) -> None:
     print("| paper, network | width, side | steps | loss | AUC, reproduced | leak-free | called |")
     print("|---|---|---|---|---|---|---|")
     for paper in papers.KEYS:
-        rows: dict[str, dict] = defaultdict(dict)
+        folders: dict[str, dict] = defaultdict(dict)
+        recipes = {}
         for run in papers.load(paper).plan("sample"):
             if run.recipe is None or run.recipe.phases:
-                rows[run.name][run.split] = run
-        for name, by_split in rows.items():
-            leak_free = by_split.pop("leak-free", None)
-            print(
-                "| " + " | ".join([f"{paper}, {name}", *_cells(by_split, leak_free, base)]) + " |"
-            )
+                folders[run.name][run.split] = runs.folder(run, base)
+                recipes[run.name] = run.recipe
+        for name, by_split in folders.items():
+            leak_free = by_split.pop("leak-free")
+            reproduced = next(iter(by_split.values()))
+            trained = _trained(reproduced, recipes[name]) if recipes[name] else [""] * 3
+            called = metrics.confusion(results.read_table(leak_free)).sum(axis=0)
+            row = [f"{paper}, {name}", *trained, _auc(reproduced), _auc(leak_free)]
+            print(f"| {' | '.join(row)} | {called.min() / called.sum():.0%} |")
 
 
-def _cells(by_split, leak_free, base):
-    run = next(iter(by_split.values()))
-    folder = runs.folder(run, base)
-    yield f"{run.recipe.width:g}, {run.recipe.image_size}" if run.recipe else ""
-    if run.recipe:
-        history = results.read_table(folder, "history").query("fold == 0")
-        steps = results.read_record(folder / "fold-0").images["train"] // run.recipe.batch_size
-        yield f"{steps * len(history)}"
-        yield f"{history['loss'].iloc[-1]:.2f}"
-    else:
-        yield from ("", "")
-    found = [metrics.bootstrap(results.read_table(folder))]
-    called = ""
-    if leak_free:
-        predictions = results.read_table(runs.folder(leak_free, base))
-        found.append(metrics.bootstrap(predictions))
-        called = f"{metrics.confusion(predictions).sum(axis=0).min() / len(predictions):.0%}"
-    texts = [
-        metrics.with_interval(*frame.loc["auc", ["point", "low", "high"]], 2) for frame in found
-    ]
-    yield from [*texts, ""][:2]
-    yield called
+def _trained(folder, recipe):
+    history = results.read_table(folder, "history").query("fold == 0")
+    steps = results.read_record(folder / "fold-0").images["train"] // recipe.batch_size
+    size = f"{recipe.width:g}, {recipe.image_size}"
+    return [size, f"{steps * len(history)}", f"{history['loss'].iloc[-1]:.2f}"]
+
+
+def _auc(folder):
+    scores = metrics.bootstrap(results.read_table(folder))
+    return metrics.with_interval(*scores.loc["auc", ["point", "low", "high"]], 2)
 
 
 if __name__ == "__main__":
