@@ -62,8 +62,9 @@ def alike(made, committed):
     numbers = [sorted(float(found) for found in NUMBER.findall(text)) for text in (made, committed)]
     words = [NUMBER.sub(" ", text).replace("-", " ").split() for text in (made, committed)]
     same_words = (collections.Counter(words[0]) & collections.Counter(words[1])).total()
-    return _pairs(*numbers) >= SAME * max(map(len, numbers)) and same_words >= SAME * max(
-        map(len, words)
+    return all(
+        same >= SAME * max(map(len, both))
+        for same, both in ((_pairs(*numbers), numbers), (same_words, words))
     )
 
 
