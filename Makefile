@@ -41,7 +41,7 @@ lint: $(INSTALLED)
 	$(RUN)/mypy leukkit
 
 unit: $(INSTALLED)
-	$(if $(DATA),LEUKKIT_TEST_DATA=$(abspath $(DATA))) LEUKKIT_CACHE_DIR=$(SCRATCH)/cache \
+	$(if $(DATA),LEUKKIT_TEST_DATA=$(abspath $(DATA))) LEUKKIT_CACHE_DIR=$(SCRATCH)/cache TF_NUM_INTRAOP_THREADS=1 \
 	$(RUN)/python -m pytest -n 2 --dist loadfile --durations 10 --ignore tests/browser
 
 notebook-test: $(INSTALLED)

@@ -1,5 +1,6 @@
 """The whole way from a profile to results, on synthetic cells with one small network."""
 
+import joblib
 import numpy as np
 import pandas as pd
 import pytest
@@ -176,6 +177,29 @@ def test_leakage_falls_from_split_to_split(profile):
     table = runs.leakage(several)
     assert table.loc["published", "subject"] == 1 and table.loc["published", "original"] > 0
     assert (table.loc["leak-free"].drop("test images") == 0).all()
+
+
+@pytest.mark.parametrize(
+    ("networks", "jobs", "tasks"), [(4, 2, 4), (3, 2, 9), (1, 1, 3), (4, None, 12)]
+)
+def test_a_process_keeps_a_network_where_there_are_enough(networks, jobs, tasks, monkeypatch):
+    from leukkit.training import folds as training
+
+    done, by_one = [], tasks == networks
+
+    def two_folds_or_one(place, *_, **options):
+        assert options["by_one"] is by_one
+        return [joblib.delayed(done.append)((place, fold)) for fold in range(2 - place % 2)]
+
+    monkeypatch.setattr(training, "tasks", two_folds_or_one)
+    planned = [
+        [(2 * network, None, None), (2 * network + 1, None, None)] for network in range(networks)
+    ]
+    waiting = runs._training_tasks(planned, jobs, tensorboard=False)
+    assert len(waiting) == tasks
+    for function, arguments, options in waiting:
+        function(*arguments, **options)
+    assert sorted(done) == [(p, f) for p in range(2 * networks) for f in range(2 - p % 2)]
 
 
 # --------------------------------------------------------------------------------- an ensemble

@@ -2,6 +2,7 @@
 
 import functools
 import json
+import multiprocessing
 import os
 from typing import Any
 
@@ -30,6 +31,9 @@ def strategy() -> Any:
     _refuse_several_processes()
     import tensorflow as tf
 
+    if multiprocessing.current_process().name.startswith("Loky"):
+        # A joblib worker's share of the cores, which TensorFlow alone does not heed.
+        os.environ.setdefault("TF_NUM_INTRAOP_THREADS", os.environ["OMP_NUM_THREADS"])
     gpus = tf.config.list_physical_devices("GPU")
     if len(gpus) > 1:
         return tf.distribute.MirroredStrategy()

@@ -85,15 +85,17 @@ def tasks(
     *,
     models_kept: Sequence[int] | None = None,
     tensorboard: bool = False,
+    by_one: bool = False,
 ) -> list:
     """Return a joblib task for each fold of a run that is not finished.
 
-    So the folds of several networks and seeds can be given to joblib at once.
+    So the folds of several networks and seeds can be given to joblib at once. Feature maps of all
+    images are made here, before several processes ask for them, unless one does all tasks.
     """
     kept = place.models_kept if models_kept is None else models_kept
     for number in place.missing:
         check_fold(split, recipe, number)
-    if len(place.missing) > 1:  # made once, before the tasks ask for it
+    if len(place.missing) > 1 and not by_one:
         seed, classes = place.folds[0].seed, len(place.folds[0].classes)
         pixels = images.load(split.cells, _preparation(recipe, seed))
         if _has_feature_maps(recipe):
