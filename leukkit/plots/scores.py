@@ -196,7 +196,7 @@ def reliability(
         # A point of one image, far off by chance, should not catch the eye.
         sizes = 6 + 3 * shares[filled.index]
         upper.scatter(*points, s=sizes, color=style["color"], zorder=3, clip_on=False)
-    upper.plot([0, 1], [0, 1], color="0.6", linewidth=1, label="calibrated")
+    upper.plot([0, 1], [0, 1], color="0.6", linewidth=1, label="perfectly calibrated")
     upper.set(ylabel="accuracy (share of images that are right)", ylim=(-0.02, 1.02))
     upper.legend(loc="lower left", bbox_to_anchor=(0, 1), fontsize=9, frameon=False)
     chance = 1 / max(len(metrics.check_predictions(frame)) for frame in predictions.values())
