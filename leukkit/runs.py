@@ -58,7 +58,7 @@ def make(
     """
     one_of_each = {_division(run): run for run in planned}
     divided = {division: split_of(run) for division, run in one_of_each.items()}
-    trained: dict[str, list[tuple[results.Place, Split, Recipe]]] = {}
+    trained: list[tuple[results.Place, Split, Recipe]] = []
     classified: dict[str, list[tuple[results.Place, Split, Recipe]]] = {}
     for run in planned:
         if run.recipe is None:
@@ -72,11 +72,11 @@ def make(
             same = classified.setdefault(repr((_division(run), seen)), [])
             same.append((place, split, run.recipe))
         else:
-            from leukkit.training import network
+            trained.append((place, split, run.recipe))
+    if trained:
+        from leukkit.training import folds as networks
 
-            graph = network.in_the_graph(run.recipe)
-            trained.setdefault(graph, []).append((place, split, run.recipe))
-    joblib.Parallel(n_jobs=jobs)(_training_tasks(list(trained.values()), jobs, tensorboard))
+        joblib.Parallel(n_jobs=jobs)(networks.spread(trained, jobs, tensorboard=tensorboard))
     for same in classified.values():
         from leukkit.classifiers import folds
 
@@ -108,29 +108,6 @@ def _division(run: Run) -> str:
 @functools.lru_cache(maxsize=4)
 def _load(data: str) -> pd.DataFrame:
     return datasets.load(data)
-
-
-def _training_tasks(networks: list[list], jobs: int | None, tensorboard: bool) -> list:
-    """Return one task for each network's folds, or for each fold where networks are too few.
-
-    A process that stays with a network turns it into a graph once; that can take longer than a
-    small fold. But no process should wait for the last network's seven folds.
-    """
-    from leukkit.training import folds
-
-    by_one = bool(jobs and len(networks) >= 2 * jobs)
-    waiting = [
-        [task for one in runs for task in folds.tasks(*one, tensorboard=tensorboard, by_one=by_one)]
-        for runs in networks
-    ]
-    if by_one:
-        return [joblib.delayed(_one_after_another)(tasks) for tasks in waiting]
-    return list(itertools.chain(*waiting))
-
-
-def _one_after_another(tasks: list) -> None:
-    for function, arguments, options in tasks:
-        function(*arguments, **options)
 
 
 def _combine(run: Run, split: Split, base: pathlib.Path | str | None) -> None:

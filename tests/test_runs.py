@@ -192,10 +192,9 @@ def test_a_process_keeps_a_network_where_there_are_enough(networks, jobs, tasks,
         return [joblib.delayed(done.append)((place, fold)) for fold in range(2 - place % 2)]
 
     monkeypatch.setattr(training, "tasks", two_folds_or_one)
-    planned = [
-        [(2 * network, None, None), (2 * network + 1, None, None)] for network in range(networks)
-    ]
-    waiting = runs._training_tasks(planned, jobs, tensorboard=False)
+    monkeypatch.setattr(training.network, "in_the_graph", lambda recipe: recipe)
+    planned = [(run, None, f"network {run // 2}") for run in range(2 * networks)]
+    waiting = training.spread(planned, jobs)
     assert len(waiting) == tasks
     for function, arguments, options in waiting:
         function(*arguments, **options)

@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import itertools
 import pathlib
 import time
 from collections.abc import Iterator, Sequence
@@ -71,8 +72,7 @@ def cross_validate(
     place = results.place(split, recipe, name, seed, base=results_dir)
     waiting = tasks(place, split, recipe, models_kept=models_kept, tensorboard=tensorboard)
     if strategy is not None:
-        for function, arguments, options in waiting:
-            function(*arguments, **options, strategy=strategy)
+        _one_after_another(waiting, strategy=strategy)
     else:
         joblib.Parallel(n_jobs=jobs)(waiting)
     return place.folder
@@ -112,6 +112,30 @@ def tasks(
         )
         for number in place.missing
     ]
+
+
+def spread(
+    runs: Sequence[tuple[results.Place, Split, Recipe]],
+    jobs: int | None,
+    *,
+    tensorboard: bool = False,
+) -> list:
+    """Return one task for each network's folds, or for each fold where networks are too few.
+
+    A process that stays with a network turns it into a graph once; that can take longer than a
+    small fold. But no process should wait for the last network's seven folds.
+    """
+    by_network: dict[str, list] = {}
+    for run in runs:
+        by_network.setdefault(network.in_the_graph(run[2]), []).append(run)
+    by_one = bool(jobs and len(by_network) >= 2 * jobs)
+    waiting = [
+        [task for run in same for task in tasks(*run, tensorboard=tensorboard, by_one=by_one)]
+        for same in by_network.values()
+    ]
+    if by_one:
+        return [joblib.delayed(_one_after_another)(folds) for folds in waiting]
+    return list(itertools.chain(*waiting))
 
 
 def check_fold(split: Split, recipe: Recipe, number: int) -> None:
@@ -165,6 +189,11 @@ def _feature_maps(whole: Any, pixels: Any, split: Split, recipe: Recipe, seed: i
         images.keys(split.cells, _preparation(recipe, seed)),
         "\n".join(made_by),
     )
+
+
+def _one_after_another(waiting: list, **further: Any) -> None:
+    for function, arguments, options in waiting:
+        function(*arguments, **options, **further)
 
 
 def _make_fold(folder: pathlib.Path, *arguments: Any, **options: Any) -> None:
