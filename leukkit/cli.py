@@ -40,6 +40,11 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     },
     "--grad-cam": {"type": pathlib.Path, "metavar": "FOLDER", "help": "draw where a network looks"},
     "--verdict": {"help": "only these rows: consistent, inconsistent, not checkable"},
+    "--links": {
+        "default": "several pairs",
+        "help": "what makes two patients of C-NMC 2019 one subject: identical, several pairs "
+        "(default) or single pairs",
+    },
     "--near-duplicates": {
         "action": "store_true",
         "help": "also look for images that are nearly alike",
@@ -88,7 +93,9 @@ def _parser() -> argparse.ArgumentParser:
     actions = data.add_subparsers(required=True, metavar="ACTION")
     _add(actions, fetch, "name", "--data-dir")
     text = "write the nearly alike pairs as figure"
-    _add(actions, check, "name", "--root", "--data-dir", "--near-duplicates", figure=text)
+    _add(
+        actions, check, "name", "--root", "--data-dir", "--links", "--near-duplicates", figure=text
+    )
     _add(actions, card, "name", "--root", "--data-dir", output="write the card to FILE (Markdown)")
     return parser
 
@@ -240,7 +247,7 @@ def check(options: argparse.Namespace) -> int:
     from leukkit import datasets
     from leukkit.datasets import near_duplicates
 
-    cells = datasets.load(options.name, root=options.root, damaged="keep")
+    cells = datasets.load(options.name, options.root, "keep", options.links)
     pairs = None
     if options.near_duplicates or options.figure is not None:
         pairs = near_duplicates.find(cells)

@@ -53,6 +53,7 @@ class FoldRecord(Model):
 
     Attributes:
         leakage: ``test_images`` and the shares (0..1) of `splits.leakage`; None where unknown.
+        links: What made patients one subject (`leukkit.datasets.load`); ``""`` without a list.
         images: Part of the fold -> number of images.
         selected: What was chosen in the fold: hyperparameters, epoch, or weights of an ensemble.
         weights_used: What the network began with, in words.
@@ -70,6 +71,7 @@ class FoldRecord(Model):
     hardware: dict[str, Any]
     versions: dict[str, str]
     leakage: dict[str, float | int | None]
+    links: str = ""
     images: dict[str, int]
     selected: dict[str, Any] = {}
     weights_used: str = ""

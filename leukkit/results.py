@@ -241,6 +241,7 @@ def write_fold(
         hardware=environment.hardware(),
         versions={"python": platform.python_version(), **versions},
         leakage=leakage.where(leakage.notna(), None).drop(columns="fold").iloc[0].to_dict(),
+        links=split.cells.attrs.get("links", ""),
         images={part: len(positions) for part, positions in fold._asdict().items()},
         **facts,
     )

@@ -8,7 +8,6 @@ import functools
 import itertools
 import pathlib
 import time
-from collections.abc import Sequence
 
 import joblib
 import pandas as pd
@@ -23,14 +22,14 @@ from leukkit.splits import Split
 SEEN = ("network", "image_size", "width", "weights", "normalization", "segmentation", "distortion")
 
 
-def load_cells(data: str, same_subject: Sequence[Sequence[str]] = ()) -> pd.DataFrame:
-    """Load a data set, with the patients joined who are known to be one subject."""
-    return datasets.join_subjects(_load(data), same_subject)
+def load_cells(data: str, links: str = "several pairs") -> pd.DataFrame:
+    """Load a data set, once; ``links`` as in `datasets.load`."""
+    return _load(data, links).copy()
 
 
 def split_of(run: Run) -> Split:
     """Load the images of a run and divide them."""
-    cells = load_cells(run.data, run.same_subject)
+    cells = load_cells(run.data, run.links)
     return splits.divide(cells, run.table, run.seed + run.draw)
 
 
@@ -102,12 +101,12 @@ def leakage(planned: list[Run]) -> pd.DataFrame:
 
 def _division(run: Run) -> str:
     """Return what tells apart the splits of runs."""
-    return repr((run.data, run.table, run.seed + run.draw, run.same_subject))
+    return repr((run.data, run.table, run.seed + run.draw, run.links))
 
 
 @functools.lru_cache(maxsize=4)
-def _load(data: str) -> pd.DataFrame:
-    return datasets.load(data)
+def _load(data: str, links: str) -> pd.DataFrame:
+    return datasets.load(data, links=links)
 
 
 def _combine(run: Run, split: Split, base: pathlib.Path | str | None) -> None:

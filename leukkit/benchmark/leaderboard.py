@@ -56,7 +56,7 @@ def divide(profile: str, split: str) -> Split:
         splits.NoPhaseError: ``official``, and the images have no preliminary phase.
     """
     numbers = load(profile)
-    cells = runs.load_cells(numbers.datasets["cnmc-2019"], numbers.same_subject)
+    cells = runs.load_cells(numbers.datasets["cnmc-2019"], numbers.links)
     return splits.divide(cells, numbers.split(split), numbers.seed)
 
 
@@ -242,7 +242,7 @@ def time_methods(profile: str, base: pathlib.Path | str | None = None) -> pd.Dat
         Frame with ``paper, method, seconds, images``.
     """
     numbers = load(profile)
-    cells = runs.load_cells(numbers.datasets["cnmc-2019"]).head(TIMED)
+    cells = runs.load_cells(numbers.datasets["cnmc-2019"], numbers.links).head(TIMED)
     decoded = [images.read(path) for path in cells["path"]]
     seconds: dict[str, float] = {}
     rows = []

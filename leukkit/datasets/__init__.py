@@ -4,6 +4,7 @@ import os
 
 import pandas as pd
 
+from leukkit.datasets import links as listed
 from leukkit.datasets import published, sample
 from leukkit.datasets.cells import DamagedImagesError, DatasetError, join_subjects
 from leukkit.datasets.checks import check
@@ -28,7 +29,12 @@ __all__ = [
 ]
 
 
-def load(name: str, root: str | os.PathLike | None = None, damaged: str = "error") -> pd.DataFrame:
+def load(
+    name: str,
+    root: str | os.PathLike | None = None,
+    damaged: str = "error",
+    links: str = "several pairs",
+) -> pd.DataFrame:
     """Return the ``cells`` frame of a data set: one row per image.
 
     Args:
@@ -39,18 +45,22 @@ def load(name: str, root: str | os.PathLike | None = None, damaged: str = "error
             ``LEUKKIT_DATA_DIR/<name>``; the samples need none.
         damaged: ``"error"`` refuses damaged images, ``"drop"`` leaves them out with a warning,
             ``"keep"`` keeps them and says why in a column ``damage``.
+        links: What makes two patients of C-NMC 2019 one subject: ``"identical"`` files alone, also
+            ``"several pairs"`` of cells that were cut out twice, or also ``"single pairs"``
+            (`leukkit.datasets.links`).
 
     Returns:
         A frame with the columns ``image_id, path, label, patient, source_image, split, fold,
         sha256, subject``, and ``crop, mask, sequence, number`` where the data set has them;
-        missing values are ``pandas.NA``. ``attrs``: ``dataset, root, classes, dropped``.
+        missing values are ``pandas.NA``. ``attrs``: ``dataset, root, classes, dropped, links``.
 
     Raises:
         FileNotFoundError: The folder does not exist.
-        DatasetError: The folder is empty, holds another data set or one class only.
+        DatasetError: The folder is empty, holds another data set or one class only, or images
+            other than those whose likeness links two patients.
         DamagedImagesError: There are damaged images, and ``damaged`` is ``"error"``.
-        ValueError: The name is not known, or a root is given for a sample.
+        ValueError: The name or ``links`` is not known, or a root is given for a sample.
     """
     if name not in LOADERS:
         raise ValueError(f"unknown data set {name!r}. Known are: {', '.join(NAMES)}")
-    return LOADERS[name](name, root, damaged)
+    return listed.join(LOADERS[name](name, root, damaged), links)

@@ -133,8 +133,8 @@ def link_subjects(patients: Iterable, hashes: Iterable) -> list:
 def join_subjects(cells: pd.DataFrame, subjects: Sequence[Sequence[str]]) -> pd.DataFrame:
     """Join patients whom a reader takes for one subject, on other evidence than identical images.
 
-    The kit joins on nothing but identical images: a near-duplicate is no proof (see
-    `leukkit.datasets.near_duplicates`). This is for whoever has looked at the pairs.
+    A near-duplicate alone is no proof (see `leukkit.datasets.near_duplicates`): this is for pairs
+    that somebody has looked at, as those of `leukkit.datasets.links`.
 
     Args:
         cells: The ``cells`` frame.

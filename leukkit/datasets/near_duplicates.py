@@ -5,8 +5,9 @@ gray image are above their median) finds candidates; the second image is tried i
 orientations. Cells on black are round blobs whose low frequencies are alike, so each candidate is
 then confirmed by the correlation of the pixels, without those that are black in both.
 
-What is found is reported and never joined into a subject: likeness is a matter of degree, and a
-wrong link would move a score as a missing one does. Look at the pairs.
+What is found is reported and never joined into a subject by itself: likeness is a matter of degree,
+and a wrong link would move a score as a missing one does. Pairs that were looked at are listed in
+`leukkit.datasets.links`.
 """
 
 import os

@@ -13,7 +13,7 @@ import functools
 import pathlib
 import tomllib
 from collections.abc import Mapping
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 import pydantic
 from pydantic import Field
@@ -36,7 +36,7 @@ class Run(Model):
         seed: Of weights, order, augmentation, and (plus ``draw``) of the split.
         draw: Which of several draws of the split.
         models_kept: Numbers of the folds whose model is saved.
-        same_subject: Patients who are one subject on other evidence than identical images.
+        links: What makes two patients one subject (`leukkit.datasets.load`).
     """
 
     paper: str
@@ -50,7 +50,7 @@ class Run(Model):
     seed: int = 0
     draw: int = 0
     models_kept: list[int] = []
-    same_subject: list[list[str]] = []
+    links: Literal["identical", "several pairs", "single pairs"] = "several pairs"
 
     @property
     def split(self) -> str:
@@ -131,7 +131,7 @@ class Profile(Model):
         networks: Network as the paper calls it -> fields of `Recipe`.
         runs: Name of a run -> what is special about it.
         leave_out: Runs, networks, data sets or papers that are not run; ``*`` stands for anything.
-        same_subject: As in `Run`.
+        links: As in `Run`.
     """
 
     key: str
@@ -148,7 +148,7 @@ class Profile(Model):
     networks: dict[str, dict[str, Any]] = {}
     runs: dict[str, RunEntry]
     leave_out: list[str] = []
-    same_subject: list[list[str]] = []
+    links: Literal["identical", "several pairs", "single pairs"] = "several pairs"
 
     @pydantic.model_validator(mode="after")
     def _names_are_known(self) -> Self:
@@ -264,7 +264,7 @@ class Profile(Model):
             seed=self.seed,
             draw=entry.draw,
             models_kept=self.models_kept if entry.models_kept is None else entry.models_kept,
-            same_subject=self.same_subject,
+            links=self.links,
         )
 
     def _entry(self, name: str) -> RunEntry:

@@ -6,6 +6,7 @@ import pytest
 
 from leukkit import cli, metrics, results, runs, splits
 from leukkit.benchmark import gap
+from leukkit.datasets import links
 from leukkit.plots import gap_ladder
 from tests.report import small_results
 
@@ -137,11 +138,16 @@ def test_each_step_closes_the_leak_that_it_names():
         assert here["bytes"].gt(0).tolist() == [True, True, False]
 
 
-def test_subjects_that_the_profile_joins_are_one_subject():
+def test_subjects_that_the_profile_joins_are_one_subject(monkeypatch):
     cells = runs.load_cells("sample-cells")
     joined = cells["patient"][cells["patient"] == cells["subject"]].unique()[:2].tolist()
-    run = PLAN["plain-by-subject", 0].model_copy(update={"same_subject": [joined]})
+    pair = ["one cell", "the same cell", *joined, "single pairs"]
+    names = ["image_id", "image_id_like", "patient", "patient_like", "level"]
+    monkeypatch.setattr(links, "known", lambda _: pd.DataFrame([pair], columns=names))
+    run = PLAN["plain-by-subject", 0].model_copy(update={"links": "single pairs"})
     divided = runs.split_of(run)
+    runs._load.cache_clear()
+    assert divided.cells.attrs["links"] == "single pairs"
     assert divided.cells["subject"].nunique() == cells["subject"].nunique() - 1
     assert len(set(divided.cells["subject"][divided.cells["patient"].isin(joined)])) == 1
     assert splits.leakage(divided)["subject"].eq(0).all()
