@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 
 import pandas as pd
 
+from leukkit.datasets import links
 from leukkit.datasets import near_duplicates as near
 from leukkit.datasets.cells import TEXT, natural_order, wrong_sizes
 from leukkit.datasets.decode import verify_all
@@ -89,21 +90,29 @@ def _label_conflicts(copies: pd.DataFrame) -> Iterator[Problem]:
 
 
 def _subject_merges(cells: pd.DataFrame, copies: pd.DataFrame) -> Iterator[Problem]:
-    shared = collections.Counter(
-        tuple(sorted((row["patient_first"], row["patient"]), key=natural_order))
+    identical = (
+        (row["patient_first"], row["patient"])
         for row in copies.to_dict("records")
         if _differ(row, "patient")
     )
+    listed = links.joined_by(cells.attrs["dataset"], cells.attrs.get("links") or "identical")
+    twice = zip(listed["patient"], listed["patient_like"], strict=True)
+    shared = {
+        kind: collections.Counter(tuple(sorted(pair, key=natural_order)) for pair in pairs)
+        for kind, pairs in (("identical images", identical), ("cells cut out twice", twice))
+    }
     known = cells.dropna(subset=["subject", "patient"])
     for subject, patients in known.groupby("subject")["patient"].unique().items():
         if len(patients) > 1:
-            links = ", ".join(
-                f"{' = '.join(pair)} ({count})"
-                for pair, count in shared.most_common()
-                if set(pair) <= set(patients)
-            )
             names = ", ".join(sorted(patients, key=natural_order))
-            detail = f"patients {names} count as one subject, {subject}; identical images: {links}"
+            detail = f"patients {names} count as one subject, {subject}"
+            for kind, pairs in shared.items():
+                here = [
+                    f"{' = '.join(pair)} ({count})"
+                    for pair, count in pairs.most_common()
+                    if set(pair) <= set(patients)
+                ]
+                detail += f"; {kind}: {', '.join(here)}" if here else ""
             yield "subject-merge", pd.NA, detail
 
 

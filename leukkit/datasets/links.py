@@ -2,9 +2,9 @@
 
 Identical files link patients wherever they occur (`leukkit.datasets.cells.link_subjects`). Beyond
 them, ``cnmc_links.csv`` lists 34 pairs of cells under two patient numbers, found among 7,948 cells
-by `near_duplicates.find` and looked at one by one: image ids, how many of 256 bits of the
-perceptual hash differ, correlation of the pixels. Several pairs of two patients are hard to explain by
-chance, and mostly their source images pair up too (43_4 with 44_23); a single pair is weaker.
+by a perceptual hash and looked at one by one: image ids, how many of 256 bits of the hash differ,
+correlation of the pixels. Several pairs of two patients are hard to explain by chance, and mostly
+their source images pair up too (43_4 with 44_23); a single pair is weaker.
 """
 
 import functools
@@ -30,6 +30,12 @@ def known(dataset: str) -> pd.DataFrame:
     return _read(dataset).copy()
 
 
+def joined_by(dataset: str, level: str) -> pd.DataFrame:
+    """Return the rows of `known` that join patients at a level, one of `LEVELS`."""
+    pairs = known(dataset)
+    return pairs[pairs["level"].map(LEVELS.index) <= LEVELS.index(level)]
+
+
 def join(cells: pd.DataFrame, level: str) -> pd.DataFrame:
     """Join the patients of a data set whom its listed pairs show to be one subject.
 
@@ -46,9 +52,9 @@ def join(cells: pd.DataFrame, level: str) -> pd.DataFrame:
     """
     if level not in LEVELS:
         raise ValueError(f"links={level!r}: expected one of {', '.join(LEVELS)}")
-    pairs = known(cells.attrs["dataset"])
-    attrs = cells.attrs | {"links": level if len(pairs) else ""}
-    pairs = pairs[pairs["level"].map(LEVELS.index) <= LEVELS.index(level)]
+    dataset = cells.attrs["dataset"]
+    attrs = cells.attrs | {"links": level if len(known(dataset)) else ""}
+    pairs = joined_by(dataset, level)
     _confirm(cells, pairs)
     patients = pairs[["patient", "patient_like"]].drop_duplicates()
     there = patients.isin(set(cells["patient"].dropna())).all(axis=1)

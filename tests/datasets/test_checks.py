@@ -43,8 +43,8 @@ def test_copies_and_the_patients_whom_they_link(tmp_path):
     merges = of_kind(problems, "subject-merge")
     assert merges["image_id"].isna().all()
     assert set(merges["detail"]) == {
-        "patients 51, 78, H7 count as one subject, 51+78+H7; identical images: 51 = 78 (1), "
-        "51 = H7 (1)",
+        "patients 51, 78, H2, H7 count as one subject, 51+78+H2+H7; identical images: 51 = 78 (1), "
+        "51 = H7 (1); cells cut out twice: H2 = H7 (11)",
         "patients H3, H10 count as one subject, H3+H10; identical images: H3 = H10 (1)",
     }
 

@@ -157,8 +157,9 @@ def test_real_cells_patients_and_subjects(real_cells):
     assert set(real_cells["split"]) == {"training"}
     assert set(real_cells["fold"]) == {0, 1, 2}
     linked = real_cells[real_cells["subject"] != real_cells["patient"]]
-    assert set(linked["subject"]) == {"20+21", "51+75+78", "H2+H4+H5+H6", "H3+H10"}
-    assert real_cells["subject"].nunique() == 32 + 19 - 1 - 2 - 3 - 1
+    by_files = {"20+21", "51+75+78", "H3+H10"}
+    assert set(linked["subject"]) == {*by_files, "H2+H4+H5+H6+H7", "H14+H24"}
+    assert real_cells["subject"].nunique() == 32 + 19 - 1 - 2 - 4 - 1 - 1
 
 
 def test_real_duplicates_and_merges(real_cells):
