@@ -45,6 +45,9 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
         "help": "what makes two patients of C-NMC 2019 one subject: identical, several pairs "
         "(default) or single pairs",
     },
+    "--by": {"default": "subject", "help": "what stays whole: subject (default), patient, image"},
+    "--folds": {"type": int, "default": 5, "help": "number of folds (default: 5)"},
+    "--seed": {"type": int, "default": 0, "help": "seed of the split (default: 0)"},
     "--near-duplicates": {
         "action": "store_true",
         "help": "also look for images that are nearly alike",
@@ -89,6 +92,8 @@ def _parser() -> argparse.ArgumentParser:
     _add(commands, audit, "paper", "--verdict", csv="write the rows to FILE")
     _add(commands, honest, *OF_RUNS)
     _add(commands, gap, *OF_RUNS, figure="write the figure (AUC)")
+    of_split = ("--root", "--data-dir", "--links", "--by", "--folds", "--seed")
+    _add(commands, splits, "name", *of_split, output="write image, hash, subject, fold to FILE")
     data = commands.add_parser("data", help="get and check data sets")
     actions = data.add_subparsers(required=True, metavar="ACTION")
     _add(actions, fetch, "name", "--data-dir")
@@ -233,6 +238,27 @@ def gap(options: argparse.Namespace) -> None:
 
         _write_figure(plots.gap_ladder(measured, title=gap.title(measured)), options.figure)
     print(leukkit.NOT_FOR_CLINICAL_USE)
+
+
+def splits(options: argparse.Namespace) -> None:
+    """Divide a data set into folds, and write which fold tests each image."""
+    from leukkit import datasets
+    from leukkit import splits as dividing
+    from leukkit.files import replace_when_done
+
+    cells = datasets.load(options.name, options.root, links=options.links)
+    table = {"split": "subject", "by": options.by, "folds": options.folds}
+    if options.by == "image":
+        table = {"split": "stratified", "folds": options.folds}
+    split = dividing.divide(cells, table, options.seed)
+    listed = dividing.manifest(split)
+    if options.output is None:
+        print(listed.to_csv(index=False), end="")
+        return
+    with replace_when_done(options.output) as path:
+        listed.to_csv(path, index=False)
+    print(f"written: {options.output}: {len(listed)} images in {options.folds} folds")
+    print(dividing.leakage(split).to_string(index=False))
 
 
 def fetch(options: argparse.Namespace) -> None:

@@ -86,6 +86,7 @@ _KEYS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "subject": (("folds",), ("by", "missing", "embargo")),
     "counts": (("test_counts",), ()),
     "official": ((), ()),
+    "manifest": (("manifest",), ("by", "missing")),
 }
 _KEYS_OF_SOME = {key for required, optional in _KEYS.values() for key in (*required, *optional)}
 _ORIGIN = ("paper", "profile", "name")
@@ -102,13 +103,14 @@ class SplitTable(Model):
     paper: str = "own"
     profile: str = "own"
     name: str = "own"
-    split: Literal["holdout", "stratified", "subject", "counts", "official"]
+    split: Literal["holdout", "stratified", "subject", "counts", "official", "manifest"]
     test: float | None = Field(None, gt=0, lt=1)
     folds: int | None = None
     by: str | None = None
     missing: Literal["error", "image"] = "error"
     embargo: int = Field(0, ge=0)
     test_counts: dict[str, int] | None = None
+    manifest: str | None = None
     validation: float | Literal["test"] = 0.0
     augment: Literal["before", "after"] | None = None
     copies: dict[Literal["counts", "balance", "each", "data_set"], Any] | None = None

@@ -6,6 +6,8 @@ networks, scores — is the same code for every split.
 """
 
 import dataclasses
+import pathlib
+import warnings
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -69,9 +71,11 @@ def divide(cells: pd.DataFrame, table: Mapping[str, Any], seed: int = 0) -> Spli
 
             * ``split``: ``"holdout"`` (once), ``"stratified"`` (folds of single images),
               ``"subject"`` (folds of whole subjects), ``"counts"`` (once, exactly ``test_counts``
-              images of each class for the test, single images) or ``"official"`` (once: train on
+              images of each class for the test, single images), ``"official"`` (once: train on
               the training phase, test on the preliminary phase; subjects in both are tested only,
-              and validation is whole subjects, a share of the training phase).
+              and validation is whole subjects, a share of the training phase) or ``"manifest"``
+              (the folds of a file that `manifest` made, here or elsewhere).
+            * ``manifest``: path of that file.
             * ``test``: share of all images for the test (holdout).
             * ``validation``: share of all images for validation; or ``"test"``: the test part is
               watched during training, too, as some papers do.
@@ -146,12 +150,36 @@ def folds(cells: pd.DataFrame, table: Mapping[str, Any], seed: int = 0) -> list[
     generator = np.random.default_rng(seed)
     everything = np.arange(len(cells))
     made = []
-    for test in _tested(images, wanted, share, generator, seed):
+    for test in _tested(cells, images, wanted, share, generator, seed):
         rest = np.setdiff1d(everything, test)
         if wanted.embargo:
             rest = rest[~_within_embargo(cells, rest, test, wanted.embargo)]
         made.append(images.fold(rest, test, share, generator))
     return made
+
+
+def manifest(split: Split) -> pd.DataFrame:
+    """Return which fold tests each image: a table that others can divide the same images by.
+
+    Returns:
+        Frame, one row per original image: ``image_id, sha256`` (of the decoded pixels), ``subject``
+        and ``fold``. Written with ``to_csv(index=False)``, its path is the ``manifest`` of a split.
+
+    Raises:
+        ValueError: An image is tested in no fold, or in several.
+    """
+    tested = np.concatenate([fold.test for fold in split.folds])
+    number = np.repeat(np.arange(len(split.folds)), [len(fold.test) for fold in split.folds])
+    cells = split.cells
+    originals = np.flatnonzero(cells["copy"] == 0) if "copy" in cells else np.arange(len(cells))
+    if sorted(tested) != sorted(originals):
+        raise ValueError(
+            f"{_name(cells)}: {len(set(tested))} of {len(originals)} images are tested, in "
+            f"{len(split.folds)} folds; a manifest says of each image in which one fold it is "
+            'tested: split = "subject" or "stratified"'
+        )
+    listed = cells.iloc[tested][["image_id", "sha256", "subject"]].assign(fold=number)
+    return listed.iloc[np.argsort(tested)].reset_index(drop=True)
 
 
 def leakage(split: Split) -> pd.DataFrame:
@@ -207,11 +235,16 @@ def pool_leakage(table: pd.DataFrame) -> pd.Series:
 
 def _by(table: SplitTable) -> str | None:
     """Return the column whose values stay together; None for single images."""
-    return table.by or ("subject" if table.split in ("subject", "official") else None)
+    return table.by or ("subject" if table.split in ("subject", "official", "manifest") else None)
 
 
 def _tested(
-    images: "_Images", table: SplitTable, share: float, generator: np.random.Generator, seed: int
+    cells: pd.DataFrame,
+    images: "_Images",
+    table: SplitTable,
+    share: float,
+    generator: np.random.Generator,
+    seed: int,
 ) -> list[np.ndarray]:
     """Return the positions of the test images of each fold; ``share`` is that of validation."""
     from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
@@ -228,6 +261,8 @@ def _tested(
                 "together must leave a share for training"
             )
         return [images.take_share(np.arange(len(images.labels)), test, generator)]
+    if table.split == "manifest":
+        return _listed(cells, pathlib.Path(table.manifest or ""))
     number = table.folds or 0
     images.check_folds(number, share)
     if table.split == "stratified":
@@ -238,6 +273,43 @@ def _tested(
     shuffled = generator.permutation(images.groups.max() + 1)[images.groups]
     by_group = StratifiedGroupKFold(number)
     return [test for _, test in by_group.split(shuffled, images.labels, shuffled)]
+
+
+def _listed(cells: pd.DataFrame, path: pathlib.Path) -> list[np.ndarray]:
+    """Return the test images of each fold of a manifest.
+
+    Images that it lists and that are not there are left out, with a warning.
+    """
+    try:
+        rows = pd.read_csv(path, dtype={"image_id": "string", "sha256": "string"})
+        numbers = rows.set_index("image_id", verify_integrity=True)["fold"].astype(int)
+        hashes = rows.set_index("image_id")["sha256"]
+    except (KeyError, ValueError, UnicodeDecodeError) as error:
+        raise ValueError(
+            f"{path} is no split manifest ({error}): expected a CSV file with the columns "
+            "image_id (each once), sha256, subject and fold (0, 1, …)"
+        ) from error
+    unlisted = cells["image_id"][~cells["image_id"].isin(numbers.index)]
+    if len(unlisted):
+        raise ValueError(
+            f"{path} does not list {len(unlisted)} of {len(cells)} images of {_name(cells)}, "
+            f"{unlisted.iloc[0]} among them. Leave them out, or make a manifest of all of them"
+        )
+    stated = cells["image_id"].map(hashes)
+    other = stated.notna() & cells["sha256"].ne(stated).fillna(True)
+    if other.any():
+        raise ValueError(
+            f"{path}: {other.sum()} images are others than when the manifest was made, "
+            f"{cells['image_id'][other].iloc[0]} among them (sha256 of the pixels). Are they the "
+            "same data set, unchanged?"
+        )
+    if missing := len(numbers) - len(cells):
+        warnings.warn(
+            f"{path} lists {missing} images more than {_name(cells)} has; they are left out",
+            stacklevel=4,
+        )
+    fold = cells["image_id"].map(numbers).to_numpy()
+    return [np.flatnonzero(fold == number) for number in sorted(set(fold))]
 
 
 def _by_phase(cells: pd.DataFrame, validation: float, seed: int) -> Fold:

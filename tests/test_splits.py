@@ -524,3 +524,50 @@ def test_real_patients_leak_by_linked_ids_and_subjects_do_not(test_data):
     assert (shares.loc["subject", SHARED[:-1]] == 0).all()
     assert shares.loc["patient", "patient"] == 0 < shares.loc["patient", "bytes"]
     assert shares.loc["image", "subject"] > 0.99  # all but subjects with a single cell
+
+
+# ------------------------------------------------------------------------------------- a manifest
+
+
+def test_a_manifest_gives_the_same_folds_whatever_the_order_of_the_images(cells, tmp_path):
+    made = splits.divide(cells, {"split": "subject", "folds": 3}, seed=4)
+    listed = splits.manifest(made)
+    assert listed.columns.tolist() == ["image_id", "sha256", "subject", "fold"]
+    assert listed["image_id"].tolist() == cells["image_id"].tolist()
+    path = tmp_path / "splits.csv"
+    listed.sample(frac=1, random_state=0).to_csv(path, index=False)
+    shuffled = cells.sample(frac=1, random_state=1).reset_index(drop=True)
+    shuffled.attrs = cells.attrs
+    table = {"split": "manifest", "manifest": str(path), "validation": 0.2}
+    again = splits.divide(shuffled, table, seed=9)
+    for one, other in zip(made.folds, again.folds, strict=True):
+        tested = [
+            set(split.cells["image_id"].iloc[fold.test])
+            for split, fold in ((made, one), (again, other))
+        ]
+        assert tested[0] == tested[1]
+        parts = [set(shuffled["subject"].iloc[part]) for part in other]
+        assert sum(map(len, parts)) == len(set.union(*parts)) and all(parts)
+
+
+def test_a_manifest_of_other_images_is_refused(cells, tmp_path):
+    listed = splits.manifest(splits.divide(cells, {"split": "subject", "folds": 3}))
+    table = {"split": "manifest", "manifest": str(tmp_path / "splits.csv")}
+
+    def divide(rows):
+        rows.to_csv(table["manifest"], index=False)
+        return splits.divide(cells, table)
+
+    with pytest.raises(ValueError, match=r"does not list 2 of 84 images of made up, t0-0"):
+        divide(listed.iloc[2:])
+    with pytest.raises(ValueError, match=r"1 images are others than when.*t0-3 among them"):
+        divide(listed.assign(sha256=listed["sha256"].mask(listed.index == 3, "other")))
+    with pytest.raises(ValueError, match=r"splits\.csv is no split manifest"):
+        divide(listed.drop(columns="fold"))
+    with pytest.raises(ValueError, match=r"splits\.csv is no split manifest"):
+        divide(pd.concat([listed, listed.head(1)]))
+    more = pd.concat([listed, listed.head(1).assign(image_id="elsewhere")])
+    with pytest.warns(UserWarning, match="lists 1 images more than made up has"):
+        assert len(divide(more).folds) == 3
+    with pytest.raises(ValueError, match=r"\d+ of 84 images are tested, in 1 folds"):
+        splits.manifest(splits.divide(cells, {"split": "holdout", "test": 0.3}))
