@@ -284,7 +284,9 @@ def read_fold(folder: pathlib.Path | str, name: str = "predictions") -> pd.DataF
             outside 0..1; names the file and the image.
     """
     path = pathlib.Path(folder) / f"{name}.csv"
-    table = pd.read_csv(path, dtype={"image_id": "string", "subject": "string", "label": "string"})
+    text = {"image_id": "string", "subject": "string", "label": "string"}
+    # A patient may be called NA: nothing but an empty field is missing.
+    table = pd.read_csv(path, dtype=text, keep_default_na=False, na_values=[""])
     if name.endswith("predictions"):
         try:
             check_predictions(table)

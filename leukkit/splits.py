@@ -281,7 +281,8 @@ def _listed(cells: pd.DataFrame, path: pathlib.Path) -> list[np.ndarray]:
     Images that it lists and that are not there are left out, with a warning.
     """
     try:
-        rows = pd.read_csv(path, dtype={"image_id": "string", "sha256": "string"})
+        text = {"image_id": "string", "sha256": "string"}
+        rows = pd.read_csv(path, dtype=text, keep_default_na=False, na_values=[""])
         numbers = rows.set_index("image_id", verify_integrity=True)["fold"].astype(int)
         hashes = rows.set_index("image_id")["sha256"]
     except (KeyError, ValueError, UnicodeDecodeError) as error:

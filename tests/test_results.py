@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from leukkit import papers, results, splits
+from leukkit import metrics, papers, results, splits
 from leukkit.schemas import Recipe, SplitTable
 
 RECIPE = Recipe(network="mobilenetv2", image_size=32, classifier="rf")
@@ -136,6 +136,13 @@ def test_predictions_come_back_as_written_with_ids_as_text(tmp_path):
     assert table["image_id"].tolist() == ["003", "004"] * 11
     assert table["subject"].isna().tolist() == [False, True] * 11
     assert table["prob_ALL"].tolist() == [0.75, 0.5] * 11
+
+
+def test_a_subject_called_na_is_a_subject(tmp_path):
+    named = PREDICTIONS.assign(subject=["NA", "null"])
+    table = results.read_table(write(tmp_path, predictions=named))
+    assert table["subject"].tolist() == ["NA", "null"]
+    assert metrics.groups(table)[1] == "subjects"
 
 
 def test_folds_that_are_not_all_those_of_one_run_are_refused_and_listed(tmp_path):
