@@ -101,7 +101,13 @@ def _parser() -> argparse.ArgumentParser:
     _add(
         actions, check, "name", "--root", "--data-dir", "--links", "--near-duplicates", figure=text
     )
-    _add(actions, card, "name", "--root", "--data-dir", output="write the card to FILE (Markdown)")
+    _add(
+        actions,
+        card,
+        *("name", "--root", "--data-dir"),
+        output="write the card to FILE (Markdown)",
+        figure="write a picture of cells that were cut out twice to FILE, and show it in the card",
+    )
     return parser
 
 
@@ -113,7 +119,8 @@ def _add(commands: Any, function: Any, *arguments: str, **files: str) -> None:
     for name in arguments:
         command.add_argument(name, **ARGUMENTS[name])
     for name, use in files.items():
-        command.add_argument(f"--{name}", type=pathlib.Path, metavar="FILE", help=use)
+        flags = ["-o"] * (name == "output") + [f"--{name}"]
+        command.add_argument(*flags, type=pathlib.Path, metavar="FILE", help=use)
 
 
 def reproduce(options: argparse.Namespace) -> None:
@@ -308,7 +315,8 @@ def card(options: argparse.Namespace) -> None:
             raise  # a folder was named, and it is not there
         print(f"without the images: {error}", file=sys.stderr)
         cells = None
-    text = cards.data_card(options.name, cells)
+    shown = "" if options.figure is None else _draw_twice(options, cells)
+    text = cards.data_card(options.name, cells, shown)
     if options.output is None:
         print(text, end="")
     else:
@@ -316,7 +324,26 @@ def card(options: argparse.Namespace) -> None:
             path.write_text(text, encoding="utf-8")
 
 
-def _write_figure(axes: Any, path: pathlib.Path) -> None:
+def _draw_twice(options: argparse.Namespace, cells: Any) -> str:
+    """Draw the cells that were cut out twice; return the figure's path as the card writes it."""
+    from leukkit import plots
+    from leukkit.datasets import links
+
+    pairs = None if cells is None else links.compare(cells, links.known(options.name))
+    if pairs is None or pairs.empty:
+        raise ValueError(
+            f"--figure: no cells of {options.name} at hand are known to be cut out twice; leave "
+            "--figure out, or name the folder of the images (--root, --data-dir)"
+        )
+    # Some of each two patients before more of the same.
+    turn = pairs.groupby(["patient_first", "patient"]).cumcount()
+    pairs = pairs.loc[turn.sort_values(kind="stable").index]
+    _write_figure(plots.image_pairs(cells, pairs), options.figure, sys.stderr)
+    folder = pathlib.Path() if options.output is None else options.output.parent
+    return pathlib.Path(os.path.relpath(options.figure, folder)).as_posix()
+
+
+def _write_figure(axes: Any, path: pathlib.Path, told: Any = None) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     axes.flat[0].figure.savefig(path, dpi=130)
-    print(f"written: {path}")
+    print(f"written: {path}", file=told)

@@ -31,6 +31,7 @@ COLUMNS: dict = {
     "subject": TEXT,
 }
 OPTIONAL_COLUMNS: dict = {"crop": "Int64", "mask": TEXT, "sequence": TEXT, "number": "Int64"}
+PROXY = "proxy:"  # begins the name of a block that stands in for a subject
 DAMAGED = ("error", "drop", "keep")
 LISTED_FILES = 10
 

@@ -55,12 +55,47 @@ def join(cells: pd.DataFrame, level: str) -> pd.DataFrame:
     dataset = cells.attrs["dataset"]
     attrs = cells.attrs | {"links": level if len(known(dataset)) else ""}
     pairs = joined_by(dataset, level)
-    _confirm(cells, pairs)
+    compare(cells, pairs)
     patients = pairs[["patient", "patient_like"]].drop_duplicates()
     there = patients.isin(set(cells["patient"].dropna())).all(axis=1)
     joined = join_subjects(cells, patients[there].to_numpy().tolist())
     joined.attrs = attrs
     return joined
+
+
+def compare(cells: pd.DataFrame, pairs: pd.DataFrame) -> pd.DataFrame:
+    """Compare the listed images that are there: a folder may hold others under their names.
+
+    Args:
+        cells: The cells frame.
+        pairs: Rows of `known`.
+
+    Returns:
+        What `near_duplicates.find` gives for them, in the order of ``pairs``; without those whose
+        files are identical here or were not read. Without columns if none is there.
+
+    Raises:
+        DatasetError: Two of them are not alike.
+    """
+    there = cells.drop_duplicates("image_id").set_index("image_id")
+    found = []
+    for pair in pairs.itertuples():
+        names = [pair.image_id, pair.image_id_like]
+        if there.index.isin(names).sum() < len(names):
+            continue
+        two = there.loc[names].reset_index()
+        if two["sha256"].isna().any() or two["sha256"].duplicated().any():
+            continue
+        found.append(near_duplicates.find(two, correlation=0.8))
+        if found[-1].empty:
+            paths = " and ".join(two["path"])
+            raise DatasetError(
+                f"{paths} should show one cell, cut out twice ({pair.bits} of "
+                f"{near_duplicates.BITS} bits differ, correlation {pair.correlation}), and do not. "
+                "Are they the images of C-NMC 2019? links='identical' joins patients by identical "
+                "files alone"
+            )
+    return pd.concat(found, ignore_index=True) if found else pd.DataFrame()
 
 
 @functools.cache
@@ -78,23 +113,3 @@ def _read(dataset: str) -> pd.DataFrame:
     pairs["pairs"] = two.map(two.value_counts())
     pairs["level"] = (pairs["pairs"] > 1).map({True: "several pairs", False: "single pairs"})
     return pairs.sort_values("pairs", ascending=False, kind="stable", ignore_index=True)
-
-
-def _confirm(cells: pd.DataFrame, pairs: pd.DataFrame) -> None:
-    """Compare the listed images that are there: a folder may hold others under their names."""
-    there = cells.drop_duplicates("image_id").set_index("image_id")
-    for pair in pairs.itertuples():
-        names = [pair.image_id, pair.image_id_like]
-        if there.index.isin(names).sum() < len(names):
-            continue
-        two = there.loc[names].reset_index()
-        if two["sha256"].isna().any() or two["sha256"].duplicated().any():
-            continue
-        if near_duplicates.find(two, correlation=0.8).empty:
-            paths = " and ".join(two["path"])
-            raise DatasetError(
-                f"{paths} should show one cell, cut out twice ({pair.bits} of "
-                f"{near_duplicates.BITS} bits differ, correlation {pair.correlation}), and do not. "
-                "Are they the images of C-NMC 2019? links='identical' joins patients by identical "
-                "files alone"
-            )

@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 
 from leukkit.datasets import decode
-from leukkit.datasets.cells import crops
+from leukkit.datasets.cells import PROXY, crops
 
 SIDE = 64  # pixels of the small gray image that is hashed and compared
 BITS = 256
@@ -32,8 +32,9 @@ BLOCK = 128  # images compared with all others at once
 SAME_PATIENT = "same patient"
 SAME_SUBJECT = "two patients of one subject"
 ACROSS = "two subjects"
+SAME_BLOCK, BLOCKS = "one block", "two blocks"  # of neighboring images: no patient is known
 UNKNOWN = "subjects not known"
-RELATIONS = (ACROSS, SAME_SUBJECT, SAME_PATIENT, UNKNOWN)
+RELATIONS = (ACROSS, SAME_SUBJECT, SAME_PATIENT, BLOCKS, SAME_BLOCK, UNKNOWN)
 
 
 def find(
@@ -195,6 +196,9 @@ def _relations(pairs: pd.DataFrame) -> np.ndarray:
         for column in ("patient", "subject")
     }
     known = pairs[["subject", "subject_first"]].notna().all(axis=1)
+    is_block = pairs["subject"].str.startswith(PROXY).fillna(False).to_numpy(bool)
     return np.select(
-        [same["patient"], same["subject"], known], [SAME_PATIENT, SAME_SUBJECT, ACROSS], UNKNOWN
+        [same["subject"] & is_block, known & is_block, same["patient"], same["subject"], known],
+        [SAME_BLOCK, BLOCKS, SAME_PATIENT, SAME_SUBJECT, ACROSS],
+        UNKNOWN,
     ).astype(object)

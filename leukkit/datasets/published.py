@@ -38,7 +38,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from leukkit.datasets import cells
-from leukkit.datasets.cells import DatasetError, natural_order
+from leukkit.datasets.cells import PROXY, DatasetError, natural_order
 from leukkit.datasets.decode import SUFFIXES
 from leukkit.files import data_dir
 
@@ -167,7 +167,7 @@ def _read_all_2021(path: pathlib.Path) -> dict | None:
         "label": label,
         "sequence": label,
         "number": number,
-        "subject": f"proxy:{label}-{(number - 1) // IMAGES_PER_BLOCK + 1}",
+        "subject": f"{PROXY}{label}-{(number - 1) // IMAGES_PER_BLOCK + 1}",
     }
 
 

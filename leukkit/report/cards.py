@@ -17,6 +17,7 @@ import markupsafe
 import pandas as pd
 
 from leukkit import datasets, files, metrics, papers, results, saved
+from leukkit.datasets import links
 from leukkit.datasets.published import FACTS
 from leukkit.files import replace_when_done
 from leukkit.report import facts
@@ -130,7 +131,7 @@ def read_facts(name: str) -> dict[str, Any]:
     return tomllib.loads(path.read_text(encoding="utf-8"))[name]
 
 
-def data_card(name: str, cells: pd.DataFrame | None = None) -> str:
+def data_card(name: str, cells: pd.DataFrame | None = None, figure: str = "") -> str:
     """Return the card of a data set as Markdown.
 
     Published facts are data in ``leukkit/datasets/official.toml`` and ``cards.toml``, each with its
@@ -140,6 +141,8 @@ def data_card(name: str, cells: pd.DataFrame | None = None) -> str:
         name: One of `leukkit.datasets.NAMES`.
         cells: The `cells` frame of the images at hand, best loaded with ``damaged="keep"``; None
             if there are none, which the card then says.
+        figure: Path, relative to the card, of a picture of cells that were cut out twice; "" if
+            there is none.
 
     Raises:
         ValueError: There is no such data set, or ``cells`` are of another.
@@ -161,6 +164,8 @@ def data_card(name: str, cells: pd.DataFrame | None = None) -> str:
         counted=counted,
         findings=findings,
         examples=EXAMPLES,
+        twice=_cut_out_twice(links.known(name)),
+        figure=figure,
     )
 
 
@@ -262,6 +267,25 @@ def _counted(cells: pd.DataFrame) -> tuple[dict[str, str], list[tuple[str, list[
         for row in same.head(EXAMPLES).fillna("").itertuples()
     ]
     return counted, findings
+
+
+def _cut_out_twice(pairs: pd.DataFrame) -> pd.DataFrame:
+    """Return one row per two patients who share cells, as text."""
+    rows = [
+        {
+            "patients": f"{of_two['patient'].iloc[0]} = {of_two['patient_like'].iloc[0]}",
+            "cells": f"{len(of_two)}",
+            "bits that differ, of 256": _range(of_two["bits"].sort_values().astype(str)),
+            "correlation": _range(of_two["correlation"].sort_values().map("{:.2f}".format)),
+            "joined": f"links='{of_two['level'].iloc[0]}'",
+        }
+        for _, of_two in pairs.groupby(["patient", "patient_like"], sort=False)
+    ]
+    return pd.DataFrame(rows)
+
+
+def _range(texts: pd.Series) -> str:
+    return " to ".join(texts.iloc[[0, -1]].unique())
 
 
 def _number(column: pd.Series) -> str:

@@ -34,7 +34,7 @@ COPIES = {
 
 @pytest.fixture(scope="module")
 def samples():
-    return {name: datasets.load(name) for name in SAMPLES}
+    return {name: datasets.load(name) for name in (*SAMPLES, "sample-phases")}
 
 
 def with_copies(cells, folder, change, every=12):
@@ -113,9 +113,22 @@ def test_pairs_are_told_apart_by_subject_and_official_fold(samples, tmp_path):
         "two subjects": len(pairs) - 3,
         "two patients of one subject": 1,
         "same patient": 1,
+        "two blocks": 0,
+        "one block": 0,
         "subjects not known": 1,
     }
     assert counted["in two official folds"].sum() == 1
+
+
+def test_blocks_of_neighbors_are_called_blocks(samples, tmp_path):
+    cells, number = with_copies(samples["sample-phases"].iloc[:60], tmp_path, COPIES["darker"])
+    is_copy = cells["image_id"].str.startswith("copy-of-")
+    cells["patient"] = pd.Series(pd.NA, cells.index, "string")
+    cells["subject"] = "proxy:pro-1"
+    assert set(near_duplicates.find(cells)["relation"]) == {"one block"}
+    cells.loc[is_copy, "subject"] = "proxy:pro-2"
+    counted = near_duplicates.count(near_duplicates.find(cells))
+    assert counted["pairs"][counted["pairs"] > 0].to_dict() == {"two blocks": number}
 
 
 def test_check_lists_them_only_when_asked(samples, tmp_path):

@@ -277,5 +277,19 @@ def test_the_traps_of_cnmc_are_found_in_real_cells():
     trap = cards.read_facts("cnmc-2019")["traps"][0]["says"]
     for link in ("20 = 21 (71", "51 = 78 (11", "51 = 75 (10", "H2 = H4 (3", "H2 = H6 (1"):
         assert link in detail and link in trap
-    for subject in ("20+21", "51+75+78", "H2+H4+H5+H6", "H3+H10"):
+    for subject in ("20+21", "51+75+78", "H2+H4+H5+H6+H7", "H3+H10"):
         assert subject in set(cells["subject"]) and subject in trap
+
+
+def test_the_card_tells_of_cells_cut_out_twice_and_shows_those_at_hand(tmp_path, capsys):
+    figure, target = tmp_path / "pictures" / "pairs.png", tmp_path / "card.md"
+    call = ["data", "card", "cnmc-2019", "-o", str(target), "--figure", str(figure)]
+    assert cli.main(call) == 1 and "leave --figure out" in capsys.readouterr().err
+    if "LEUKKIT_TEST_DATA" not in os.environ:
+        pytest.skip("needs real images: set LEUKKIT_TEST_DATA to their folder")
+    root = pathlib.Path(os.environ["LEUKKIT_TEST_DATA"]) / "cnmc-2019-subset"
+    assert cli.main([*call, "--root", str(root)]) == 0
+    text = target.read_text()
+    assert "| H2 = H7 | 11 | 0 to 8 | 0.95 to 1.00 |" in text and "](pictures/pairs.png)" in text
+    assert figure.stat().st_size > 10_000
+    assert "cut out twice" not in cards.data_card("all-idb2")
