@@ -15,6 +15,7 @@ import pandas as pd
 
 from leukkit import metrics, results
 from leukkit.papers import Card
+from leukkit.report import facts
 from leukkit.splits import Split
 
 # Split of a profile -> its name beside the printed numbers. patel2025 states two protocols.
@@ -45,8 +46,10 @@ PERCENT = {"percent": 1, "fraction": 100}  # unit -> what a value is multiplied 
 RUN = ("dataset", "backbone", "classifier", "segmentation", "augmentation", "model", "variant")
 NUMBER = ("part", "label", "epoch", "quantity")  # what tells the numbers of one run apart
 CELL = (*RUN, *NUMBER)
-VALUES = ("value", "low", "high", "mean", "sd")
-ABOUT = ("folds", "images", "groups", "groups_are", "weights", "folder")
+ENDS = ("value", "low", "high")
+ORIGINALS = tuple(f"originals {end}" for end in ENDS)
+VALUES = (*ENDS, "mean", "sd", *ORIGINALS)
+ABOUT = ("folds", "images", "groups", "groups_are", "keeps_apart", "weights", "folder")
 COLUMNS = (*RUN, "split", *NUMBER, *VALUES, *ABOUT)
 OF_AN_EPOCH = {  # column of a training history -> part, quantity
     "accuracy": ("training", "accuracy"),
@@ -74,7 +77,10 @@ def score(folder: pathlib.Path | str, draws: int = 2000, **keys: Any) -> pd.Data
         * ``part``: ``training``, ``validation`` or ``test``; ``epoch``: NA for the model that was
           kept; ``label, quantity, value, low, high, mean, sd, images, groups, groups_are`` as in
           `metrics.measure`, training parts without intervals; and ``epochs`` (trained, at most).
-        * ``folds``; ``weights``: what the network began with; ``folder``.
+          ``originals value, originals low, originals high``: without the distorted copies among
+          the images, NA where there are none.
+        * ``folds``; ``keeps_apart``: see `facts.keeps_apart`; ``weights``: what the network began
+          with; ``folder``.
 
     Raises:
         ValueError: The predictions cannot be scored (`results.read_table`, `metrics.measure`).
@@ -84,13 +90,18 @@ def score(folder: pathlib.Path | str, draws: int = 2000, **keys: Any) -> pd.Data
         **(records[0].configuration.keys or keys),
         "split": records[0].configuration.split,
         "folds": len(records),
+        "keeps_apart": facts.keeps_apart(records, results.read_table(folder)),
         "weights": " / ".join(sorted({record.weights_used for record in records})),
         "folder": str(folder),
     }
     frames = []
     for name, part in PARTS.items():
         if results.has_table(folder, name):
-            scored = metrics.measure(results.read_table(folder, name), draws * (part != "training"))
+            predictions = results.read_table(folder, name)
+            if part == "training":
+                scored = metrics.measure(predictions, draws=0)
+            else:
+                scored = _measure(predictions, draws)
             frames.append(scored.assign(**about, part=part))
             if name == "weighted_predictions":
                 frames[-1]["variant"] = f"{about.get('variant', '')}-weighted"
@@ -98,6 +109,18 @@ def score(folder: pathlib.Path | str, draws: int = 2000, **keys: Any) -> pd.Data
         frames.append(_epochs(results.read_table(folder, "history"), folder).assign(**about))
     scored = pd.concat(frames, ignore_index=True).reindex(columns=COLUMNS)
     return scored.astype({"epoch": "Int64"})
+
+
+def _measure(predictions: pd.DataFrame, draws: int) -> pd.DataFrame:
+    """Score predictions, and once more those of the originals where some are of copies."""
+    scored = metrics.measure(predictions, draws)
+    is_original = ~predictions["image_id"].str.contains("#")
+    if is_original.all() or not is_original.any():
+        return scored
+    originals = metrics.measure(predictions[is_original], draws)
+    same = ["label", "quantity"]
+    ends = originals[[*same, *ENDS]].rename(columns=dict(zip(ENDS, ORIGINALS, strict=True)))
+    return scored.merge(ends, on=same, how="left", validate="one_to_one")
 
 
 def concat(frames: Iterable[pd.DataFrame]) -> pd.DataFrame:
@@ -122,9 +145,11 @@ def compare(card: Card, measured: pd.DataFrame, about: Iterable[str] = ()) -> pd
         Frame with ``paper, table, row, column``, the keys of the cell, ``unit, printed, value``,
         and for each side (``reproduced``, ``leak-free``, and ``70/15/15 split`` where that was
         run) the pooled value, its interval (``<side> low``, ``<side> high``), the mean and
-        standard deviation over folds (``<side> mean``, ``<side> sd``), in the unit of the printed
-        number, and whether it was measured (``<side> made``); NaN where it was not; and
-        ``weights``, what the networks began with.
+        standard deviation over folds (``<side> mean``, ``<side> sd``), value and interval without
+        the copies among the scored images (``<side> originals``, ``… low``, ``… high``), in the
+        unit of the printed number, what the split keeps apart (``<side> keeps_apart``), and
+        whether it was measured (``<side> made``); NaN where it was not; and ``weights``, what the
+        networks began with.
     """
     printed = _printed(card)
     here = printed.assign(part=_part_here(card, printed))
@@ -144,8 +169,8 @@ def compare(card: Card, measured: pd.DataFrame, about: Iterable[str] = ()) -> pd
         beside = found.reindex(position)  # -1 is not there: NA
         for name in VALUES:
             values = beside[name].to_numpy(float, na_value=np.nan) * scale
-            compared[side if name == "value" else f"{side} {name}"] = values
-        for name in about:
+            compared[f"{side} {name}".removesuffix(" value")] = values
+        for name in ("keeps_apart", *about):
             compared[f"{side} {name}"] = beside[name].convert_dtypes().array
         compared[f"{side} made"] = position >= 0
     return compared.assign(weights=_weights(printed, measured, card.run_keys))
@@ -162,7 +187,9 @@ def table(comparison: pd.DataFrame, name: str, **where: Any) -> pd.DataFrame:
     Returns:
         Frame of text in the unit of the table, indexed by the keys that tell its rows apart: the
         printed number, the pooled one with its interval, the mean over folds and its standard
-        deviation where there are folds, the other sides, and the weights at the start.
+        deviation where there are folds, the same without distorted copies where such were scored,
+        the other sides, and the weights at the start. A side that keeps no subjects apart is not
+        called leak-free: see `name_side`.
     """
     rows = comparison[comparison["table"] == name]
     for key, value in where.items():
@@ -174,13 +201,28 @@ def table(comparison: pd.DataFrame, name: str, **where: Any) -> pd.DataFrame:
     index = [key for key in CELL if len(rows[key].unique()) > 1] or ["quantity"]
     text = rows[["printed"]].rename(columns={"printed": "published"})
     for side in (column.removesuffix(" made") for column in rows if column.endswith(" made")):
-        text[side] = [_text(row, side) for row in rows.to_dict("records")]
+        records = rows.to_dict("records")
+        text[name_side(side, rows)] = [_text(row, side) for row in records]
         if side == "reproduced" and rows[f"{side} mean"].notna().any():
-            text[f"{side}, mean of folds"] = [_mean(row, side) for row in rows.to_dict("records")]
+            text[f"{side}, mean of folds"] = [_mean(row, side) for row in records]
+        if rows[f"{side} originals"].notna().any():
+            text[f"{side}, originals scored"] = [_text(row, side, " originals") for row in records]
     text["weights"] = rows["weights"]
     return text.set_axis(
         pd.MultiIndex.from_frame(rows[index]) if len(index) > 1 else pd.Index(rows[index[0]])
     )
+
+
+def name_side(side: str, rows: pd.DataFrame) -> str:
+    """Return what a side is called over some rows of `compare`.
+
+    *Leak-free* is said where whole subjects are kept apart. Where no patient is known, the side is
+    named after what it keeps apart instead: ``by block proxies``, ``by images``.
+    """
+    kept = rows[f"{side} keeps_apart"].dropna().unique()
+    if side != "leak-free" or set(kept) <= {"subjects"}:
+        return side
+    return " / ".join("leak-free" if unit == "subjects" else f"by {unit}" for unit in kept)
 
 
 def score_table(
@@ -323,11 +365,11 @@ def _epochs(history: pd.DataFrame, folder: pathlib.Path | str) -> pd.DataFrame:
     return pd.concat(frames).astype({"epoch": "Int64", "part": "string"})
 
 
-def _text(row: dict[str, Any], side: str) -> str:
+def _text(row: dict[str, Any], side: str, of: str = "") -> str:
     if not row[f"{side} made"]:
         return "not run"
-    ends = row[f"{side} low"], row[f"{side} high"]
-    return metrics.with_interval(row[side], *ends, UNITS[row["unit"]][1])
+    ends = row[f"{side}{of} low"], row[f"{side}{of} high"]
+    return metrics.with_interval(row[f"{side}{of}"], *ends, UNITS[row["unit"]][1])
 
 
 def _mean(row: dict[str, Any], side: str) -> str:

@@ -128,6 +128,21 @@ def leakage(records: Iterable[FoldRecord]) -> dict[str, Any]:
     return pool_leakage(found).to_dict()
 
 
+def keeps_apart(records: Iterable[FoldRecord], predictions: pd.DataFrame) -> str:
+    """Return the largest unit that is nowhere in training and test at once, by what was measured.
+
+    Returns:
+        ``subjects``; ``block proxies`` where blocks of neighbors stand for them; ``source images``,
+        ``images``; or ``nothing``, where copies of a tested image were trained on.
+    """
+    leaks = leakage(records)
+    if leaks["subject"] == 0:
+        return metrics.groups(predictions)[1]
+    if leaks["source_image"] == 0:
+        return "source images"
+    return "images" if pd.isna(leaks["original"]) or leaks["original"] == 0 else "nothing"
+
+
 def _network(folder: pathlib.Path | str, configuration: Configuration) -> str:
     """Return the network that a run used, or those of the members of an ensemble."""
     if configuration.recipe is not None:

@@ -2,7 +2,7 @@
 
 import pathlib
 import textwrap
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import pandas as pd
@@ -19,6 +19,36 @@ from leukkit.report.tables import said
 AT_MOST = 12  # rows of a figure; the table holds all
 
 
+def headlines(cells: pd.DataFrame, folder: pathlib.Path) -> list[dict[str, Any]]:
+    """Draw one row per paper: its highest printed accuracy, and what came out here.
+
+    Real images go before the sample, which is drawn alone where nothing else was run.
+
+    Args:
+        cells: The frame of `overview.cells`.
+        folder: Where the SVG file goes.
+
+    Returns:
+        List of what `write` gives; [] if no accuracy was run.
+    """
+    rows = overview.headlines(cells)
+    real = rows[rows["profile"] != "sample"]
+    rows = rows if real.empty else real
+    if rows.empty:
+        return []
+    names = [
+        f"{facts.name_paper(row.paper)}: {row.what}" + f" ({row.profile})" * (not real.empty)
+        for row in rows.itertuples()
+    ]
+    frame = _as_bars(rows, names)
+    wide = colors.one_axes(None, 9, 1.2 + 0.6 * len(frame))
+    text = "the highest accuracy that each paper printed and the kit ran again"
+    sample = "" if len(real) else f", profile {said('sample')}"
+    caption = f"Printed, reproduced, leak-free: {text}{sample}."
+    alt = f"{caption} The numbers are in the comparison."
+    return [write(plots.bars(frame, ax=wide), folder / "papers.svg", alt, caption)]
+
+
 def accuracies(cells: pd.DataFrame, folder: pathlib.Path) -> list[dict[str, Any]]:
     """Draw a paper's accuracies under each profile: printed, and what was run.
 
@@ -32,11 +62,9 @@ def accuracies(cells: pd.DataFrame, folder: pathlib.Path) -> list[dict[str, Any]
     drawn = []
     for profile, rows in overview.accuracies(cells).groupby("profile", sort=False):
         shown = rows.head(AT_MOST)
-        frame = shown[["value", *(f"{side}{end}" for side in SIDES for end in ENDS)]]
-        names = shown["what"] + " (" + shown["table"] + ")"
-        frame = frame.set_axis([textwrap.fill(name, 45) for name in names])
+        frame = _as_bars(shown, shown["what"] + " (" + shown["table"] + ")")
         wide = colors.one_axes(None, 9, 1.2 + 0.5 * len(frame))  # its names are long
-        axes = plots.bars(frame.rename(columns={"value": "published"}), ax=wide)
+        axes = plots.bars(frame, ax=wide)
         path = folder / f"{cells['paper'].iloc[0]}-{profile}-accuracies.svg"
         name = f"Accuracies printed and run, profile {said(profile)}"
         more = f" ({len(rows) - len(shown)} more in the comparison)" * (len(rows) > len(shown))
@@ -99,6 +127,13 @@ def write(axes: Any, path: pathlib.Path, alt: str, caption: str) -> dict[str, An
     plt.close(figure)
     file = f"{path.parent.name}/{path.name}"
     return {"file": file, "width": width, "height": height, "alt": alt, "caption": caption}
+
+
+def _as_bars(rows: pd.DataFrame, names: Iterable[str]) -> pd.DataFrame:
+    """Return rows of `overview.accuracies` as `plots.bars` takes them."""
+    frame = rows[["value", *(f"{side}{end}" for side in SIDES for end in ENDS)]]
+    frame = frame.set_axis([textwrap.fill(name, 45) for name in names])
+    return frame.rename(columns={"value": "published"})
 
 
 def _best_runs(

@@ -10,6 +10,7 @@ import textwrap
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from leukkit import metrics, papers, results
@@ -29,6 +30,12 @@ OF_THE_VALUE = {
     "": "float64",
     " low": "float64",
     " high": "float64",
+    " mean": "float64",
+    " sd": "float64",
+    " originals": "float64",
+    " originals low": "float64",
+    " originals high": "float64",
+    " keeps_apart": "string",
     " images": "Int64",
     " groups": "Int64",
     " groups_are": "string",
@@ -61,6 +68,9 @@ def cells(known: pd.DataFrame, base: pathlib.Path, draws: int = 2000) -> pd.Data
           ``leak-free``): ``<side>``, ``<side> low`` and ``<side> high`` (95% interval), in the unit
           of the print; NaN where not run, or not defined by the predictions (status ``run``).
           Training scores and those of single epochs have no interval;
+        * ``<side> mean, sd`` over the folds, where there are several; ``originals`` with ``low``
+          and ``high``: without the distorted copies, where such were scored; ``keeps_apart``: what
+          the split keeps apart, see `facts.keeps_apart`;
         * ``<side> images, groups`` (number of what the interval is over) and ``groups_are``
           (``subjects``, ``block proxies``, ``original images``), of the part that was scored; NA
           for a single epoch, which comes from the training history;
@@ -130,13 +140,13 @@ def as_text(cells: pd.DataFrame, width: int = 80) -> str:
     rows = accuracies(cells)
     if rows.empty:
         return textwrap.fill(head, width)
-    rows["sides"] = _ran(rows).sum(axis=1)
-    rows = rows.sort_values(["sides", "value"], ascending=False, kind="stable")
+    rows = _foremost_first(rows)
     table = pd.DataFrame({"": rows["what"], "published": rows["value"].map("{:.2f}".format)})
     for side in COLUMNS:
         values = rows[[f"{side}{end}" for end in ENDS]].itertuples(index=False)
-        table[side] = [metrics.with_interval(it, low, high, 1) for it, low, high in values]
-        table[side] = table[side].where(_ran(rows)[side], "not run")
+        texts = [metrics.with_interval(it, low, high, 1) for it, low, high in values]
+        ran = _ran(rows)[side].to_numpy()
+        table[comparison.name_side(side, rows)] = np.where(ran, texts, "not run")
     table = table.drop_duplicates()
     more = [f"  … and {len(table) - MOST} more"] * (len(table) > MOST)
     numbers = table.iloc[:, 1:].head(MOST).to_string(index=False).splitlines()
@@ -144,6 +154,21 @@ def as_text(cells: pd.DataFrame, width: int = 80) -> str:
     names = ["", *(textwrap.shorten(name, room, placeholder=" …") for name in table[""])]
     lines = [f"  {name:<{room}} {row}" for name, row in zip(names, numbers, strict=False)]
     return "\n".join([*textwrap.wrap(head, width), *lines, *more])
+
+
+def headlines(cells: pd.DataFrame) -> pd.DataFrame:
+    """Return of each paper and profile the row of `accuracies` with the highest print.
+
+    One that was run on both sides goes before others.
+    """
+    by_paper = [accuracies(of_paper) for _, of_paper in cells.groupby("paper", sort=False)]
+    rows = pd.concat(by_paper)
+    return _foremost_first(rows).drop_duplicates(["paper", "profile"]).sort_index()
+
+
+def _foremost_first(rows: pd.DataFrame) -> pd.DataFrame:
+    sides = _ran(rows).sum(axis=1)
+    return rows.assign(sides=sides).sort_values(["sides", "value"], ascending=False, kind="stable")
 
 
 def _ran(cells: pd.DataFrame, sides: Iterable[str] = COLUMNS) -> pd.DataFrame:

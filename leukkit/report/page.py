@@ -67,7 +67,8 @@ def build(
     with replace_when_done(index) as path:
         text = cards.environment().get_template("page.html").render(content)
         path.write_text(text, encoding="utf-8")
-    drawn = [it for part in content["papers"] + content["sections"] for it in part["figures"]]
+    parts = content["papers"] + content["sections"]
+    drawn = content["headlines"] + [it for part in parts for it in part["figures"]]
     written = {it["file"] for it in [*drawn, *pages] if it["file"]}
     _remove_stale(report_dir, {COMPARISON, *written})
     return index
@@ -103,6 +104,7 @@ class _Sources(NamedTuple):
             "total": overview.counts(cells).iloc[-1],
             "real": overview.counts(cells[cells["profile"] != "sample"]).iloc[-1],
             "has_sample": "sample" in profiles,
+            "headlines": figures.headlines(cells, self.figures_dir),
             "counts": tables.counts(cells),
             "setting": _setting(self.known),
             "notebooks": self.pages,

@@ -244,12 +244,20 @@ def _side(cell: Mapping[str, Any], side: str) -> Cell:
     if about["status"] != "run":
         reason = _text(about["status"]).removeprefix("not run: ")
         return Cell("not run", "", "number not-run", notes=(reason,) if reason else ())
+    decimals = UNITS[cell["unit"]][1]
     values = cell[side], about["low"], about["high"]
-    point, _, interval = metrics.with_interval(*values, UNITS[cell["unit"]][1]).partition(" ")
+    point, _, interval = metrics.with_interval(*values, decimals).partition(" ")
     notes = [about["data"]]
     if pd.notna(about["images"]):
         groups = f"{about['groups']:,} {about['groups_are']}"
         notes = [f"{about['images']:,} images", groups, about["data"]]
+    if side == "leak-free" and about["keeps_apart"] != "subjects":
+        notes.insert(0, f"not leak-free: keeps {about['keeps_apart']} apart")
+    if pd.notna(about["mean"]):
+        notes.append(f"mean of folds {about['mean']:.{decimals}f} ± {about['sd']:.{decimals}f}")
+    if pd.notna(about["originals"]):
+        ends = about["originals"], about["originals low"], about["originals high"]
+        notes.append(f"originals alone {metrics.with_interval(*ends, decimals)}")
     if not about["network"].startswith("mean of") and about["network"] not in cell["what"]:
         notes.append(f"{about['network']} in its place")
     number = _number(point, _percent(cell, side))
