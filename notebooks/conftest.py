@@ -17,6 +17,7 @@ from leukkit import environment
 
 SAME = 0.9  # of a cell's words and numbers must be found again
 TOLERANCE = 0.15  # of a number: so much, or this share of it, whichever is more
+POINTS = 2.0  # the same where percentages were subtracted, and the cell says "points"
 NUMBER = re.compile(r"[-+]?\d+(?:\.\d+)?(?:e[-+]?\d+)?")
 
 os.environ["TQDM_DISABLE"] = "1"  # for the kernels: a bar is an output, too
@@ -59,20 +60,21 @@ def alike(made, committed):
     Networks and trees that other arithmetic has trained give somewhat other tables: a percentage a
     few points away, a verdict that tips, two rows that change places.
     """
+    least = POINTS if "points" in committed else TOLERANCE
     numbers = [sorted(float(found) for found in NUMBER.findall(text)) for text in (made, committed)]
     words = [NUMBER.sub(" ", text).replace("-", " ").split() for text in (made, committed)]
     same_words = (collections.Counter(words[0]) & collections.Counter(words[1])).total()
     return all(
         same >= SAME * max(map(len, both))
-        for same, both in ((_pairs(*numbers), numbers), (same_words, words))
+        for same, both in ((_pairs(*numbers, least), numbers), (same_words, words))
     )
 
 
-def _pairs(made, committed):
+def _pairs(made, committed, least):
     """Count the pairs of numbers within the tolerance; both lists are sorted."""
     left, pairs = list(made), 0
     for number in committed:
-        reach = TOLERANCE * max(1, abs(number))
+        reach = max(least, TOLERANCE * abs(number))
         at = bisect.bisect_left(left, number - reach)
         if at < len(left) and left[at] <= number + reach:
             del left[at]

@@ -40,6 +40,8 @@ _FOLDER = pathlib.Path(__file__).parent
 _NUMBER = re.compile(r"[-+]?(\d+|\d{1,3}(,\d{3})+)(\.\d+)?(e[-+]?\d+)?")
 _RESERVED = {"paper", "table", "row", "column", "printed", "value", "where", "quote", "note"}
 
+_IN_PERCENT = {"fraction": 100}  # unit -> what makes percent of it; others stay as they are
+
 CardError = SchemaError
 
 
@@ -158,6 +160,26 @@ class Matrix(Model):
             raise ValueError(f"{self.name}: {side} classes need {side} rows of {side} numbers")
         return self
 
+    def cells(self) -> Iterator[dict[str, Any]]:
+        """Yield the counts, each with its keys and its share of the images of the actual class."""
+        is_turned = self.orientation == "rows are predicted"
+        rows = zip(*self.printed, strict=True) if is_turned else self.printed
+        for i, (label, row) in enumerate(zip(self.classes, rows, strict=True)):
+            for j, (predicted, count) in enumerate(zip(self.classes, row, strict=True)):
+                place = {"table": self.name, "row": j if is_turned else i}
+                place["column"] = i if is_turned else j
+                yield (
+                    place
+                    | self.where
+                    | {
+                        "label": label,
+                        "quantity": f"taken for {predicted}",
+                        "unit": "percent of row",
+                        "printed": f"{count} of {sum(row)}",
+                        "value": 100 * count / sum(row),
+                    }
+                )
+
 
 class Claim(Model):
     """A number of the running text, abstract or a caption."""
@@ -234,6 +256,32 @@ class Card(Model):
         ``table``, ``row`` and ``column``.
         """
         return self._claims
+
+    def results(self) -> pd.DataFrame:
+        """Every number printed of a run: ``cells``, then what figures and prose alone print.
+
+        Returns:
+            A frame as ``cells`` gives. Added are the claims whose number no cell repeats under the
+            same keys (``table`` is where the claim stands, ``row`` its position), and the counts of
+            the matrices: ``label`` is the actual class (rows, where the paper does not say),
+            ``quantity`` is ``taken for <class>``, ``value`` the share of the row in percent.
+        """
+        claims = self._claims.rename(columns={"where": "table"})
+        claims = claims.assign(row=range(len(claims)), column=0)
+        alone = claims[[not self._repeats(claim) for claim in claims.to_dict("records")]]
+        counts = _frame(self.key, (cell for matrix in self.matrices for cell in matrix.cells()))
+        return pd.concat([self._cells, alone, counts], ignore_index=True)
+
+    def _repeats(self, claim: dict[str, Any]) -> bool:
+        """Tell whether a cell prints the number of a claim, whose keys may leave some out."""
+        cells = self._cells
+        value = claim["value"] * _IN_PERCENT.get(claim["unit"], 1)
+        values = cells["value"] * cells["unit"].map(_IN_PERCENT).astype(float).fillna(1)
+        same = (values - value).abs() < 1e-9
+        for name in set(cells) - _RESERVED - {"unit"}:
+            if pd.notna(claim.get(name, pd.NA)):
+                same &= (cells[name] == claim[name]).fillna(False).astype(bool)
+        return bool(same.any())
 
     def profile(self, name: str) -> Profile:
         """Return the numbers of a profile.

@@ -39,10 +39,12 @@ UNITS = {
     "percent": (100.0, 1),
     "fraction": (1.0, 3),
     "value": (1.0, 3),
+    "percent of row": (100.0, 1),
     "images": (1.0, 0),
     "epochs": (1.0, 0),
 }
-PERCENT = {"percent": 1, "fraction": 100}  # unit -> what a value is multiplied by to be in percent
+# unit -> what a value is multiplied by to be in percent
+PERCENT = {"percent": 1, "percent of row": 1, "fraction": 100}
 RUN = ("dataset", "backbone", "classifier", "segmentation", "augmentation", "model", "variant")
 NUMBER = ("part", "label", "epoch", "quantity")  # what tells the numbers of one run apart
 CELL = (*RUN, *NUMBER)
@@ -76,7 +78,8 @@ def score(folder: pathlib.Path | str, draws: int = 2000, **keys: Any) -> pd.Data
           the variant ``ensemble-weighted``.
         * ``part``: ``training``, ``validation`` or ``test``; ``epoch``: NA for the model that was
           kept; ``label, quantity, value, low, high, mean, sd, images, groups, groups_are`` as in
-          `metrics.measure`, training parts without intervals; and ``epochs`` (trained, at most).
+          `metrics.measure`, training parts without intervals; of each class the share that is
+          ``taken for <class>``; and ``epochs`` (trained, at most).
           ``originals value, originals low, originals high``: without the distorted copies among
           the images, NA where there are none.
         * ``folds``; ``keeps_apart``: see `facts.keeps_apart`; ``weights``: what the network began
@@ -113,7 +116,7 @@ def score(folder: pathlib.Path | str, draws: int = 2000, **keys: Any) -> pd.Data
 
 def _measure(predictions: pd.DataFrame, draws: int) -> pd.DataFrame:
     """Score predictions, and once more those of the originals where some are of copies."""
-    scored = metrics.measure(predictions, draws)
+    scored = pd.concat([metrics.measure(predictions, draws), _taken_for(predictions)])
     is_original = ~predictions["image_id"].str.contains("#")
     if is_original.all() or not is_original.any():
         return scored
@@ -121,6 +124,15 @@ def _measure(predictions: pd.DataFrame, draws: int) -> pd.DataFrame:
     same = ["label", "quantity"]
     ends = originals[[*same, *ENDS]].rename(columns=dict(zip(ENDS, ORIGINALS, strict=True)))
     return scored.merge(ends, on=same, how="left", validate="one_to_one")
+
+
+def _taken_for(predictions: pd.DataFrame) -> pd.DataFrame:
+    """Return the share of each class that is taken for each class: rows of a confusion matrix."""
+    counts = metrics.confusion(predictions)
+    shares = counts.div(counts.sum(axis=1), axis=0).melt(ignore_index=False).reset_index()
+    quantity = "taken for " + shares["predicted"]
+    images = shares["actual"].map(counts.sum(axis=1))
+    return shares.assign(label=shares["actual"], quantity=quantity, images=images)
 
 
 def concat(frames: Iterable[pd.DataFrame]) -> pd.DataFrame:
@@ -131,7 +143,7 @@ def concat(frames: Iterable[pd.DataFrame]) -> pd.DataFrame:
 
 
 def compare(card: Card, measured: pd.DataFrame, about: Iterable[str] = ()) -> pd.DataFrame:
-    """Put measured values beside every printed cell that names a run.
+    """Put measured values beside every printed result that names a run (`Card.results`).
 
     The part that a paper calls validation is our test part where its protocol has no other
     (mishra); a cell without a part is of the test part (samhitha, Table IV).
@@ -320,13 +332,14 @@ def _count(split: Split, cell: Mapping[str, Any]) -> str:
 
 
 def _printed(card: Card) -> pd.DataFrame:
-    """Return the cells that name a run and print what `score` computes."""
-    cells = card.cells()
+    """Return the results that name a run and print what `score` computes."""
+    cells = card.results()
     place = ["paper", "table", "row", "column"]
     cells = cells.reindex(columns=[*place, *CELL, "unit", "printed", "value"])
     needed = [key for key in card.run_keys if key != "variant"]
     computed = (*metrics.NAMES, "recall", "support", "loss", "epochs")
-    cells = cells[cells[needed].notna().all(axis=1) & cells["quantity"].isin(computed)]
+    is_computed = cells["quantity"].isin(computed) | cells["quantity"].str.startswith("taken for ")
+    cells = cells[cells[needed].notna().all(axis=1) & is_computed]
     cells = cells.reset_index(drop=True)
     if "variant" in card.run_keys:
         cells["variant"] = cells["variant"].astype("string").fillna("")

@@ -25,7 +25,7 @@ COLUMNS = ("reproduced", "leak-free")  # the sides that have a column of their o
 ENDS = ("", " low", " high")  # a value and its interval
 MOST = 6  # rows for a terminal
 PLACE = ["table", "row", "column"]
-OF_THE_CELL = ["paper", *PLACE, "what", "quantity", "unit", "printed", "value", "profile"]
+OF_THE_CELL = ["paper", *PLACE, "what", "part", "quantity", "unit", "printed", "value", "profile"]
 OF_THE_VALUE = {
     "": "float64",
     " low": "float64",
@@ -49,9 +49,11 @@ def cells(known: pd.DataFrame, base: pathlib.Path, draws: int = 2000) -> pd.Data
     """Put every own-result cell of every card beside what came out here.
 
     A cell counts as an own result if it prints how well a classifier of the paper did on some
-    images: its accuracy, precision, recall, sensitivity, specificity, F1, AUC or loss. Numbers that
-    a paper only counts, chooses or quotes do not: images and supports, layers and parameters,
-    hyperparameters and epochs, and rows of other papers, which the cards leave out.
+    images: its accuracy, precision, recall, sensitivity, specificity, F1, AUC or loss, or how many
+    images of one class it took for another. It may stand in a table, a matrix, or in a figure or
+    sentence alone. Numbers that a paper only counts, chooses or quotes do not: images and supports,
+    layers and parameters, hyperparameters and epochs, and rows of other papers, which the cards
+    leave out.
 
     Args:
         known: The frame of `facts.runs`.
@@ -62,8 +64,8 @@ def cells(known: pd.DataFrame, base: pathlib.Path, draws: int = 2000) -> pd.Data
         Frame, for each profile of a paper in the results one row per cell (one row with the
         profile ``""`` where no planned run of a paper is there):
 
-        * ``paper, table, row, column`` (positions from 0), ``what`` (in words), ``quantity, unit,
-          printed`` (text), ``value`` (number, in ``unit``), ``profile``;
+        * ``paper, table, row, column`` (positions from 0), ``what`` (in words), ``part, quantity,
+          unit, printed`` (text), ``value`` (number, in ``unit``), ``profile``;
         * for each side (``reproduced``; ``70/15/15 split``, of patel2025 alone, NA elsewhere;
           ``leak-free``): ``<side>``, ``<side> low`` and ``<side> high`` (95% interval), in the unit
           of the print; NaN where not run, or not defined by the predictions (status ``run``).
@@ -167,8 +169,16 @@ def headlines(cells: pd.DataFrame) -> pd.DataFrame:
 
 
 def _foremost_first(rows: pd.DataFrame) -> pd.DataFrame:
-    sides = _ran(rows).sum(axis=1)
-    return rows.assign(sides=sides).sort_values(["sides", "value"], ascending=False, kind="stable")
+    decimals = rows["printed"].str.extract(r"\.(\d+)")[0].str.len().fillna(0)
+    # What the print at least says: 1.00 may be 0.995, and is no more than 99.66 percent.
+    at_least = rows["value"] - rows["unit"].map(PERCENT) * 0.5 / 10.0**decimals
+    order = {
+        "sides": _ran(rows).sum(axis=1),
+        "is test": (rows["part"] != "validation").fillna(True),
+        "least": at_least,
+    }
+    ordered = rows.assign(**order).sort_values([*order], ascending=False, kind="stable")
+    return ordered.drop(columns=[*order])
 
 
 def _ran(cells: pd.DataFrame, sides: Iterable[str] = COLUMNS) -> pd.DataFrame:
@@ -236,8 +246,9 @@ def _compare(
     measured = comparison.concat(frames)
     about = ["images", "groups", "groups_are", "folder"]
     compared = comparison.compare(card, measured, about).set_index(PLACE)
-    printed = card.cells()
-    printed = printed[printed["quantity"].isin(SCORES)].reset_index(drop=True)
+    printed = card.results()
+    is_score = printed["quantity"].isin(SCORES) | printed["quantity"].str.startswith("taken for ")
+    printed = printed[is_score].reset_index(drop=True)
     compared = compared.reindex(pd.MultiIndex.from_frame(printed[PLACE])).reset_index(drop=True)
     texts = {"what": facts.name_cells(printed), "profile": [profile] * len(printed)}
     rows = printed.assign(**texts).astype(dict.fromkeys(texts, "string"))[OF_THE_CELL]

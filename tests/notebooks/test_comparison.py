@@ -44,6 +44,12 @@ def test_numbers_of_other_arithmetic_have_a_tolerance(tmp_path, printed, numeric
     assert ("is compared roughly" in done.stdout) == (numerics == "other")
 
 
+@pytest.mark.parametrize(("value", "passes"), [("1.9", True), ("-0.4", True), ("4.0", False)])
+def test_differences_of_percentages_are_compared_in_points(tmp_path, value, passes):
+    done = run(tmp_path, f'print("points: {value}")', "points: 1.5\n", "other")
+    assert (done.returncode == 0) == passes, done.stdout
+
+
 def test_a_cell_that_fails_fails_under_any_arithmetic(tmp_path):
     assert run(tmp_path, "1 / 0", "", "other").returncode == 1
 

@@ -24,13 +24,15 @@ from tests.report.small_results import (
 # scores, and Table 3. mishra: Table 3 2 x 2, Table 4 4 classes x 3 and the accuracy, Table 5.
 # farag2025: Tables III 2 x 6, IV 6 x 6, V and VI 3 x 6, VII 6 x 6, VIII 2 x 6, IX 1, X 2.
 # samhitha: Tables II 4 x 2, III 25 epochs x 2, IV 4 x 2 classes x 3. sultana: Tables 3 and 5 6 x 2,
-# 4 and 6 6 networks x 4 classes x 3, 7 4 x 3.
+# 4 and 6 6 networks x 4 classes x 3, 7 4 x 3. Beyond the tables: patel2025's two validation scores
+# on Figure 8, farag2025's nine areas of Figure 14, samhitha's matrix of 2 x 2, sultana's 13 of
+# 4 x 4 and two accuracies in sentences.
 PRINTED = {
-    "patel2025": 4 * 5 + 1,
+    "patel2025": 4 * 5 + 1 + 2,
     "mishra": 4 + 4 * 3 + 1 + 1,
-    "farag2025": 12 + 36 + 18 + 18 + 36 + 12 + 1 + 2,
-    "samhitha": 8 + 50 + 24,
-    "sultana": 12 + 72 + 12 + 72 + 12,
+    "farag2025": 12 + 36 + 18 + 18 + 36 + 12 + 1 + 2 + 9,
+    "samhitha": 8 + 50 + 24 + 4,
+    "sultana": 12 + 72 + 12 + 72 + 12 + 13 * 16 + 2,
 }
 VGG = planned("patel2025", "published", "vgg19")
 LEAK_FREE = planned("patel2025", "leak-free", "vgg19")
@@ -83,7 +85,7 @@ def test_every_score_that_the_papers_printed_of_their_own_is_there_once(tmp_path
     assert nothing[["reproduced", "leak-free low"]].isna().all(axis=None)
     assert not nothing.duplicated(["paper", "table", "what", "quantity"]).any()
     counts = overview.counts(nothing)
-    assert counts["printed"].tolist() == [*PRINTED.values(), 436]
+    assert counts["printed"].tolist() == [*PRINTED.values(), sum(PRINTED.values())]
     assert (counts[["reproduced", "leak-free"]] == 0).all(axis=None)
     # counts and choices of a paper are no scores
     left = {quantity for key in papers.KEYS for quantity in papers.load(key).cells()["quantity"]}
@@ -112,7 +114,7 @@ def test_a_terminal_gets_each_accuracy_once_and_how_much_was_run(cells, width):
     lines = overview.as_text(cells[cells["paper"] == "patel2025"], width).splitlines()
     assert all(len(line) <= width for line in lines)
     text = " ".join(" ".join(lines).split())
-    assert text.startswith("patel2025, profile sample: 6 of 21 printed scores reproduced, 0 leak-")
+    assert text.startswith("patel2025, profile sample: 6 of 23 printed scores reproduced, 0 leak-")
     # 3 + 5 of 10 images; the table's two rows of the same run and print are one
     expected = "published reproduced leak-free VGG-19, test 98.87 80.0 (60.0 to 100.0) not run"
     assert text.endswith(expected)
@@ -122,7 +124,7 @@ def test_a_terminal_gets_no_table_where_no_accuracy_was_run(tmp_path):
     write(tmp_path, LEAK_FREE, FIRST, folds=2)  # lacks a fold
     cells = compared(tmp_path)
     text = overview.as_text(cells[cells["paper"] == "patel2025"], 200)
-    expected = "patel2025, profile sample: 0 of 21 printed scores reproduced, 0 leak-free"
+    expected = "patel2025, profile sample: 0 of 23 printed scores reproduced, 0 leak-free"
     assert text.startswith(expected)
     assert "\n" not in text
 
@@ -148,7 +150,7 @@ def test_the_second_published_protocol_has_a_side_of_its_own(cells):
     )
     other = cells[cells["paper"] != "patel2025"]
     sides = [column for column in cells if column.startswith("70/15/15 split")]
-    assert len(sides) == 16 and other[sides].isna().all(axis=None)
+    assert len(sides) == 22 and other[sides].isna().all(axis=None)
 
 
 @pytest.mark.parametrize(
@@ -276,14 +278,15 @@ def test_counts_are_per_profile_and_paper_and_of_all(cells, tmp_path):
     counts = overview.counts(cells).set_index(["profile", "paper"])
     sides = ["printed", "reproduced", "70/15/15 split", "leak-free"]
     assert counts.index[-1] == ("all", "all")
-    assert counts.loc[("sample", "patel2025"), sides].tolist() == [21, 6, 5, 0]
-    # SVM on augmented C-NMC: 2 cells of Table III, 1 of IV, 6 of VI, 1 of VIII, 2 of X
-    assert counts.loc[("mine", "farag2025"), "leak-free"] == 12
-    assert counts.loc[("all", "all"), sides].tolist() == [436, 6, 5, 12]
+    assert counts.loc[("sample", "patel2025"), sides].tolist() == [23, 6, 5, 0]
+    # SVM on augmented C-NMC: 2 cells of Table III, 1 of IV, 6 of VI, 1 of VIII, 2 of X, and the
+    # area of Figure 14 (c)
+    assert counts.loc[("mine", "farag2025"), "leak-free"] == 13
+    assert counts.loc[("all", "all"), sides].tolist() == [661, 6, 5, 13]
     for profile in ("sample", "mine"):  # what two profiles ran counts once among all
         write(tmp_path, LEAK_FREE.model_copy(update={"profile": profile}), FIRST)
     again = overview.counts(compared(tmp_path))
-    assert again.iloc[-1][sides].tolist() == [436, 0, 0, 6]
+    assert again.iloc[-1][sides].tolist() == [661, 0, 0, 6]
 
 
 def test_runs_of_ones_own_say_what_they_changed_and_enter_no_table(tmp_path):

@@ -125,10 +125,10 @@ def test_html_in_a_card_and_in_a_claim_is_escaped(monkeypatch, tmp_path):
 def test_every_printed_score_has_a_row_and_the_count_says_how_many_were_run(text, tags, cells):
     total = len(cells.drop_duplicates(["paper", "table", "row", "column"]))
     rows = [attributes for _, attributes in tags if "data-status" in attributes]
-    assert len(rows) == total == 436
+    assert len(rows) == total == 661
     ran = sum("reproduced" in row["data-status"].split("|") for row in rows)
     assert f"<strong>{ran}</strong> of <strong>{total}</strong> printed cells" in text
-    assert re.search(r"Without the built-in sample: <strong>12</strong>", text)
+    assert re.search(r"Without the built-in sample: <strong>13</strong>", text)
     assert "synthetic images, no statement about the method" in text
 
 
@@ -193,7 +193,7 @@ def test_no_address_of_the_network_is_loaded(text, tags):
 
 def test_a_results_folder_that_does_not_exist_still_gives_the_printed_cells(tmp_path):
     text = built(tmp_path)
-    assert "<strong>0</strong> of <strong>436" in text
+    assert "<strong>0</strong> of <strong>661" in text
     assert "Nothing was run yet" in text and 'id="own"' not in text
 
 
