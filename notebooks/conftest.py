@@ -17,7 +17,10 @@ from leukkit import environment
 
 SAME = 0.9  # of a cell's words and numbers must be found again
 TOLERANCE = 0.15  # of a number: so much, or this share of it, whichever is more
-POINTS = 2.0  # the same where percentages were subtracted, and the cell says "points"
+PERCENT = 15.0  # of a percentage: a number from 15 to 100 with decimals
+# Of the numbers of a cell that has one of these words: percentages that were subtracted; fitted to
+# a few images.
+OTHERS = {"points": 2.0, "temperature": 2.0}
 NUMBER = re.compile(r"[-+]?\d+(?:\.\d+)?(?:e[-+]?\d+)?")
 
 os.environ["TQDM_DISABLE"] = "1"  # for the kernels: a bar is an output, too
@@ -48,7 +51,8 @@ def pytest_itemcollected(item):
             UserWarning(
                 f"{item.path.name} is compared roughly: its outputs were made by other arithmetic "
                 f"(processor or packages) than this machine's. {SAME:.0%} of each cell's words and "
-                f"numbers are found again, numbers within {TOLERANCE} or {TOLERANCE:.0%}. "
+                f"numbers are found again, numbers within {TOLERANCE} or {TOLERANCE:.0%}, "
+                f"percentages within {PERCENT:.0f} points. "
                 "`make notebooks` makes them here"
             )
         )
@@ -60,21 +64,29 @@ def alike(made, committed):
     Networks and trees that other arithmetic has trained give somewhat other tables: a percentage a
     few points away, a verdict that tips, two rows that change places.
     """
-    least = POINTS if "points" in committed else TOLERANCE
-    numbers = [sorted(float(found) for found in NUMBER.findall(text)) for text in (made, committed)]
+    least = max([TOLERANCE, *(OTHERS[word] for word in OTHERS if word in committed)])
+    numbers = [
+        [_with_reach(it, least) for it in NUMBER.findall(text)] for text in (made, committed)
+    ]
     words = [NUMBER.sub(" ", text).replace("-", " ").split() for text in (made, committed)]
     same_words = (collections.Counter(words[0]) & collections.Counter(words[1])).total()
     return all(
         same >= SAME * max(map(len, both))
-        for same, both in ((_pairs(*numbers, least), numbers), (same_words, words))
+        for same, both in ((_pairs(*map(sorted, numbers)), numbers), (same_words, words))
     )
 
 
-def _pairs(made, committed, least):
+def _with_reach(text, least):
+    """Return a number, and how far from it another may be."""
+    number = float(text)
+    is_percentage = "." in text and PERCENT <= number <= 100
+    return number, PERCENT if is_percentage else max(least, TOLERANCE * abs(number))
+
+
+def _pairs(made, committed):
     """Count the pairs of numbers within the tolerance; both lists are sorted."""
-    left, pairs = list(made), 0
-    for number in committed:
-        reach = max(least, TOLERANCE * abs(number))
+    left, pairs = [number for number, _ in made], 0
+    for number, reach in committed:
         at = bisect.bisect_left(left, number - reach)
         if at < len(left) and left[at] <= number + reach:
             del left[at]
