@@ -36,6 +36,7 @@ __all__ = [
     "COLUMNS",
     "VERDICTS",
     "as_text",
+    "conclusions",
     "explaining_totals",
     "findings",
     "implied_accuracies",
@@ -65,7 +66,7 @@ CHECKS = {
 }
 """Kind of check -> function from a ``Paper`` to its ``Finding``s."""
 
-COLUMNS = ("paper", "where", "claim", "recomputed", "verdict", "evidence")
+COLUMNS = ("paper", "where", "claim", "recomputed", "verdict", "evidence", "premise")
 
 
 def run(key: str | None = None, checks: Iterable[str] | None = None) -> pd.DataFrame:
@@ -78,7 +79,9 @@ def run(key: str | None = None, checks: Iterable[str] | None = None) -> pd.DataF
     Returns:
         A frame with one row per claim: ``paper``, ``where`` (table, section or figure), ``claim``
         (what is printed), ``recomputed``, ``verdict`` (``consistent``, ``inconsistent``, ``not
-        checkable``) and ``evidence`` (arithmetic that can be redone by hand); all text.
+        checkable``), ``evidence`` (arithmetic that can be redone by hand) and ``premise`` (what the
+        verdict rests on: the size, part or order that is taken for granted, else the printed row
+        or sentence itself); all text.
 
     Raises:
         papers.CardError: No such paper.
@@ -99,6 +102,21 @@ def findings(card: papers.Card, checks: Iterable[str] | None = None) -> list[Fin
         raise ValueError(f"no such check: {', '.join(unknown)}; there are {', '.join(CHECKS)}")
     paper = Paper(card)
     return [found for name in names for found in CHECKS[name](paper)]
+
+
+def conclusions(frame: pd.DataFrame) -> pd.DataFrame:
+    """Count what cannot be: inconsistent claims that rest on one premise are one conclusion.
+
+    Args:
+        frame: What ``run`` or ``select`` returns.
+
+    Returns:
+        Frame, one row per paper and premise: ``paper``, ``premise``, ``claims``, how many rest on
+        it, and ``claim`` and ``recomputed`` of the first.
+    """
+    found = frame[frame["verdict"] == "inconsistent"].groupby(["paper", "premise"], sort=False)
+    firsts = found[["claim", "recomputed"]].first()
+    return firsts.assign(claims=found.size())[["claims", "claim", "recomputed"]].reset_index()
 
 
 def select(
@@ -157,7 +175,14 @@ def as_text(frame: pd.DataFrame, verdict: str | None = None, width: int | None =
     for paper, rows in frame.groupby("paper", sort=False):
         counts = rows["verdict"].value_counts()
         summary = ", ".join(f"{counts.get(name, 0)} {name}" for name in VERDICTS)
-        lines += [f"{paper}: {len(rows)} claims; {summary}", ""]
+        concluded = conclusions(rows)
+        lines += [f"{paper}: {len(rows)} claims; {summary}"]
+        lines += [f"{len(concluded)} conclusions: what is inconsistent, by what it rests on"]
+        for one in concluded.itertuples():
+            lines += textwrap.wrap(
+                f"{one.claims:4} {one.premise}", width, subsequent_indent="     "
+            )
+        lines.append("")
         shown = rows if verdict is None else rows[rows["verdict"] == verdict]
         for row in shown.to_dict("records"):
             lines += textwrap.wrap(f"[{row['verdict']}] {row['where']}: {row['claim']}", width)
