@@ -9,6 +9,7 @@ that cannot be, as it stands, together with the others: a slip of the pen is the
 import shutil
 import textwrap
 from collections.abc import Iterable
+from html import escape
 
 import pandas as pd
 
@@ -144,17 +145,18 @@ def select(
     return rows
 
 
-def show(*frames: pd.DataFrame, columns: Iterable[str] = COLUMNS[1:]) -> None:
-    """Show the rows of frames in a notebook as one table with wrapped text."""
+def show(*frames: pd.DataFrame, columns: Iterable[str] = COLUMNS[1:-1], caption: str = "") -> None:
+    """Show the rows of frames in a notebook as one table with wrapped text, under a caption."""
     from IPython.display import display
 
     rows = pd.concat(frames, ignore_index=True)[list(columns)]
     left = "text-align: left; vertical-align: top"
-    styles = [("td, th", left), ("td:first-child", "min-width: 6em")]
+    styles = [("td, th, caption", left), ("td:first-child", "min-width: 6em")]
     table = rows.style.hide(axis="index").format(escape="html").set_uuid("audit")
     table.set_table_styles([{"selector": where, "props": props} for where, props in styles])
-    html = table.to_html()
-    display({"text/html": html, "text/plain": rows.to_string(index=False)}, raw=True)
+    html = table.set_caption(escape(caption)).to_html()
+    text = "\n".join(filter(None, (caption, rows.to_string(index=False))))
+    display({"text/html": html, "text/plain": text}, raw=True)
 
 
 def as_text(frame: pd.DataFrame, verdict: str | None = None, width: int | None = None) -> str:

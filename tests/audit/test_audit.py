@@ -47,8 +47,10 @@ def test_rows_are_selected_by_check_and_by_how_their_texts_begin(frame):
 
 
 def test_rows_are_shown_as_a_table(frame, capsys):
-    audit.show(frame.iloc[:1], frame.iloc[-1:], columns=["paper", "verdict"])
-    text = capsys.readouterr().out.partition("text/plain")[2]
+    columns = ["paper", "verdict"]
+    audit.show(frame.iloc[:1], frame.iloc[-1:], columns=columns, caption="rests on <this>")
+    html, _, text = capsys.readouterr().out.partition("text/plain")
+    assert "rests on &lt;this&gt;</caption>" in html and "rests on <this>" in text
     assert text.index("patel2025    consistent") < text.index("sultana not checkable")
 
 
