@@ -27,7 +27,6 @@ from leukkit.audit import (
 from leukkit.audit.attainable import implied_accuracies, possible_matrices
 from leukkit.audit.chance import shuffled_accuracies
 from leukkit.audit.confusion import matrices
-from leukkit.audit.counts import leak_by_counts
 from leukkit.audit.denominators import explaining_totals
 from leukkit.audit.identities import rates
 from leukkit.audit.printed import VERDICTS, Finding, Paper
@@ -41,7 +40,6 @@ __all__ = [
     "explaining_totals",
     "findings",
     "implied_accuracies",
-    "leak_by_counts",
     "matrices",
     "possible_matrices",
     "rates",
@@ -178,12 +176,9 @@ def as_text(frame: pd.DataFrame, verdict: str | None = None, width: int | None =
         counts = rows["verdict"].value_counts()
         summary = ", ".join(f"{counts.get(name, 0)} {name}" for name in VERDICTS)
         concluded = conclusions(rows)
-        lines += [f"{paper}: {len(rows)} claims; {summary}"]
-        lines += [f"{len(concluded)} conclusions: what is inconsistent, by what it rests on"]
-        for one in concluded.itertuples():
-            lines += textwrap.wrap(
-                f"{one.claims:4} {one.premise}", width, subsequent_indent="     "
-            )
+        lines += [f"{paper}: {len(rows)} claims; {summary}", f"{len(concluded)} conclusions:"]
+        for claims, premise in concluded[["claims", "premise"]].itertuples(index=False):
+            lines += textwrap.wrap(f"{claims:4} {premise}", width, subsequent_indent="     ")
         lines.append("")
         shown = rows if verdict is None else rows[rows["verdict"] == verdict]
         for row in shown.to_dict("records"):

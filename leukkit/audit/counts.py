@@ -4,14 +4,9 @@ import itertools
 from collections.abc import Iterator
 from fractions import Fraction
 
-import numpy as np
-import pandas as pd
-from scipy import stats
-
 from leukkit.audit import denominators
 from leukkit.audit.printed import Finding, Paper, first_by_label, grouped, name, percent, places
 from leukkit.datasets.published import FACTS
-from leukkit.papers import Card
 
 DIMENSIONS = ("phase", "part", "label")
 WHOLES = ({"benign", "malignant"},)  # labels that together are everyone, beside the data set's
@@ -60,62 +55,6 @@ def originals(dataset: str) -> dict[str, int]:
 def _phases(dataset):
     """The phases in which a data set was published, in order; None alone: it has none."""
     return dict.fromkeys(row.get("split") for row in FACTS[dataset]["counts"])
-
-
-def leak_by_counts(card: Card, part: str) -> pd.DataFrame:
-    """Compute from printed counts how many images of a part have a relative in training.
-
-    Augmentation spreads the copies evenly over the originals, then images are drawn for the part.
-    Such an image is without a relative in training only if all other images made from the same
-    original were drawn for the part, too.
-
-    Args:
-        card: A `papers.Card` that prints images per class after augmentation, of all and of the
-            part.
-        part: Name of the part that is scored.
-
-    Returns:
-        Frame, one row per class and ``all``: ``originals`` (the publisher's count), ``after
-        augmentation`` and ``scored`` (as printed), ``images per original``, ``scored share``
-        (0..1), and ``expected leak`` (0..1): the share of scored images with a relative in
-        training.
-
-    Raises:
-        ValueError: The card does not print the images per class.
-    """
-    paper, rows = Paper(card), {}
-    for (dataset, one), scored in _parts_per_class(paper).items():
-        after = paper.whole_counts({"dataset": dataset})
-        for label, count in originals(dataset).items():
-            if one == part and label in after and label in scored:
-                rows[label] = [count, after[label].count, scored[label].count]
-    if not rows:
-        raise ValueError(f"{card.key} prints no images per class of all data and of {part!r}")
-    columns = ["originals", "after augmentation", "scored"]
-    frame = pd.DataFrame.from_dict(rows, orient="index", columns=columns).rename_axis("class")
-    leaks = [expected_leak(*counts) for counts in rows.values()]
-    leaks.append((leaks * frame["scored"]).sum() / frame["scored"].sum())
-    frame.loc["all"] = frame.sum()
-    frame["images per original"] = frame["after augmentation"] / frame["originals"]
-    frame["scored share"] = frame["scored"] / frame["after augmentation"]
-    return frame.assign(**{"expected leak": leaks})
-
-
-def expected_leak(originals: int, total: int, scored: int) -> float:
-    """Compute the expected share of scored images with a relative in training.
-
-    Args:
-        originals: Number of originals of a class.
-        total: Its images after augmentation, spread evenly over the originals.
-        scored: How many of these are drawn for the scored part, each equally likely.
-
-    Returns:
-        The share, 0..1. A scored image has none if all others of its original are drawn, too.
-    """
-    each, more = divmod(total, originals)
-    sizes, families = np.array([each, each + 1]), np.array([originals - more, more])
-    all_drawn = stats.hypergeom.pmf(sizes - 1, total - 1, scored - 1, sizes - 1)
-    return float(1 - (sizes * families * all_drawn).sum() / total)
 
 
 # ---------------------------------------------------------------- parts against wholes

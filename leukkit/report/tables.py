@@ -16,7 +16,6 @@ from leukkit.splits import LEAKS
 OTHERS = tuple(side for side in SIDES.values() if side not in COLUMNS)
 QUANTITIES = {"f1": "F1", "auc": "AUC"}  # others are words
 SHOWN = [name for name in LEAKS if name != "patient"]  # patients of one person are one subject
-CLAIM = ("where", "claim", "recomputed", "evidence")  # of a row of the audit
 TEXTS = ("finished", "commit", "weights", "versions", "hardware")  # of a run
 
 
@@ -206,30 +205,25 @@ def own(found: pd.DataFrame) -> Table:
     return Table(caption, rows, "own-runs", "sortable")
 
 
-def claims(found: pd.DataFrame, key: str) -> Table:
-    """Show the audit of one paper, rows of `leukkit.audit.run`, to filter."""
-    options = {verdict: verdict for verdict in VERDICTS}
-    filters = (Filter("Verdict", "verdict", options),)
-    caption = f"What {facts.name_paper(key)} print, and what the same paper's other numbers make "
-    rows = _claims(found, "verdict")
-    return Table(f"{caption}of it", rows, f"{key}-claims", "cards sortable", "claims", filters)
+def claims(found: pd.DataFrame, caption: str, key: str = "") -> Table:
+    """Show rows of `leukkit.audit.run`; all of a paper's, by its key, with a filter."""
+    columns = ("verdict", "where", "claim", "recomputed", "evidence")
+    rows = []
+    for row in found.to_dict("records"):
+        verdict = row["verdict"]
+        shown = {name.capitalize(): row[name] for name in columns}
+        shown["Verdict"] = Cell(verdict, kind=f"verdict-{verdict.replace(' ', '-')}")
+        rows.append(_row(shown, {"data-verdict": verdict}))
+    if not key:
+        return Table(caption, rows, kind="cards")
+    filters = (Filter("Verdict", "verdict", {verdict: verdict for verdict in VERDICTS}),)
+    return Table(caption, rows, f"{key}-claims", "cards sortable", "claims", filters)
 
 
 def conclusions(found: pd.DataFrame) -> list[Table]:
     """Show the inconsistent claims of one paper: a table for all that rest on one premise."""
     wrong = found[found["verdict"] == "inconsistent"].groupby("premise", sort=False)
-    return [Table(premise, _claims(rows), kind="cards") for premise, rows in wrong]
-
-
-def _claims(found, *first):
-    rows = []
-    for row in found.to_dict("records"):
-        verdict = row["verdict"]
-        shown = {it.capitalize(): row[it] for it in (*first, *CLAIM)}
-        if "Verdict" in shown:
-            shown["Verdict"] = Cell(verdict, kind=f"verdict-{verdict.replace(' ', '-')}")
-        rows.append(_row(shown, {"data-verdict": verdict}))
-    return rows
+    return [claims(rows, premise) for premise, rows in wrong]
 
 
 def of_frame(frame: pd.DataFrame, caption: str, kind: str = "wide sortable") -> Table:

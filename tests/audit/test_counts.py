@@ -1,6 +1,5 @@
 """Parts and wholes, shares, folds, k of n, and what counts say about leaks."""
 
-import itertools
 from fractions import Fraction
 
 import numpy as np
@@ -74,31 +73,6 @@ def test_298_images_explain_farags_accuracies_where_300_do_not():
 def test_the_n_behind_made_up_accuracies_is_found():
     numbers = [number(shown(k, 211, 2, k % 2 == 0)) for k in range(150, 180, 3)]
     assert denominators.explaining_total(numbers, 200) == (211, 10)
-
-
-@pytest.mark.parametrize(("originals", "total", "scored"), [(2, 4, 2), (2, 5, 2), (3, 7, 3)])
-def test_the_expected_leak_is_that_of_all_draws(originals, total, scored):
-    families = [number % originals for number in range(total)]
-    leaked = drawn = 0
-    for draw in itertools.combinations(range(total), scored):
-        left = {families[number] for number in range(total) if number not in draw}
-        leaked += sum(families[number] in left for number in draw)
-        drawn += scored
-    assert counts.expected_leak(originals, total, scored) == pytest.approx(leaked / drawn)
-
-
-def test_mishras_counts_leave_almost_no_scored_image_without_a_relative():
-    leak = audit.leak_by_counts(papers.load("mishra"), "validation")
-    assert leak.iloc[-1, :3].tolist() == [3256, 13932, 876]
-    assert leak.loc["all", "images per original"] == pytest.approx(13932 / 3256)
-    assert leak.loc["all", "scored share"] == pytest.approx(876 / 13932)
-    expected = counts.expected_leak(504, 2225, 204)
-    assert leak.loc["benign", "expected leak"] == pytest.approx(expected)
-    weighted = (leak["expected leak"] * leak["scored"]).iloc[:-1].sum() / 876
-    assert leak.loc["all", "expected leak"] == pytest.approx(weighted)
-    assert (leak["expected leak"] > 0.999).all()
-    with pytest.raises(ValueError, match=r"mishra prints no images per class.*'test'"):
-        audit.leak_by_counts(papers.load("mishra"), "test")
 
 
 @pytest.mark.parametrize(
