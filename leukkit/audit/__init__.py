@@ -9,6 +9,7 @@ that cannot be, as it stands, together with the others: a slip of the pen is the
 import shutil
 import textwrap
 from collections.abc import Iterable
+from html import escape
 
 import pandas as pd
 
@@ -26,7 +27,6 @@ from leukkit.audit import (
 from leukkit.audit.attainable import implied_accuracies, possible_matrices
 from leukkit.audit.chance import shuffled_accuracies
 from leukkit.audit.confusion import matrices
-from leukkit.audit.counts import leak_by_counts
 from leukkit.audit.denominators import explaining_totals
 from leukkit.audit.identities import rates
 from leukkit.audit.printed import VERDICTS, Finding, Paper
@@ -36,10 +36,10 @@ __all__ = [
     "COLUMNS",
     "VERDICTS",
     "as_text",
+    "conclusions",
     "explaining_totals",
     "findings",
     "implied_accuracies",
-    "leak_by_counts",
     "matrices",
     "possible_matrices",
     "rates",
@@ -65,7 +65,7 @@ CHECKS = {
 }
 """Kind of check -> function from a ``Paper`` to its ``Finding``s."""
 
-COLUMNS = ("paper", "where", "claim", "recomputed", "verdict", "evidence")
+COLUMNS = ("paper", "where", "claim", "recomputed", "verdict", "evidence", "premise")
 
 
 def run(key: str | None = None, checks: Iterable[str] | None = None) -> pd.DataFrame:
@@ -78,7 +78,9 @@ def run(key: str | None = None, checks: Iterable[str] | None = None) -> pd.DataF
     Returns:
         A frame with one row per claim: ``paper``, ``where`` (table, section or figure), ``claim``
         (what is printed), ``recomputed``, ``verdict`` (``consistent``, ``inconsistent``, ``not
-        checkable``) and ``evidence`` (arithmetic that can be redone by hand); all text.
+        checkable``), ``evidence`` (arithmetic that can be redone by hand) and ``premise`` (what the
+        verdict rests on: the size, part or order that is taken for granted, else the printed row
+        or sentence itself); all text.
 
     Raises:
         papers.CardError: No such paper.
@@ -99,6 +101,21 @@ def findings(card: papers.Card, checks: Iterable[str] | None = None) -> list[Fin
         raise ValueError(f"no such check: {', '.join(unknown)}; there are {', '.join(CHECKS)}")
     paper = Paper(card)
     return [found for name in names for found in CHECKS[name](paper)]
+
+
+def conclusions(frame: pd.DataFrame) -> pd.DataFrame:
+    """Count what cannot be: inconsistent claims that rest on one premise are one conclusion.
+
+    Args:
+        frame: What ``run`` or ``select`` returns.
+
+    Returns:
+        Frame, one row per paper and premise: ``paper``, ``premise``, ``claims``, how many rest on
+        it, and ``claim`` and ``recomputed`` of the first.
+    """
+    found = frame[frame["verdict"] == "inconsistent"].groupby(["paper", "premise"], sort=False)
+    firsts = found[["claim", "recomputed"]].first()
+    return firsts.assign(claims=found.size())[["claims", "claim", "recomputed"]].reset_index()
 
 
 def select(
@@ -126,17 +143,18 @@ def select(
     return rows
 
 
-def show(*frames: pd.DataFrame, columns: Iterable[str] = COLUMNS[1:]) -> None:
-    """Show the rows of frames in a notebook as one table with wrapped text."""
+def show(*frames: pd.DataFrame, columns: Iterable[str] = COLUMNS[1:-1], caption: str = "") -> None:
+    """Show the rows of frames in a notebook as one table with wrapped text, under a caption."""
     from IPython.display import display
 
     rows = pd.concat(frames, ignore_index=True)[list(columns)]
     left = "text-align: left; vertical-align: top"
-    styles = [("td, th", left), ("td:first-child", "min-width: 6em")]
+    styles = [("td, th, caption", left), ("td:first-child", "min-width: 6em")]
     table = rows.style.hide(axis="index").format(escape="html").set_uuid("audit")
     table.set_table_styles([{"selector": where, "props": props} for where, props in styles])
-    html = table.to_html()
-    display({"text/html": html, "text/plain": rows.to_string(index=False)}, raw=True)
+    html = table.set_caption(escape(caption)).to_html()
+    text = "\n".join(filter(None, (caption, rows.to_string(index=False))))
+    display({"text/html": html, "text/plain": text}, raw=True)
 
 
 def as_text(frame: pd.DataFrame, verdict: str | None = None, width: int | None = None) -> str:
@@ -157,7 +175,11 @@ def as_text(frame: pd.DataFrame, verdict: str | None = None, width: int | None =
     for paper, rows in frame.groupby("paper", sort=False):
         counts = rows["verdict"].value_counts()
         summary = ", ".join(f"{counts.get(name, 0)} {name}" for name in VERDICTS)
-        lines += [f"{paper}: {len(rows)} claims; {summary}", ""]
+        concluded = conclusions(rows)
+        lines += [f"{paper}: {len(rows)} claims; {summary}", f"{len(concluded)} conclusions:"]
+        for claims, premise in concluded[["claims", "premise"]].itertuples(index=False):
+            lines += textwrap.wrap(f"{claims:4} {premise}", width, subsequent_indent="     ")
+        lines.append("")
         shown = rows if verdict is None else rows[rows["verdict"] == verdict]
         for row in shown.to_dict("records"):
             lines += textwrap.wrap(f"[{row['verdict']}] {row['where']}: {row['claim']}", width)

@@ -42,6 +42,9 @@ SIZES = {
     "xception": Size(22910480, 22855952, 41, 37, 126, (5, 3, 3, 27, 2)),
 }
 
+ELSEWHERE = {"inceptionv3": {"counted by Chollet 2017, Table 3": 23626728}}
+"""Network -> what others count otherwise -> parameters."""
+
 HEADS = {
     "vgg16-cnn": (
         *("Conv2D", "MaxPooling2D") * 3,
@@ -100,8 +103,9 @@ def _built(network, block):
     if network not in SIZES:
         return {}
     size = SIZES[network]
+    parameters = {"for 1,000 classes": size.parameters, "trainable": size.trainable}
     return {
-        "parameters": {"for 1,000 classes": size.parameters, "trainable": size.trainable},
+        "parameters": parameters | ELSEWHERE.get(network, {}),
         "layers": {
             "with weights": size.weight_layers,
             "with weights on the longest way": size.weight_depth,

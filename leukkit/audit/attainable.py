@@ -2,13 +2,25 @@
 
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pandas as pd
 
 from leukkit.audit import denominators, search
-from leukkit.audit.printed import Finding, Paper, Row, grouped, listed, name, percent, without
+from leukkit.audit.printed import (
+    Finding,
+    Paper,
+    Printed,
+    Row,
+    grouped,
+    listed,
+    mixes,
+    name,
+    percent,
+    places,
+    without,
+)
 from leukkit.papers import Card
 
 SHOWN = 6  # matrices that are listed one by one
@@ -18,13 +30,16 @@ MOST = 100_000  # matrices that are tried one by one
 def check(paper: Paper) -> Iterator[Finding]:
     """Yield a finding per row of scores, per accuracy it can be held against, and per mean."""
     for row in paper.rows:
-        if not (row.sizes and row.sizes.counts):
+        if not (row.sizes and (row.sizes.counts or row.mixes)):
             reason = "the number of images per class is not stated"
             yield Finding(row.numbers, row.claim, "", None, reason)
             continue
-        possible, evidence = _two_classes(row) if row.sides else _several_classes(row)
+        possible, evidence = _two_classes(row) if row.mixes else _several_classes(row)
         recomputed, is_met = possible or "no integer matrix", bool(possible)
-        yield Finding(row.numbers, row.claim, recomputed, is_met, evidence)
+        others = {} if is_met else _on_other_sizes(row)
+        # Where other sizes would do, what fails is what is said of them.
+        reading = row.sizes.how if any(map(len, others.values())) else ""
+        yield Finding(row.numbers, row.claim, recomputed, is_met, evidence, reading)
         if is_met:
             yield from _accuracies(row)
         elif row.sides:
@@ -32,10 +47,10 @@ def check(paper: Paper) -> Iterator[Finding]:
 
 
 def row_matrices(row: Row) -> np.ndarray:
-    """Return all matrices (some, 2, 2) of a row of two classes; none if their sizes are unknown."""
-    if not row.sides:
+    """Return all matrices (some, 2, 2) of a row of two classes; none if its size is unknown."""
+    if not row.mixes:
         return np.zeros((0, 2, 2), dtype=np.int64)
-    return search.matrices(row.numbers, row.positive, *row.sides)
+    return search.matrices(row.numbers, row.positive, *row.mixes)
 
 
 def possible_matrices(card: Card, table: str, is_rounded: bool = False) -> dict[str, np.ndarray]:
@@ -105,7 +120,7 @@ def _right(row):
 def _accuracies(row):
     """Accuracies that other tables print for a network, against those that a row allows."""
     numbers = _accuracies_elsewhere(row)
-    if not numbers or (row.sides and row.scores("accuracy")):
+    if not numbers or (row.mixes and row.scores("accuracy")):
         return
     right, total = _right(row)
     texts = [
@@ -119,10 +134,18 @@ def _accuracies(row):
     if row.sides:
         evidence = (
             f"{row.table} allows {min(right)} to {max(right)} right of {total} images "
-            f"({row.sizes.how}); if not met, the two tables are not of the same predictions"
+            f"({row.sizes.how})"
         )
     is_met = any(number.is_met(count, total) for number in numbers for count in right)
-    yield Finding(numbers, claim, _shares(right, total), is_met, evidence)
+    if not is_met and row.paper.part(row.keys) not in [number.get("part") for number in numbers]:
+        is_met, evidence = None, f"{evidence}; {row.table} names no part: it can be of other images"
+    premise, recomputed = same_predictions(numbers), _shares(right, total)
+    yield Finding(numbers, claim, recomputed, is_met, evidence, premise)
+
+
+def same_predictions(accuracies: Sequence[Printed]) -> str:
+    """Return the premise of what holds accuracies against scores printed elsewhere."""
+    return f"The accuracies of {places(accuracies)} are of predictions that are scored elsewhere"
 
 
 def _accuracies_elsewhere(row):
@@ -147,6 +170,8 @@ def _two_classes(row):
     """The matrices that give the row, as text, and the evidence."""
     found = row_matrices(row)
     evidence = [row.sizes.how, f"positive class {row.positive}"]
+    if not row.sides:
+        evidence.append("no class sizes are stated, so all that add up were tried")
     if not len(found):
         evidence += ["every matrix on these images was tried", *_other_sizes(row)]
     return _list(found), "; ".join(evidence)
@@ -161,37 +186,39 @@ def _list(found):
 def _other_sizes(row):
     """What happens with the classes exchanged, on the whole data set, and value by value."""
     padded = [number.padded() for number in row.numbers]
-    tried = {"with the classes exchanged": (row.numbers, row.sides[::-1])}
-    if row.whole_sides:
-        tried["on the whole data set"] = (row.numbers, row.whole_sides)
+    exchanged = row.sides and row.sides[::-1]
+    tried = {"with the classes exchanged": exchanged, "on the whole data set": row.whole_sides}
+    for text, sides in tried.items():
+        if sides:
+            found = _list(search.matrices(row.numbers, row.positive, *sides))
+            yield f"{text} ({sides[0]} + {sides[1]}) {found or 'none'}"
     if [number.text for number in padded] != [number.text for number in row.numbers]:
-        tried["without the zeros at the end (99.10 as 99.1)"] = (padded, row.sides)
-    for text, (numbers, sides) in tried.items():
-        found = _list(search.matrices(numbers, row.positive, *sides))
-        yield f"{text} ({sides[0]} + {sides[1]}) {found or 'none'}"
-    for total in _totals(row) if row.scores("sensitivity", "specificity") else ():
-        sizes = np.arange(1, total)
-        free = search.matrices(row.numbers, row.positive, sizes, total - sizes).sum(axis=-1)
+        found = _list(search.matrices(padded, row.positive, *row.mixes))
+        yield f"without the zeros at the end (99.10 as 99.1) {found or 'none'}"
+    for total, matrices in _on_other_sizes(row).items():
+        free = matrices.sum(axis=-1)
         some = ", ".join(f"{a} + {b}" for a, b in free[:SHOWN].tolist()) or "none"
         more = f" and {len(free) - SHOWN} more" if len(free) > SHOWN else ""
         yield f"other class sizes on {total} images that would do: {some}{more}"
     if len(row.numbers) > 2:  # one value alone is attainable nearly always
         spare = []
-        for number in row.numbers:
+        rates = () if row.sides else row.scores("sensitivity", "specificity")  # thin out all mixes
+        for number in [number for number in row.numbers if number not in rates]:
             others = [other for other in row.numbers if other is not number]
-            if len(search.matrices(others, row.positive, *row.sides)):
+            if len(search.matrices(others, row.positive, *row.mixes)):
                 spare.append(listed([number]))
         yield f"attainable if one value is left out: {' or '.join(spare) or 'none'}"
 
 
-def _totals(row):
-    """The stated number of images, and the one that explains the accuracies best."""
-    stated = row.sizes.totals[0]
-    totals = [stated]
+def _on_other_sizes(row):
+    """Total, stated or explaining the accuracies best -> matrices of any classes that would do."""
+    if not row.mixes or not row.scores("sensitivity", "specificity"):
+        return {}
+    totals = list(row.sizes.totals[:1])
     for numbers, sizes in denominators.groups(row.paper):
-        if sizes.how == row.sizes.how and (checkable := denominators.can_fail(numbers, stated)):
-            totals.append(denominators.explaining_total(checkable, stated)[0])
-    return list(dict.fromkeys(totals))
+        if sizes.how == row.sizes.how and (some := denominators.can_fail(numbers, totals[0])):
+            totals.append(denominators.explaining_total(some, totals[0])[0])
+    return {n: search.matrices(row.numbers, row.positive, *mixes(n)) for n in totals}
 
 
 def _as_mean(row):

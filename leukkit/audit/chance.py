@@ -10,7 +10,7 @@ from sklearn import metrics
 from leukkit.audit import denominators
 from leukkit.audit.attainable import row_matrices
 from leukkit.audit.confusion import best_reading
-from leukkit.audit.printed import Finding, Paper, grouped, listed, name, percent
+from leukkit.audit.printed import NOT_TRAINED, Finding, Paper, grouped, listed, name, percent
 from leukkit.audit.search import ratios
 from leukkit.papers import Card
 
@@ -20,7 +20,7 @@ LEVEL = 0.05
 def check(paper: Paper) -> Iterator[Finding]:
     """Yield a finding per printed matrix and per two-class row that has matrices."""
     for matrix in paper.matrices:
-        yield _matrix(matrix)
+        yield _matrix(paper, matrix)
     for row in paper.rows:
         if len(found := row_matrices(row)):
             yield _row(row, found)
@@ -102,7 +102,7 @@ def shuffled_accuracy(counts: np.ndarray) -> tuple[float, float]:
     return float(mean), float(np.sqrt(variance))
 
 
-def _matrix(matrix):
+def _matrix(paper, matrix):
     reading, counts, _ = best_reading(matrix)
     statistic, p, freedom = independence(counts)
     mean, deviation = shuffled_accuracy(counts)
@@ -121,25 +121,36 @@ def _matrix(matrix):
     if len(counts) == 2:
         evidence += f"; MCC {metrics.matthews_corrcoef(*labels):.3f}"
     claim = f"{name(matrix.keys)} tells the classes apart"
-    return Finding(matrix.numbers, claim, recomputed, p < LEVEL, evidence)
+    premise = _one_order(paper, matrix.keys)
+    return Finding(matrix.numbers, claim, recomputed, p < LEVEL, evidence, premise)
 
 
 def _row(row, found):
     p = [independence(counts)[1] for counts in found]
+    total, actual = found.sum(axis=(1, 2)), found[:, 0].sum(axis=1)
     rates = [ratios(found)[quantity] for quantity in ("sensitivity", "specificity")]
     youden = sum(right / total for right, total in rates) - 1
-    called = found[:, :, 0].sum(axis=1) / sum(row.sides)
+    called = found[:, :, 0].sum(axis=1) / total
     recomputed = f"Youden's J {_span('{:+.3f}'.format, youden)}, chi-square p {_span(_p, p)}"
     evidence = (
         f"over all matrices that give the row ({len(found)}; {row.sizes.how}); predictions made "
-        f"without looking would have the precision {percent(row.sides[0] / sum(row.sides), 1)} "
+        f"without looking would have the precision "
+        f"{_span(lambda share: percent(share, 1), actual / total)} "
         f"(the share of {row.positive}) and the recall "
         f"{_span(lambda share: percent(share, 1), called)} (the share predicted so)"
     )
     claim = f"{name(row.keys, 'part')} tells the classes apart: {listed(row.numbers)}"
     verdicts = {bool(one < LEVEL) for one in p}
     is_met = verdicts.pop() if len(verdicts) == 1 else None
-    return Finding(row.numbers, claim, recomputed, is_met, evidence)
+    return Finding(
+        row.numbers, claim, recomputed, is_met, evidence, _one_order(row.paper, row.keys)
+    )
+
+
+def _one_order(paper, keys):
+    """The premise of what is scored: each prediction beside the label of its own image."""
+    scored = ", ".join(filter(None, (keys.get("dataset"), paper.part(keys))))
+    return f"The predictions of {scored} are scored beside the labels of their own images"
 
 
 def _span(text, values):
@@ -190,5 +201,10 @@ def _ranks(paper):
         )
         stated = f"{name(claim.keys, 'dataset')} has the {rank} accuracy"
         recomputed = f"{rank}: {name(best.keys, 'part', 'dataset')} {percent(best.accuracy)}"
-        is_met = own[0].accuracy == best.accuracy
-        yield Finding([claim], stated, recomputed, is_met, evidence)
+        is_met, reading = own[0].accuracy == best.accuracy, ""
+        among = paper.find("accuracy", part="training", variant=claim.get("variant"))
+        edge = (max if rank == "highest" else min)((n.exact for n in among), default=None)
+        if edge in [n.exact for n in among if n.get("model") == claim.get("model")]:
+            reading = NOT_TRAINED
+            evidence += f"; its training accuracy is the {rank} printed"
+        yield Finding([claim], stated, recomputed, is_met, evidence, reading)

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from leukkit.audit import search
+from leukkit.audit.attainable import same_predictions
 from leukkit.audit.printed import (
     Finding,
     Matrix,
@@ -17,6 +18,7 @@ from leukkit.audit.printed import (
     name,
     percent,
     places,
+    statement,
 )
 from leukkit.papers import Card
 
@@ -90,7 +92,10 @@ def _accuracy(paper, matrix):
     is_met = any(number.is_met(matrix.right, matrix.total) for number in held_out)
     diagonal = " + ".join(map(str, np.diag(matrix.counts)))
     evidence = f"({diagonal}) / {matrix.total}; printed accuracies: {printed}"
-    return Finding(matrix.numbers, claim, recomputed, is_met, evidence)
+    if not is_met and not same_part:
+        is_met, evidence = None, f"{evidence}; none of the part that the matrix is of"
+    premise = same_predictions(held_out or numbers)
+    return Finding(matrix.numbers, claim, recomputed, is_met, evidence, premise)
 
 
 def _per_class(matrix):
@@ -107,7 +112,8 @@ def _per_class(matrix):
         evidence += f"; not met here: {listed(missed)}" if missed else ""
         claim = f"{places(same)}, {name(matrix.keys, 'part')}: {listed(same)}"
         recomputed = f"{quantity} {', '.join(values)}"
-        yield Finding(matrix.numbers, claim, recomputed, not missed, evidence)
+        premise = statement(same)
+        yield Finding(matrix.numbers, claim, recomputed, not missed, evidence, premise)
 
 
 def _text(quantity, numerator, denominator):
@@ -129,12 +135,13 @@ def _total(paper, matrix):
             is_met = bool(fitting)
             evidence += f"; class sums fit: {fitting[0] if fitting else 'in neither orientation'}"
         claim = f"{name(matrix.keys)}: {' or '.join(map(str, sizes.totals))} images"
-        yield Finding(numbers, claim, total, is_met, evidence)
+        yield Finding(numbers, claim, total, is_met, evidence, sizes.how)
     if supports := [n for n in matrix.scores if n.quantity == "support"]:
         printed = sum(number.count for number in supports)
         claim = f"{name(matrix.keys)}: supports {' + '.join(n.text for n in supports)} = {printed}"
         evidence = f"sum of all counts of the matrix; supports: {supports[0].where}"
-        yield Finding(numbers, claim, total, matrix.total == printed, evidence)
+        is_met = matrix.total == printed
+        yield Finding(numbers, claim, total, is_met, evidence, statement(supports))
 
 
 def _named_counts(paper, matrix):
@@ -160,7 +167,8 @@ def _named_counts(paper, matrix):
         if said := paper.find(quantity, model=matrix.keys["model"]):
             claim = f"{quantity} {', '.join(dict.fromkeys(number.text for number in said))}"
             is_met = all(number.count == value for number in said)
-            yield Finding(said, claim, str(value), is_met, evidence)
+            premise = f"{matrix.where}: {reading}, positive class {positive}"
+            yield Finding(said, claim, str(value), is_met, evidence, premise)
 
 
 def _copies(matrices):
@@ -178,7 +186,8 @@ def _copies(matrices):
         evidence = f"two networks do not err on the same numbers of images in every class{changes}"
         claim = f"matrices of {name(one.keys, 'part')} and of {name(other.keys, 'part')}"
         recomputed = f"{one.counts.size - len(different)} of {one.counts.size} counts are the same"
-        yield Finding([*one.numbers, *other.numbers], claim, recomputed, False, evidence)
+        premise = f"{one.where} and {other.where} are of two networks"
+        yield Finding([*one.numbers, *other.numbers], claim, recomputed, False, evidence, premise)
 
 
 def _one_test_set(paper):
@@ -197,4 +206,5 @@ def _one_test_set(paper):
         ):
             claim = f"one test set for {len(rows)} networks: equal {what} of the supports"
             recomputed = f"{'the same' if many == 1 else f'{many} different'} {what}{shown}"
-            yield Finding(numbers, claim, recomputed, many == 1, evidence)
+            premise = "All networks are tested on the same images"
+            yield Finding(numbers, claim, recomputed, many == 1, evidence, premise)

@@ -4,14 +4,9 @@ import itertools
 from collections.abc import Iterator
 from fractions import Fraction
 
-import numpy as np
-import pandas as pd
-from scipy import stats
-
 from leukkit.audit import denominators
 from leukkit.audit.printed import Finding, Paper, first_by_label, grouped, name, percent, places
 from leukkit.datasets.published import FACTS
-from leukkit.papers import Card
 
 DIMENSIONS = ("phase", "part", "label")
 WHOLES = ({"benign", "malignant"},)  # labels that together are everyone, beside the data set's
@@ -60,62 +55,6 @@ def originals(dataset: str) -> dict[str, int]:
 def _phases(dataset):
     """The phases in which a data set was published, in order; None alone: it has none."""
     return dict.fromkeys(row.get("split") for row in FACTS[dataset]["counts"])
-
-
-def leak_by_counts(card: Card, part: str) -> pd.DataFrame:
-    """Compute from printed counts how many images of a part have a relative in training.
-
-    Augmentation spreads the copies evenly over the originals, then images are drawn for the part.
-    Such an image is without a relative in training only if all other images made from the same
-    original were drawn for the part, too.
-
-    Args:
-        card: A `papers.Card` that prints images per class after augmentation, of all and of the
-            part.
-        part: Name of the part that is scored.
-
-    Returns:
-        Frame, one row per class and ``all``: ``originals`` (the publisher's count), ``after
-        augmentation`` and ``scored`` (as printed), ``images per original``, ``scored share``
-        (0..1), and ``expected leak`` (0..1): the share of scored images with a relative in
-        training.
-
-    Raises:
-        ValueError: The card does not print the images per class.
-    """
-    paper, rows = Paper(card), {}
-    for (dataset, one), scored in _parts_per_class(paper).items():
-        after = paper.whole_counts({"dataset": dataset})
-        for label, count in originals(dataset).items():
-            if one == part and label in after and label in scored:
-                rows[label] = [count, after[label].count, scored[label].count]
-    if not rows:
-        raise ValueError(f"{card.key} prints no images per class of all data and of {part!r}")
-    columns = ["originals", "after augmentation", "scored"]
-    frame = pd.DataFrame.from_dict(rows, orient="index", columns=columns).rename_axis("class")
-    leaks = [expected_leak(*counts) for counts in rows.values()]
-    leaks.append((leaks * frame["scored"]).sum() / frame["scored"].sum())
-    frame.loc["all"] = frame.sum()
-    frame["images per original"] = frame["after augmentation"] / frame["originals"]
-    frame["scored share"] = frame["scored"] / frame["after augmentation"]
-    return frame.assign(**{"expected leak": leaks})
-
-
-def expected_leak(originals: int, total: int, scored: int) -> float:
-    """Compute the expected share of scored images with a relative in training.
-
-    Args:
-        originals: Number of originals of a class.
-        total: Its images after augmentation, spread evenly over the originals.
-        scored: How many of these are drawn for the scored part, each equally likely.
-
-    Returns:
-        The share, 0..1. A scored image has none if all others of its original are drawn, too.
-    """
-    each, more = divmod(total, originals)
-    sizes, families = np.array([each, each + 1]), np.array([originals - more, more])
-    all_drawn = stats.hypergeom.pmf(sizes - 1, total - 1, scored - 1, sizes - 1)
-    return float(1 - (sizes * families * all_drawn).sum() / total)
 
 
 # ---------------------------------------------------------------- parts against wholes
@@ -197,6 +136,10 @@ def _published(paper, quantity):
             continue
         stated = ", ".join(f"{value} ({text})" for text, value in values.items())
         evidence = f"counts of the publisher of {dataset}: {stated}"
+        for other in FACTS[dataset].get("described", ()) if not (label or phase) else ():
+            if quantity in other:
+                values[other["by"]] = other[quantity]
+                evidence += f"; {other['by']}: {other[quantity]}"
         nearest = min(values, key=lambda text: abs(values[text] - number.count))
         is_met = values[nearest] == number.count
         recomputed = f"{values[nearest]}" + (f" ({nearest})" if is_met else "")
@@ -224,6 +167,11 @@ def _shares(paper):
         terms = " + ".join(number.text for number in mine)
         evidence = f"{terms} = {images} of {whole} images ({places(mine)})"
         recomputed, is_met = f"{percent(images / whole)}%", share.is_met(images, whole)
+        # What is printed after augmentation may have been divided before it.
+        if dataset in FACTS and whole > (before := sum(originals(dataset).values())):
+            left = before - (whole - images) if part == "training" else images
+            is_met |= left > 0 and share.is_met(left, before)
+            evidence += f"; of the {before} originals {left} would be {percent(left / before)}%"
         yield Finding([share], claim, recomputed, is_met, evidence)
 
 
@@ -271,30 +219,31 @@ def _networks(paper):
 def _augmented_test(paper):
     """Accuracies that are k/n with the n of the augmented set, not with that of the originals."""
     for numbers, sizes in denominators.groups(paper):
+        total = denominators.likely_total(numbers, sizes)
         keys = numbers[0].keys
         before = paper.whole_counts(keys | {"augmentation": False})
         after = paper.whole_counts(keys)
         is_test = keys.get("augmentation") and keys.get("part") != "training"
-        if not (is_test and before and before.keys() == after.keys() == sizes.counts.keys()):
+        if not (is_test and before and before.keys() == after.keys()):
             continue
         images, augmented = (sum(n.count for n in part.values()) for part in (before, after))
-        share = Fraction(sum(sizes.counts.values()), augmented)
-        held_out, stated = round(share * images), sizes.totals[0]
+        stated = sizes.totals[0]
+        share = Fraction(stated, augmented)
+        held_out = round(share * images)
         numbers = denominators.can_fail(numbers, stated)
-        total, explained = denominators.explaining_total(numbers, stated)
-        with_stated = len(denominators.shares(numbers, stated))
-        if with_stated + denominators.EVIDENT > explained:
-            total, explained = stated, with_stated
+        explained = len(denominators.shares(numbers, total))
         fitting = len(denominators.shares(numbers, held_out))
         claim = f"{keys['dataset']}: tested on held-out images, {held_out} of {images}"
         of = len(numbers)
         recomputed = f"{fitting} of {of} accuracies are k/{held_out}, {explained} are k/{total}"
         evidence = (
-            f"{percent(share, 0)}% of the {images} originals are {held_out}; {sizes.how} are "
-            f"{stated}; a test part of {total} images holds augmented copies"
+            f"{percent(share, 0)}% of the {images} originals are {held_out}; {sizes.how}; a "
+            f"test part of {total} images "
         )
+        # Only more images than there are originals must be copies.
+        evidence += "holds augmented copies" if total > images else "is that of the augmented set"
         is_met = explained - fitting < denominators.EVIDENT
-        yield Finding(numbers, claim, recomputed, is_met, evidence)
+        yield Finding(numbers, claim, recomputed, is_met, evidence, claim)
 
 
 def _parts_per_class(paper):
@@ -306,16 +255,18 @@ def _parts_per_class(paper):
 
 
 def _held_out(paper):
-    """Whether one share of the originals gives the held-out counts of every class."""
+    """Whether one share of the originals gives the held-out counts of every class.
+
+    A split that is stated without its shares per class need not be stratified.
+    """
     for (dataset, part), numbers in _parts_per_class(paper).items():
         whole = originals(dataset)
         if part == "training" or numbers.keys() != whole.keys():
             continue
-        low = max(Fraction(2 * n.count - 1, 2 * whole[k]) for k, n in numbers.items())
-        high = min(Fraction(n.count + 1, whole[k]) for k, n in numbers.items())
+        shared = one_ratio({label: n.count for label, n in numbers.items()}, whole)
         recomputed = "no one share of the originals gives all of these"
-        if low < high:
-            recomputed = f"one share, {percent(low)} to {percent(high)}%"
+        if shared:
+            recomputed = f"one share, {percent(shared[0])} to {percent(shared[1])}%"
         stated = paper.find("share", part=part, dataset=dataset)
         claim = f"{' + '.join(n.text for n in numbers.values())} images for {part}"
         claim += f", {stated[0].text}% of {dataset}" if stated else f" of {dataset}"
@@ -324,26 +275,58 @@ def _held_out(paper):
             for label, n in numbers.items()
         )
         evidence = f"against the publisher's counts: {shares}"
-        yield Finding(list(numbers.values()), claim, recomputed, low < high, evidence)
+        is_met = bool(shared) or None
+        yield Finding(list(numbers.values()), claim, recomputed, is_met, evidence)
 
 
 def _copies(paper):
-    """Training counts above the originals: copies, of which the counts alone cannot say more."""
+    """Of what the images for training were made, if there are more of them than originals left.
+
+    With as many images of each original, the training images of every class are one multiple of
+    those originals that they were made from: of all, or of those that are not held out.
+    """
     parts = _parts_per_class(paper)
     for dataset in [dataset for dataset, part in parts if part == "training"]:
+        training, whole = parts[dataset, "training"], originals(dataset)
         held_out = [parts[at] for at in parts if at[0] == dataset and at[1] != "training"]
-        for label, number in parts[dataset, "training"].items():
-            whole, others = originals(dataset)[label], [n[label] for n in held_out if label in n]
-            left = whole - sum(other.count for other in others)
-            copies = number.count - left
-            if copies <= 0:
-                continue
-            terms = " - ".join([str(whole), *(other.text for other in others)])
-            evidence = (
-                f"{terms} = {left} originals at most; whether the copies were made before or after "
-                "the split, counts cannot tell"
-            )
-            claim = f"{number.text} {label} images for training"
-            share = percent(copies / number.count, 1)
-            recomputed = f"{left} originals left, {copies} ({share}%) copies"
-            yield Finding([number], claim, recomputed, None, evidence)
+        counts = {label: number.count for label, number in training.items() if label in whole}
+        left = {k: whole[k] - sum(n[k].count for n in held_out if k in n) for k in counts}
+        has_copies = any(left[k] < n for k, n in counts.items())
+        if len(counts) < 2 or not has_copies or min(left.values()) < 1:
+            continue
+        of_all, of_left = one_ratio(counts, whole), one_ratio(counts, left)
+        is_met = None if bool(of_all) == bool(of_left) else bool(of_left)
+        recomputed = f"{_multiple(of_all)} of all originals, {_multiple(of_left)} of those left"
+        evidence = "; ".join(
+            f"{k} {n}/{whole[k]} = {n / whole[k]:.4f} and {n}/{left[k]} = {n / left[k]:.4f}"
+            for k, n in counts.items()
+        )
+        evidence += {
+            False: "; so they were made of all, before the split, held-out ones among them",
+            True: "; as if they were made after the split",
+            None: "; of which originals they were made, these counts cannot tell",
+        }[is_met]
+        terms = " + ".join(training[label].text for label in counts)
+        claim = f"{terms} images for training, as many of each original of {dataset} not held out"
+        premise = f"Held-out images of {dataset} are originals, and none of them is in training"
+        numbers = [training[label] for label in counts]
+        yield Finding(numbers, claim, recomputed, is_met, evidence, premise)
+
+
+def one_ratio(counts: dict, wholes: dict) -> tuple[Fraction, Fraction] | None:
+    """Return which ratios give every count, rounded or truncated, of the whole with its key.
+
+    Args:
+        counts: Key -> whole number.
+        wholes: Key -> number above 0 that the count is a share or a multiple of.
+
+    Returns:
+        The smallest ratio, and the first one above it that is too large; None: no ratio does.
+    """
+    low = max(Fraction(2 * count - 1, 2 * wholes[key]) for key, count in counts.items())
+    high = min(Fraction(count + 1, wholes[key]) for key, count in counts.items())
+    return (low, high) if low < high else None
+
+
+def _multiple(ratio):
+    return f"{float(ratio[0]):.5f} to {float(ratio[1]):.5f} times" if ratio else "no one multiple"

@@ -20,11 +20,12 @@ def check(paper: Paper) -> Iterator[Finding]:
         return number.source[: 3 if can_fail([number], sizes.totals[0]) else 2], sizes.how
 
     in_tables = [number.keys for number in paper.find("accuracy") if number.is_cell]
+    tested = {sizes.how: likely_total(numbers, sizes) for numbers, sizes in groups(paper)}
     for numbers, sizes in _together(paper, row):
         if numbers[0].is_cell or numbers[0].keys not in in_tables:
-            yield from _row(numbers, sizes)
+            yield from _row(paper, numbers, sizes, tested.get(sizes.how))
     for numbers, sizes in groups(paper):
-        yield from _other_total(numbers, sizes)
+        yield from _other_total(paper, numbers, sizes)
 
 
 def groups(paper: Paper) -> list[tuple[list[Printed], Sizes]]:
@@ -73,6 +74,14 @@ def explaining_total(numbers: Sequence[Printed], stated: int) -> tuple[int, int]
     return int(total), int(table.loc[total, "explained"])
 
 
+def likely_total(numbers: Sequence[Printed], sizes: Sizes) -> int:
+    """Return the n that evidently explains more of the accuracies than the stated one, or that."""
+    stated = sizes.totals[0]
+    numbers = can_fail(numbers, stated)
+    total, explained = explaining_total(numbers, stated) if numbers else (stated, 0)
+    return total if explained - len(shares(numbers, *sizes.totals)) >= EVIDENT else stated
+
+
 def is_share_of(number: Printed, totals: int | np.ndarray) -> Any:
     """Return whether some whole number of ``totals`` images gives the share."""
     low, _ = number.window()
@@ -114,7 +123,7 @@ def _together(paper, key):
     return [([number for number, _ in group], group[0][1]) for group in same]
 
 
-def _row(numbers, sizes):
+def _row(paper, numbers, sizes, tested):
     """One finding for the accuracies that fit the n, and one for each that does not."""
     stated = sizes.totals[0]
     if not can_fail(numbers[:1], stated):
@@ -131,7 +140,15 @@ def _row(numbers, sizes):
     for number in [number for number in numbers if number not in fitting]:
         nearest = f"{_nearest(number, stated)} of {size}"
         why = f"{evidence}; {_neighbors(number, stated)}"
-        yield Finding([number], _claim([number]), nearest, False, why)
+        is_met, reading = False, ""
+        if shares([number.padded()], *sizes.totals):
+            is_met, why = None, f"{why}; whether the last zero was computed cannot be told"
+        elif folds := paper.find("folds"):
+            is_met = None
+            why += f"; with {folds[0].text} folds it can be of other images, or a mean: not stated"
+        elif tested and is_share_of(number, tested):
+            reading = sizes.how
+        yield Finding([number], _claim([number]), nearest, is_met, why, reading)
 
 
 def _claim(numbers):
@@ -152,7 +169,7 @@ def _neighbors(number, total):
     return text
 
 
-def _other_total(numbers, sizes):
+def _other_total(paper, numbers, sizes):
     """The n that explains most values, where it explains clearly more than the stated one."""
     stated = sizes.totals[0]
     numbers = can_fail(numbers, stated)
@@ -166,8 +183,14 @@ def _other_total(numbers, sizes):
         recomputed += f"; {explained} of {of} are k/{total}"
         expected = sum(by_chance(number, total) for number in numbers)
         evidence += f"by chance {expected:.1f} of {of} values would be some k/{total}"
+        whole = sum(number.count for number in paper.whole_counts(numbers[0].keys).values())
+        for share in paper.find("share", part=numbers[0].keys["part"]) if whole else ():
+            if share.is_met(total, whole):
+                evidence += (
+                    f"; {total} of {whole} are {percent(total / whole)}%, rounded {share.text}%"
+                )
     else:
         evidence += f"{total}, the one farthest above chance, explains {explained}"
     is_met = explained - with_stated < EVIDENT
     claim = f"{of} accuracies on {stated} images"
-    yield Finding(numbers, claim, recomputed, is_met, evidence)
+    yield Finding(numbers, claim, recomputed, is_met, evidence, sizes.how)

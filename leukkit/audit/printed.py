@@ -16,6 +16,7 @@ from leukkit import papers
 SCALES = {"percent": Fraction(100), "millions": Fraction(1, 1_000_000)}  # others: 1
 SCORES = ("accuracy", "sensitivity", "specificity", "precision", "recall", "f1")
 VERDICTS = ("consistent", "inconsistent", "not checkable")
+NOT_TRAINED = "An accuracy of no named part is of images that were not trained on"
 # What a card says of a number beside the keys that it belongs to.
 NO_KEYS = (
     *("paper", "table", "row", "column", "where", "quote", "note"),
@@ -124,6 +125,8 @@ class Finding:
         recomputed: What the same numbers come to.
         is_met: Whether the claim holds; None: not checkable.
         evidence: The arithmetic, short enough to be redone by hand.
+        reading: What the verdict takes for granted beyond the numbers; without it, or with another
+            value in it, the verdict would be another.
     """
 
     numbers: Sequence[Printed]
@@ -131,6 +134,7 @@ class Finding:
     recomputed: str
     is_met: bool | None
     evidence: str
+    reading: str = ""
 
     @property
     def where(self) -> str:
@@ -141,6 +145,11 @@ class Finding:
     def verdict(self) -> str:
         """Return the verdict, one of ``VERDICTS``."""
         return VERDICTS[2 if self.is_met is None else not self.is_met]
+
+    @property
+    def premise(self) -> str:
+        """Return what the row stands or falls with: its reading, or else what is printed."""
+        return self.reading or statement(self.numbers)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -226,7 +235,7 @@ class Paper:
         """Return the images of the part that ``keys`` name, or None if the paper does not tell.
 
         Printed counts per class come first, then a printed count of the whole part, then the stated
-        share of the whole data set.
+        share of the whole data set, which does not say how many images of each class it holds.
         """
         part = self.part(keys)
         if part is None:
@@ -243,11 +252,14 @@ class Paper:
         whole = self.whole_counts(keys)
         for stated in self.find("share", part=part) if len(whole) > 1 else ():
             if stated.get("dataset") in (None, keys.get("dataset")):
-                counts = {label: round(stated.exact * n.count) for label, n in whole.items()}
-                total = stated.exact * sum(number.count for number in whole.values())
-                how = f"{stated.text}% ({stated.where}) of {places(whole.values())}"
+                images = sum(number.count for number in whole.values())
+                total = stated.exact * images
                 totals = tuple(sorted({math.floor(total), math.ceil(total)}))
-                return Sizes(counts, totals, f"{how}: {_list(counts)}")
+                how = (
+                    f"{stated.text}% ({stated.where}) of {places(whole.values())}: "
+                    f"{' or '.join(map(str, totals))} of {images} images in {part}"
+                )
+                return Sizes({}, totals, how)
         return None
 
     def whole_counts(self, keys: dict) -> dict[str, Printed]:
@@ -273,6 +285,8 @@ class Row:
         sizes: The images that it was computed on, as its supports or else the paper says, or None.
         positive: The positive class, or None.
         sides: Images of the positive and of the other class; None unless both are known.
+        mixes: What ``sides`` can be, as two whole numbers or two arrays: where only the number of
+            images is stated and both rates are printed, every mix of two classes; else ``sides``.
         whole_sides: The same of the undivided data set.
     """
 
@@ -285,6 +299,9 @@ class Row:
         self.sizes = printed if supports else paper.sizes(keys)
         self.positive = paper.choice("positive_class")
         self.sides = self._sides(self.sizes.counts if self.sizes else {})
+        self.mixes: tuple[Count, Count] | None = self.sides
+        if self.sizes and not self.sizes.counts and self.scores("sensitivity", "specificity"):
+            self.mixes = mixes(*self.sizes.totals)
         whole = paper.whole_counts(keys)
         self.whole_sides = self._sides({label: number.count for label, number in whole.items()})
 
@@ -343,6 +360,12 @@ class Matrix:
         ]
 
 
+def mixes(*totals: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return all ways to divide the totals into two classes: images of the one, of the other."""
+    ones = [np.arange(1, total) for total in totals]
+    return np.concatenate(ones), np.concatenate([one[::-1] for one in ones])
+
+
 def grouped(items: Iterable, key: Callable) -> dict:
     """Return the items in lists by what ``key`` gives for them, in their order."""
     groups: dict = {}
@@ -371,6 +394,15 @@ def listed(numbers: Iterable[Printed]) -> str:
     if len(set(classes)) == 1:  # the same classes throughout
         return ", ".join(words) + classes[0]
     return ", ".join(map("".join, zip(words, classes, strict=True)))
+
+
+def statement(numbers: Sequence[Printed]) -> str:
+    """Return what says the numbers, as one premise: the first sentence, or the row of a table."""
+    for number in numbers:
+        if number.quote:
+            return f'{number.where}: "{number.quote}"'
+    first = numbers[0]
+    return ": ".join(filter(None, (first.where, name(first.keys, "part", "label"))))
 
 
 def percent(value: Any, digits: int = 2) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from leukkit.audit.printed import (
+    NOT_TRAINED,
     SCORES,
     Finding,
     Paper,
@@ -27,7 +28,7 @@ def check(paper: Paper) -> Iterator[Finding]:
     """Yield the findings on everything that is printed more than once."""
     for numbers in grouped(paper.numbers, _quantity).values():
         if len(numbers) > 1:
-            yield from _prints(numbers)
+            yield from _prints(paper, numbers)
     yield from _without_all_keys(paper)
 
 
@@ -74,7 +75,7 @@ def _claim(quantity, keys, text):
     return f"{quantity}{f' of {name(keys)}' if name(keys) else ''}: {text}"
 
 
-def _prints(numbers):
+def _prints(paper, numbers):
     """Compare prints of one quantity with those that most agree on, if there are such.
 
     One consistent finding for the largest group that agrees and an inconsistent one for every
@@ -89,26 +90,40 @@ def _prints(numbers):
             groups.append([number])
     first, *others = sorted(groups, key=len, reverse=True)
     of = numbers[0].quantity, _keys(numbers[0])
+    is_trained = any(_trained(paper, group[0]) for group in groups)
+    reading = NOT_TRAINED if others and is_trained else ""
     if others and len(first) == len(others[0]):
         texts = " or ".join(group[0].text for group in (first, *others))
-        yield _print(_claim(*of, texts), f"{len(groups)} different values", numbers, first, *others)
+        values = f"{len(groups)} different values"
+        yield _print(_claim(*of, texts), values, reading, numbers, first, *others)
         return
-    yield _print(_claim(*of, first[0].text), f"printed {len(first)} times", first, first)
+    yield _print(_claim(*of, first[0].text), f"printed {len(first)} times", "", first, first)
     for other in others:
         elsewhere = f"elsewhere {first[0].text}"
-        yield _print(_claim(*of, other[0].text), elsewhere, other, first, other)
+        yield _print(_claim(*of, other[0].text), elsewhere, reading, other, first, other)
 
 
-def _print(claim, recomputed, numbers, *groups):
+def _trained(paper, number):
+    """The training accuracies of tables that a score of no named part can be."""
+    if number.quantity not in SCORES or "part" in number.keys:
+        return []
+    keys = _keys(number) | {"part": "training"}
+    cells = [n for n in paper.find(number.quantity, **keys) if n.is_cell and "epoch" not in n.keys]
+    return [n for n in cells if agree(number, n)]
+
+
+def _print(claim, recomputed, reading, numbers, *groups):
     by_text = grouped([n for group in groups for n in group], lambda number: number.text)
     evidence = "; ".join(
         f"{text}: {', '.join(number.where for number in same)}" for text, same in by_text.items()
     )
     firsts = [group[0] for group in groups]
     is_share = {first.unit for first in firsts} <= {"percent", "fraction"}
+    is_met: bool | None = len(groups) == 1
     if len(firsts) == 2 and is_share and firsts[0].overlaps(*firsts[1].window()):
+        is_met = None
         evidence += "; rounding in one place and truncating in the other would explain it"
-    return Finding(numbers, claim, recomputed, len(groups) == 1, evidence)
+    return Finding(numbers, claim, recomputed, is_met, evidence, reading)
 
 
 def _without_all_keys(paper):
@@ -157,12 +172,14 @@ def _best_match(paper, claims, cells, matrices):
     same_text = [n for n in paper.cells if n.text == claim.text and n.quantity != claim.quantity]
     others = [n for n in same_text if claim.keys.items() <= n.keys.items()]
     evidence = f'text: "{claim.quote}"'
-    if not meeting and (same := [n for n in trained if agree(claim, n)]):
-        evidence += f"; {claim.text} is the training value ({_origin(same[0], claim)})"
+    meant = [] if meeting else _trained(paper, claim)
+    if meant:
+        evidence += f"; {claim.text} is the training value ({_origin(meant[0], claim)})"
     elif not meeting and others:
         evidence += f"; {claim.text} stands in {others[0].where} as {others[0].quantity}"
     stated, recomputed = _claim(claim.quantity, claim.keys, claim.text), ", ".join(texts) or "none"
-    return Finding(claims, stated, recomputed, bool(meeting), evidence)
+    reading = NOT_TRAINED if meant else ""
+    return Finding(claims, stated, recomputed, bool(meeting), evidence, reading)
 
 
 def _origin(number, claim):
@@ -171,20 +188,23 @@ def _origin(number, claim):
 
 
 def _last_epoch(paper):
-    """The last row of a table by epochs against the same accuracy printed without an epoch."""
+    """A table by epochs against the same accuracy printed without one, which any may have."""
     numbers = [number for number in paper.cells if "epoch" in number.keys]
     runs = grouped(numbers, lambda n: (n.where, n.quantity, str(without(n.keys, "epoch"))))
     for (where, quantity, _), same in runs.items():
         last = max(same, key=lambda number: number.keys["epoch"])
         keys = without(last.keys, "epoch")
+        every = {n.keys["epoch"] for n in same} >= {*range(1, last.keys["epoch"] + 1)}
         for final in [n for n in paper.find(quantity) if n.is_cell and n.keys == keys]:
             epochs = ", ".join(f"epoch {n.keys['epoch']}" for n in same if agree(n, final))
             evidence = (
                 f"{final.where} prints {final.text} without an epoch; in {where} it stands "
                 f"{f'at {epochs}' if epochs else 'in no row'}"
             )
+            evidence += "" if every or epochs else ", but not every epoch is printed"
             claim = f"{name(keys)}, epoch {last.keys['epoch']}: {last.text}"
-            yield Finding([last], claim, final.text, agree(last, final), evidence)
+            is_met = True if epochs else False if every else None
+            yield Finding([last], claim, final.text, is_met, evidence)
 
 
 def _differences(paper):

@@ -131,7 +131,10 @@ class _Sources(NamedTuple):
             "figures": accuracies + figures.of_paper(cells, self.base, self.figures_dir),
             "leakage": tables.leakage(self.known[self.known["paper"] == key], name),
             "verdicts": claims["verdict"].value_counts().reindex(VERDICTS, fill_value=0).to_dict(),
-            "claims": tables.claims(claims, key),
+            "conclusions": tables.conclusions(claims),
+            "claims": tables.claims(
+                claims, f"What {name} print, and what the rest makes of it", key
+            ),
             "notebooks": [page for page in self.pages if key in page["papers"]],
         }
 

@@ -205,8 +205,8 @@ def own(found: pd.DataFrame) -> Table:
     return Table(caption, rows, "own-runs", "sortable")
 
 
-def claims(found: pd.DataFrame, key: str) -> Table:
-    """Show the audit of one paper, rows of `leukkit.audit.run`; the inconsistent claims first."""
+def claims(found: pd.DataFrame, caption: str, key: str = "") -> Table:
+    """Show rows of `leukkit.audit.run`; all of a paper's, by its key, with a filter."""
     columns = ("verdict", "where", "claim", "recomputed", "evidence")
     rows = []
     for row in found.to_dict("records"):
@@ -214,10 +214,16 @@ def claims(found: pd.DataFrame, key: str) -> Table:
         shown = {name.capitalize(): row[name] for name in columns}
         shown["Verdict"] = Cell(verdict, kind=f"verdict-{verdict.replace(' ', '-')}")
         rows.append(_row(shown, {"data-verdict": verdict}))
-    options = {verdict: verdict for verdict in VERDICTS}
-    filters = (Filter("Verdict", "verdict", options, "inconsistent"),)
-    caption = f"What {facts.name_paper(key)} print, and what the same paper's other numbers make "
-    return Table(f"{caption}of it", rows, f"{key}-claims", "cards sortable", "claims", filters)
+    if not key:
+        return Table(caption, rows, kind="cards")
+    filters = (Filter("Verdict", "verdict", {verdict: verdict for verdict in VERDICTS}),)
+    return Table(caption, rows, f"{key}-claims", "cards sortable", "claims", filters)
+
+
+def conclusions(found: pd.DataFrame) -> list[Table]:
+    """Show the inconsistent claims of one paper: a table for all that rest on one premise."""
+    wrong = found[found["verdict"] == "inconsistent"].groupby("premise", sort=False)
+    return [claims(rows, premise) for premise, rows in wrong]
 
 
 def of_frame(frame: pd.DataFrame, caption: str, kind: str = "wide sortable") -> Table:

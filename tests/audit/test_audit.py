@@ -24,9 +24,9 @@ def frame():
 
 
 def test_one_frame_for_five_papers(frame):
-    assert " ".join(frame) == "paper where claim recomputed verdict evidence"
+    assert " ".join(frame) == "paper where claim recomputed verdict evidence premise"
     assert list(frame["paper"].unique()) == list(papers.KEYS)
-    verdicts = {"consistent": 376, "inconsistent": 152, "not checkable": 39}
+    verdicts = {"consistent": 375, "inconsistent": 127, "not checkable": 54}
     assert frame["verdict"].value_counts().to_dict() == verdicts
     assert (frame[["where", "claim", "evidence"]] != "").all().all()
     assert not frame.duplicated().any()
@@ -47,8 +47,10 @@ def test_rows_are_selected_by_check_and_by_how_their_texts_begin(frame):
 
 
 def test_rows_are_shown_as_a_table(frame, capsys):
-    audit.show(frame.iloc[:1], frame.iloc[-1:], columns=["paper", "verdict"])
-    text = capsys.readouterr().out.partition("text/plain")[2]
+    columns = ["paper", "verdict"]
+    audit.show(frame.iloc[:1], frame.iloc[-1:], columns=columns, caption="rests on <this>")
+    html, _, text = capsys.readouterr().out.partition("text/plain")
+    assert "rests on &lt;this&gt;</caption>" in html and "rests on <this>" in text
     assert text.index("patel2025    consistent") < text.index("sultana not checkable")
 
 
@@ -69,30 +71,41 @@ WORKED = [
     ("patel2025", "Table 2", "vgg19", "whole data set (7272 + 3389) none", "inconsistent"),
     ("patel2025", "Table 2", "as a mean", "precision 0.00 to 99.47", "inconsistent"),
     ("patel2025", "Table 2", "as a mean", "7272 + 3389 images in 7 folds", "inconsistent"),
-    ("patel2025", "Table 2", "F1 99.23", "99.32 | ... 99.32 to 99.33", "inconsistent"),
+    (
+        "patel2025",
+        "Table 2",
+        "F1 99.23",
+        "99.32 | ... mean of folds 99.29 to 99.33",
+        "inconsistent",
+    ),
     ("patel2025", "Table 2", "accuracy 98.87", "0.333, ... 0.233 to 0.433", "inconsistent"),
     ("patel2025", "Table 2", "98.97, spec", "(98.87 - 98.82) / (98.97 - 98.82) =", "inconsistent"),
     ("patel2025", "Table 2", "precision 99.68", "= 5.99, ... need 3.47", "inconsistent"),
     ("sultana", "Table", "F1 50", "(100 + 28) = 43.75 ... 43.09 to 45.06", "inconsistent"),
-    ("samhitha", "Table II", "accuracy of resnet50", "59.31 to 60.19 |", "inconsistent"),
+    ("samhitha", "Table II", "accuracy of resnet50", "59.31 to 60.19 |", "not checkable"),
     ("sultana", "Table 3", "accuracy of densenet201", "99.33 to 99.78 |", "inconsistent"),
     # counts, k of n, leaks
     ("patel2025", "Data", "15114 images, cnmc", "10661 + 1867 + 2586 = 15114", "consistent"),
     ("patel2025", "Data", "118 patients", "47 + 26 + 13 + 15 + 17 = 118", "consistent"),
     ("patel2025", "Data", "7272 images", "5090 + 1091 + 1091 = 7272", "consistent"),
     ("patel2025", "7-fold", "72 healthy", "508 images of test: 72.57", "inconsistent"),
-    ("samhitha", "IV.A", "15,135", "15114", "inconsistent"),
+    ("samhitha", "IV.A", "15,135", "at Kaggle) | ... 15114 (all)", "consistent"),
     ("mishra", "Abstract", "% for validation", "6.29% | ... 876 of 13932 images", "inconsistent"),
     ("sultana", "", "7 networks", "accuracies are printed of vgg19", "inconsistent"),
-    ("patel2025", "Fig. 8", "99.82", "1596/1599 = 99.812, 1597/1599 = 99.875", "inconsistent"),
+    ("patel2025", "Fig. 8", "99.82", "1596/1599 = 99.812, 1597/1599 = 99.875", "not checkable"),
     ("samhitha", "Table II", "94.06", "1504 of 1599", "consistent"),
     ("farag2025", "", "idb2: tested on", "k/52, 19 are k/298 | 20%", "inconsistent"),
     ("farag2025", "", "2019: tested on", "17 are k/3200 | 20%", "inconsistent"),
-    ("mishra", "", "for validation", "benign 204/504 = 40.48%", "inconsistent"),
+    ("mishra", "", "for validation", "benign 204/504 = 40.48%", "not checkable"),
     ("patel2025", "", "images for test", "one share, 15.00 to 15.02%", "consistent"),
-    ("samhitha", "Table I", "5090 healthy", "2372 originals left, 2718 (53.4%)", "not checkable"),
+    ("mishra", "Table 2", "for training", "4.00987 to 4.00995 times of all", "inconsistent"),
+    ("mishra", "Abstract", "% for validation", "3256 originals 876 would be 26.9", "inconsistent"),
+    ("samhitha", "Table I", "for training", "healthy 5090/3389 = 1.5019", "not checkable"),
+    ("farag2025", "Table V", "97.65", "20% (IV.A) of Table I: 300 of 1500 ", "inconsistent"),
+    ("farag2025", "", "accuracies on 300", "298 of 1500 are 19.87%, rounded 20%", "inconsistent"),
+    ("farag2025", "Table VIII", "87.40", "the last zero", "not checkable"),
     # matrices, chance, significance
-    ("samhitha", "Figure 5", "accuracy", "900/1600 = 56.25%", "inconsistent"),
+    ("samhitha", "Figure 5", "accuracy", "900/1600 = 56.25%", "not checkable"),
     ("samhitha", "Figure 5", "precision 68/30", "67.57, 30.39", "consistent"),
     ("samhitha", "", "true positives", "752 | Figure 5 with rows are actual", "consistent"),
     ("samhitha", "", "false positives", "361 |", "inconsistent"),  # named the wrong way
@@ -120,10 +133,11 @@ WORKED = [
     ("samhitha", "Index", "meaning", "healthy cells", "inconsistent"),
     ("patel2025", "Resizing", "input size", "224 x 244 x 3: Model Training, Mod", "inconsistent"),
     ("sultana", "Abstract", "accuracy of dex", "96.32 (Figure 6: 863/896)", "inconsistent"),
-    ("samhitha", "Table III", "epoch 60: 97.9", "stands in no row", "inconsistent"),
+    ("samhitha", "Table III", "epoch 60: 97.9", "not every epoch is printed", "not checkable"),
     ("patel2025", "", "metrics led", "4 of 5 | ahead in", "consistent"),
     ("sultana", "", "accuracy gain", "0 | test accuracies of Table 5,", "inconsistent"),
     ("sultana", "", "accuracy loss", "21 |", "consistent"),
+    ("sultana", "", "inceptionv3: 23.6 million", "23.63 million counted by", "consistent"),
     ("sultana", "", "vgg19: 138 million", "it would be met by vgg16", "inconsistent"),
     ("sultana", "", "densenet121: 8 million", "8.06 million for 1,000 classes", "consistent"),
     ("mishra", "", "16 added layers", "14 of any kind", "inconsistent"),
@@ -195,8 +209,40 @@ def test_every_number_of_a_consistent_row_bears_on_a_verdict(key):
 
 def test_text_shows_counts_first_and_can_be_narrowed(frame):
     text = audit.as_text(frame[frame["paper"] == "patel2025"], "not checkable", width=80)
-    first, _, *rows = text.splitlines()
-    assert first.startswith("patel2025: ") and first.endswith("1 not checkable")
-    assert rows[0].startswith("[not checkable] Table 2: vgg19 98.87 ahead of resnet18 98.75")
-    assert rows[1] == "    -> 1581 vs 1579 of 1599, p 0.87"
+    first, conclusions, of_a_row, *rows = text.splitlines()
+    assert first.startswith("patel2025: ") and first.endswith("2 not checkable")
+    assert conclusions.startswith("4 conclusions")
+    assert of_a_row == "   5 Table 2: vgg19, cnmc-2019"
+    row = rows.index("[not checkable] Table 2: vgg19 98.87 ahead of resnet18 98.75")
+    assert rows[row + 1] == "    -> 1581 vs 1579 of 1599, p 0.87"
     assert max(map(len, rows)) <= 80
+
+
+# paper, how its premise begins, the inconsistent claims that rest on it
+CONCLUSIONS = [
+    ("patel2025", "Table 2: vgg19", 5),
+    ("patel2025", 'Stratified 7-fold cross-validation: "Around 72', 2),
+    ("mishra", "Held-out images of all-2021 are originals", 1),
+    ("farag2025", "20% (IV.A) of Table I: 300 of 1500 images in test", 14),
+    ("samhitha", "The predictions of cnmc-2019, test are scored beside", 5),
+    ("samhitha", "An accuracy of no named part is of images that were not", 3),
+    ("sultana", "5: 979 images in test", 13),
+    ("sultana", "The accuracies of Table 3", 12),
+]
+
+
+@pytest.mark.parametrize(("paper", "premise", "claims"), CONCLUSIONS)
+def test_claims_that_rest_on_one_premise_are_one_conclusion(frame, paper, premise, claims):
+    found = audit.conclusions(frame)
+    (one,) = found[
+        (found["paper"] == paper) & found["premise"].str.startswith(premise)
+    ].itertuples()
+    assert one.claims == claims
+
+
+def test_every_inconsistent_claim_is_in_one_conclusion(frame):
+    found = audit.conclusions(frame)
+    assert found["claims"].sum() == (frame["verdict"] == "inconsistent").sum()
+    assert not found.duplicated(["paper", "premise"]).any()
+    counts = found["paper"].value_counts(sort=False).to_dict()
+    assert counts == {"patel2025": 4, "mishra": 4, "farag2025": 17, "samhitha": 5, "sultana": 16}

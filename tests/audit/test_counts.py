@@ -1,8 +1,9 @@
 """Parts and wholes, shares, folds, k of n, and what counts say about leaks."""
 
-import itertools
+from fractions import Fraction
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -74,29 +75,100 @@ def test_the_n_behind_made_up_accuracies_is_found():
     assert denominators.explaining_total(numbers, 200) == (211, 10)
 
 
-@pytest.mark.parametrize(("originals", "total", "scored"), [(2, 4, 2), (2, 5, 2), (3, 7, 3)])
-def test_the_expected_leak_is_that_of_all_draws(originals, total, scored):
-    families = [number % originals for number in range(total)]
-    leaked = drawn = 0
-    for draw in itertools.combinations(range(total), scored):
-        left = {families[number] for number in range(total) if number not in draw}
-        leaked += sum(families[number] in left for number in draw)
-        drawn += scored
-    assert counts.expected_leak(originals, total, scored) == pytest.approx(leaked / drawn)
+@pytest.mark.parametrize(
+    ("held_out", "training", "verdict"),
+    [  # of 130 + 130 originals
+        ((30, 10), (520, 520), "inconsistent"),  # 4 of each of all; 5.2 and 4.3 of those left
+        ((30, 10), (521, 520), "inconsistent"),  # 4.005 of each: 520.65, rounded and truncated
+        ((30, 10), (522, 520), "not checkable"),  # no one multiple of either
+        ((30, 10), (500, 600), "consistent"),  # 5 of each of those left
+        ((26, 26), (520, 520), "not checkable"),  # 4 of all, 5 of those left
+    ],
+)
+def test_a_multiple_of_all_originals_in_every_class_says_what_was_copied(
+    held_out, training, verdict
+):
+    claims = []
+    for part, sizes in (("training", training), ("test", held_out)):
+        for label, count in zip(("ALL", "healthy"), sizes, strict=True):
+            claims.append(images(count, dataset="all-idb2", part=part, label=label))
+    *_, found = audit.findings(card(claims=claims), ["leak signs"])
+    assert found.claim.startswith(f"{training[0]} + {training[1]} images for training")
+    assert found.verdict == verdict
 
 
-def test_mishras_counts_leave_almost_no_scored_image_without_a_relative():
-    leak = audit.leak_by_counts(papers.load("mishra"), "validation")
-    assert leak.iloc[-1, :3].tolist() == [3256, 13932, 876]
-    assert leak.loc["all", "images per original"] == pytest.approx(13932 / 3256)
-    assert leak.loc["all", "scored share"] == pytest.approx(876 / 13932)
-    expected = counts.expected_leak(504, 2225, 204)
-    assert leak.loc["benign", "expected leak"] == pytest.approx(expected)
-    weighted = (leak["expected leak"] * leak["scored"]).iloc[:-1].sum() / 876
-    assert leak.loc["all", "expected leak"] == pytest.approx(weighted)
-    assert (leak["expected leak"] > 0.999).all()
-    with pytest.raises(ValueError, match=r"mishra prints no images per class.*'test'"):
-        audit.leak_by_counts(papers.load("mishra"), "test")
+def test_originals_that_are_not_copied_are_no_sign():
+    claims = []
+    for part, count in (("training", 104), ("test", 26)):
+        for label in ("ALL", "healthy"):
+            claims.append(images(count, dataset="all-idb2", part=part, label=label))
+    assert not [
+        f for f in audit.findings(card(claims=claims), ["leak signs"]) if "for tr" in f.claim
+    ]
+
+
+def test_the_ratios_of_a_count_are_those_that_round_or_truncate_to_it():
+    assert counts.one_ratio({"a": 3}, {"a": 2}) == (Fraction(5, 4), 2)  # 2.5 to 4, without 4
+    both = counts.one_ratio({"a": 1, "b": 10}, {"a": 2, "b": 20})  # 0.5 to 2 of 2, 9.5 to 11 of 20
+    assert both == (Fraction(19, 40), Fraction(11, 20))
+    assert counts.one_ratio({"a": 1, "b": 10}, {"a": 2, "b": 9}) is None  # below 1, and above
+
+
+def test_mishras_training_images_are_a_multiple_of_all_originals():
+    (found,) = find("mishra", "leak signs", "for training")
+    # from pre (3862 - 1/2) / 963 up to pro (3223 + 1) / 804
+    assert found.recomputed.startswith("4.00987 to 4.00995 times of all originals, no one multiple")
+    assert "benign 2021/504 = 4.0099 and 2021/300 = 6.7367" in found.evidence  # 504 - 204 are left
+
+
+@pytest.mark.parametrize(("held_out", "verdict"), [(52, "consistent"), (40, "inconsistent")])
+def test_a_share_can_be_one_of_the_originals(held_out, verdict):
+    keys = {"dataset": "all-idb2"}
+    claims = [("II", {"quantity": "share", "part": "test", **keys}, "percent", "20")]
+    claims.append(("II", {"quantity": "share", "part": "training", **keys}, "percent", "80"))
+    claims += [images(held_out, part="test", **keys), images(1000, part="training", **keys)]
+    found = [f for f in audit.findings(card(claims=claims), ["counts"]) if "% for" in f.claim]
+    assert verdicts(found) == [verdict] * 2  # 52 of 260 are 20%, of 1,052 they are 5%
+
+
+@pytest.mark.parametrize(
+    ("count", "verdict"),
+    [("15,114", "consistent"), ("15,135", "consistent"), ("15,134", "inconsistent")],
+)
+def test_a_data_set_has_the_count_of_its_publisher_or_of_another_distribution(count, verdict):
+    (found,) = audit.findings(card(claims=[images(count, dataset="cnmc-2019")]), ["counts"])
+    assert found.verdict == verdict
+
+
+FOLDS = ("II", {"quantity": "folds"}, "folds", "5")
+
+
+@pytest.mark.parametrize(
+    ("text", "claims", "verdict"),
+    [
+        ("33.33", (), "consistent"),
+        ("33.30", (), "not checkable"),  # 33.3 is 1 of 3, too
+        ("33.40", (), "inconsistent"),
+        ("33.40", (FOLDS,), "not checkable"),  # a mean of folds, say
+    ],
+)
+def test_what_a_last_zero_or_folds_may_explain_is_not_checkable(text, claims, verdict):
+    accuracy = table([{"quantity": "accuracy"}], [({"model": "a"}, [text])], part="test")
+    little = card([accuracy], claims=[images(3, part="test"), *claims])
+    assert verdicts(audit.findings(little, ["k of n"])) == [verdict]
+
+
+def test_claims_that_another_number_of_images_settles_are_one_conclusion():
+    # five are a k/298 and no k/300, 90.00 is a k/300, 91.05 neither
+    texts = [shown(k, 298, 2, True) for k in (271, 275, 283, 289, 293)] + ["90.00", "91.05"]
+    rows = [({"model": str(n)}, [text]) for n, text in enumerate(texts)]
+    accuracies = table([{"quantity": "accuracy"}], rows, part="test")
+    found = audit.findings(card([accuracies], claims=[images(300, part="test")]), ["k of n"])
+    rows = [[getattr(one, column) for column in audit.COLUMNS[1:]] for one in found]
+    frame = pd.DataFrame(rows, columns=audit.COLUMNS[1:]).assign(paper="little")
+    concluded = audit.conclusions(frame).set_index("premise")
+    assert concluded["claims"].to_dict() == {"II: 300 images in test": 6, "Table 1: 6": 1}
+    assert concluded.loc["Table 1: 6", "recomputed"] == "273 of 300"
 
 
 @pytest.mark.parametrize(("exclusive", "verdict"), [(3, "consistent"), (4, "inconsistent")])

@@ -3,6 +3,8 @@
 import fractions
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from leukkit import audit, papers
 from leukkit.audit import identities
@@ -77,3 +79,20 @@ def test_a_loss_needs_its_sign(formula, verdict):
     claims = [("Eq. 8", {"quantity": "loss formula"}, "text", formula)]
     claims.append(("V", {"quantity": "loss"}, "value", "0.0163"))
     assert verdicts(audit.findings(card(claims=claims), ["formulas"])) == [verdict]
+
+
+@given(data=st.data(), folds=st.integers(2, 5))
+def test_no_mean_f1_of_folds_lies_outside_the_bounds(data, folds):
+    shares = st.fractions(0, 1, max_denominator=40)
+    precisions, recalls = (
+        data.draw(st.lists(shares, min_size=folds, max_size=folds)) for _ in "pr"
+    )
+    means = [sum(scores) / folds for scores in (precisions, recalls)]
+    mean = sum(map(identities.f1, precisions, recalls)) / folds
+    assert identities.lowest_mean_f1(*means, folds) <= mean <= identities.f1(*means)
+
+
+def test_one_fold_that_lacks_everything_has_nearly_the_lowest_mean_f1():
+    # seven folds, one of them with a recall of 0.93: 2 x 0.93 / 1.93 = 0.9637, the mean 0.9948
+    lowest = identities.lowest_mean_f1(fractions.Fraction(1), fractions.Fraction(99, 100), 7)
+    assert float(lowest) == pytest.approx(0.99482, abs=1e-5)

@@ -4,6 +4,7 @@ import pytest
 
 from leukkit import audit
 from leukkit.audit import repeated
+from leukkit.audit.printed import NOT_TRAINED
 from tests.audit.little import card, number, table
 
 
@@ -38,10 +39,16 @@ def test_the_value_that_is_printed_most_often_is_held_against_the_others():
 
 
 def test_two_values_printed_as_often_as_each_other_are_both_named():
-    claims = [accuracy("98.7", "I"), accuracy("98.8", "II")]
+    claims = [accuracy("98.7", "I"), accuracy("98.9", "II")]
     (found,) = audit.findings(card(claims=claims), ["repeated"])
     assert (found.verdict, found.recomputed) == ("inconsistent", "2 different values")
-    assert found.claim == "accuracy of net: 98.7 or 98.8" and found.where == "I, II"
+    assert found.claim == "accuracy of net: 98.7 or 98.9" and found.where == "I, II"
+
+
+def test_values_that_one_number_rounds_and_truncates_to_can_both_be():
+    claims = [accuracy("98.7", "I"), accuracy("98.8", "II")]  # 98.76
+    (found,) = audit.findings(card(claims=claims), ["repeated"])
+    assert found.verdict == "not checkable"
     assert "rounding in one place and truncating in the other" in found.evidence
 
 
@@ -51,6 +58,7 @@ def test_a_claim_without_a_part_is_met_by_a_held_out_value(text, verdict):
     tables = [table(columns, [({"model": "net"}, ["99.10", "91.20"])], quantity="accuracy")]
     (found,) = audit.findings(card(tables, claims=[accuracy(text)]), ["repeated"])
     assert found.verdict == verdict
+    assert (found.premise == NOT_TRAINED) is (text == "99.1")  # what the network was trained on
 
 
 @pytest.mark.parametrize(
@@ -65,13 +73,21 @@ def test_an_unmet_claim_names_the_other_score_of_the_network_that_it_is(text, pa
     assert (f"{text} stands in Table 1 as recall" in found.evidence) is is_named
 
 
-def test_the_last_epoch_names_the_rows_that_agree():
-    rows = [({"epoch": epoch}, [text]) for epoch, text in ((1, "80"), (2, "90"), (3, "85"))]
+@pytest.mark.parametrize(
+    ("epochs", "text", "verdict", "ending"),
+    [
+        ((1, 2, 3), "90.2", "consistent", "in Table 1 it stands at epoch 2"),
+        ((1, 2, 3), "91.2", "inconsistent", "in Table 1 it stands in no row"),
+        ((1, 2, 4), "91.2", "not checkable", "no row, but not every epoch is printed"),
+    ],
+)
+def test_an_accuracy_without_an_epoch_can_be_of_any(epochs, text, verdict, ending):
+    rows = [({"epoch": epoch}, [t]) for epoch, t in zip(epochs, ("80", "90", "85"), strict=True)]
     by_epoch = table([{"quantity": "accuracy"}], rows, part="test")
-    final = table([{"quantity": "accuracy"}], [({}, ["90.2"])], "Table 2", part="test")
+    final = table([{"quantity": "accuracy"}], [({}, [text])], "Table 2", part="test")
     (found,) = audit.findings(card([by_epoch, final]), ["comparisons"])
-    assert (found.verdict, found.claim) == ("inconsistent", "test, epoch 3: 85")
-    assert found.evidence.endswith("in Table 1 it stands at epoch 2")
+    assert (found.verdict, found.claim) == (verdict, f"test, epoch {epochs[-1]}: 85")
+    assert found.evidence.endswith(ending)
 
 
 @pytest.mark.parametrize(("text", "verdict"), [("one", "consistent"), ("two", "inconsistent")])

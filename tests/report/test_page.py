@@ -114,8 +114,8 @@ def test_html_in_names_is_escaped(text, tags):
 
 def test_html_in_a_card_and_in_a_claim_is_escaped(monkeypatch, tmp_path):
     evil = "<img src=x onerror=alert(1)>"
-    claims = pd.DataFrame([[key, *[evil] * 5] for key in papers.KEYS], columns=audit.COLUMNS)
-    monkeypatch.setattr(audit, "run", lambda: claims.assign(verdict="consistent"))
+    claims = pd.DataFrame([[key, *[evil] * 6] for key in papers.KEYS], columns=audit.COLUMNS)
+    monkeypatch.setattr(audit, "run", lambda: claims.assign(verdict="inconsistent"))
     cards = {key: papers.load(key).model_copy(update={"summary": evil}) for key in papers.KEYS}
     monkeypatch.setattr(papers, "load", cards.__getitem__)
     text = built(tmp_path)
@@ -158,6 +158,16 @@ def test_runs_of_ones_own_have_a_section_and_unusable_runs_their_reason(text):
 def test_papers_without_results_have_their_audit_and_say_what_to_run(text):
     assert f"All {len(audit.run('mishra'))} claims" in text
     assert "leukkit reproduce mishra" in text
+
+
+def test_inconsistent_claims_are_shown_by_what_they_rest_on(text):
+    audited = text[text.index('id="sultana-audit"') : text.index('id="sultana-claims"')]
+    concluded = audit.conclusions(audit.run("sultana"))
+    assert f"{len(concluded)} conclusions" in audited
+    assert audited.count("<details>") == len(concluded) + 1  # and all claims
+    start = audited.index("<summary>5: 979 images in test (13 inconsistent)</summary>")
+    rows = audited[start : audited.index("</details>", start)]
+    assert rows.count("979 images</td>") == rows.count("<tr data-verdict") == 13
 
 
 def test_links_lead_to_anchors_of_the_page_or_to_files(tags, report_dir):
