@@ -20,6 +20,7 @@ densenet201 = { network = "mobilenet-0.25" }
 [recipe]
 image_size = 32
 weights = "none"
+normalization = "backbone"
 c = [1, 10]
 gamma = [0.1, 0.001]
 kernels = ["rbf"]

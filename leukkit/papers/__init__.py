@@ -297,7 +297,8 @@ class Card(Model):
         """
         if "classifier" not in self.run_keys:
             return {}
-        named = self._cells[self.run_keys].dropna().drop_duplicates().astype(object)
+        keys = [key for key in self.run_keys if key != "variant"]  # which no printed cell has
+        named = self._cells[keys].dropna().drop_duplicates().astype(object)
         words = {"segmentation": "segmented", "augmentation": "augmented"}
         return {
             "_".join(words.get(key, str(value)) for key, value in row.items() if value): row

@@ -90,7 +90,7 @@ def comparison(cells: pd.DataFrame) -> Table:
             sides[side]._replace(text=f"{side}: {sides[side].text}", notes=())
             for side in OTHERS
             if side in ran
-        )
+        ) + (cell["variants"],) * bool(cell["variants"])
         reproduced, leak_free = (sides[side] for side in COLUMNS)
         printed = cell["printed"] + " %" * (cell["unit"] == "percent")
         shown = {
