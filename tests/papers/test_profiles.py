@@ -319,7 +319,13 @@ def test_farag_grid_and_counts():
         assert recipe.c == [0.1, 1, 10, 100, 1000]
         assert recipe.gamma == [1, 0.1, 0.01, 0.001, 0.0001]
         assert recipe.kernels == ["rbf", "poly"]
-        assert recipe.segmentation == {"k": 3, "threshold": 141}
+        assert recipe.segmentation == {"k": 3, "threshold": 141, "after_resizing": True}  # III.C, D
+        (native,) = (
+            run
+            for run in card.plan(name, "published")
+            if run.name == "all-idb2_densenet201_svm_segmented_augmented_native-size-segmentation"
+        )
+        assert native.recipe == recipe.replace(segmentation={"k": 3, "threshold": 141})
 
 
 @pytest.mark.parametrize("key", ["farag2025", "mishra", "samhitha", "sultana"])
@@ -327,7 +333,9 @@ def test_pixels_are_divided_by_255_as_stated_and_once_more_as_the_weights_want_t
     card = papers.load(key)
     plain, varied = {}, {}
     for run in card.plan("paper", "published"):
-        (varied if "normaliz" in run.name or "rescaled" in run.name else plain)[run.name] = run
+        is_varied = run.name.endswith(("_backbone-normalization", "_rescaled-once"))
+        if not run.name.endswith("_native-size-segmentation"):
+            (varied if is_varied else plain)[run.name] = run
     assert {run.recipe.normalization for run in plain.values() if run.recipe} == {"unit"}
     for name, run in varied.items():
         stated = plain[name.rpartition("_")[0]]
@@ -338,7 +346,11 @@ def test_pixels_are_divided_by_255_as_stated_and_once_more_as_the_weights_want_t
             name for name, run in plain.items() if run.recipe and run.recipe.weights == "none"
         }
         assert {name.rpartition("_")[0] for name in varied} == plain.keys() - scratch
-    (variant,) = (name for name, one in card.profile("sample").variants.items() if one.of)
+    (variant,) = (
+        name
+        for name, one in card.profile("sample").variants.items()
+        if one.of and "normalization" in one.recipe
+    )
     once = [run for run in card.plan("sample", "published") if run.name.endswith(variant)]
     assert len({run.recipe.network for run in once}) == 1  # a sample takes minutes
     assert {run.recipe.normalization for run in once} == {
@@ -356,11 +368,14 @@ def test_patel_says_where_no_pretrained_weights_can_be_had():
     assert card.split("published", "paper")["folds"] == 7
 
 
-def test_samhitha_fine_tunes_the_last_20_layers_of_the_proposed_network_only():
+def test_samhitha_fine_tunes_efficientnet_and_20_layers_of_the_proposed_network():
+    stated = {
+        "efficientnetb0-attention": ["head", 20],
+        "efficientnetb0": ["head", "all"],
+    }  # IV.D, F
     for run in papers.load("samhitha").plan("paper"):
         trainable = [phase.trainable for phase in run.recipe.phases]
-        proposed = run.keys["model"] == "efficientnetb0-attention"
-        assert trainable == (["head", 20] if proposed else ["head"])
+        assert trainable == stated.get(run.keys["model"], ["head"])
         once = run.keys["variant"] == "rescaled-once"
         assert run.recipe.normalization == ("backbone" if once else "unit")
 
@@ -378,6 +393,8 @@ def test_sultana_starts_full_training_from_scratch_and_freezes_what_is_pretraine
             variant = run.keys["variant"]
             assert run.recipe.weights == ("none" if variant == scratch else "imagenet")
             assert (run.recipe.frozen, run.recipe.patience) == (variant.startswith(frozen), 10)
+            if variant != scratch:  # global average and soft-max, as the card says
+                assert run.recipe.head == "pooled"
 
 
 # ----------------------------------------------------------------------------- and their splits
