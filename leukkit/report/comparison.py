@@ -182,7 +182,10 @@ def table(comparison: pd.DataFrame, name: str, **where: Any) -> pd.DataFrame:
     )
     index = [key for key in CELL if len(rows[key].unique()) > 1] or ["quantity"]
     text = rows[["printed"]].rename(columns={"printed": "published"})
-    for side in (column.removesuffix(" made") for column in rows if column.endswith(" made")):
+    for made in [column for column in rows if column.endswith(" made")]:
+        side = made.removesuffix(" made")
+        if side.startswith("reproduced, ") and not rows[made].any():
+            continue  # a variant of other runs
         text[side] = [_text(row, side) for row in rows.to_dict("records")]
         if side == "reproduced" and rows[f"{side} mean"].notna().any():
             text[f"{side}, mean of folds"] = [_mean(row, side) for row in rows.to_dict("records")]

@@ -1,4 +1,4 @@
-"""Every score that the papers printed for their own classifiers, beside what came out here.
+"""The scores that the papers' tables print of their own classifiers, beside what came out here.
 
 One row per printed cell and profile, from the results folder and the paper cards alone: no image
 and no profile's file is read. Where a cell has no number, it says why.

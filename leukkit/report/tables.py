@@ -117,7 +117,9 @@ def comparison(cells: pd.DataFrame) -> Table:
         Filter("Protocol", "status", statuses),
         Filter("Profile", "profile", profiles),
     )
-    caption = "Every printed score of a paper's own results, beside what came out here"
+    caption = (
+        "Scores that the papers' tables print of their own classifiers, and what came out here"
+    )
     return Table(caption, rows, "cells", "cards sortable", "cells", filters)
 
 

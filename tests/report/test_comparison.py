@@ -197,11 +197,12 @@ def test_a_run_with_pixels_as_the_weights_want_them_stands_beside_the_stated_one
     folders = [write(tmp_path, run, SECOND)]
     own_run = planned("farag2025", "published", f"{SVM}_{own}", "paper")
     folders += [write(tmp_path, own_run, FIRST)]
-    rows = report.table(
-        report.compare(papers.load("farag2025"), measured(*folders)), "Table VI", classifier="svm"
-    )
+    compared = report.compare(papers.load("farag2025"), measured(*folders))
+    rows = report.table(compared, "Table VI", classifier="svm")
     beside = rows.loc["accuracy", ["reproduced", f"reproduced, {own}"]]
     assert [text.split()[0] for text in beside] == ["83.3", "75.0"]
+    elsewhere = report.table(compared, "Table V")  # of other runs: no empty column
+    assert list(elsewhere) == ["published", "reproduced", "leak-free", "weights"]
 
 
 def test_a_profile_that_normalizes_otherwise_than_the_paper_says_so():
