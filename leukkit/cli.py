@@ -127,7 +127,7 @@ def reproduce(options: argparse.Namespace) -> None:
     """Run a paper's notebook and print published | reproduced | leak-free."""
     import pandas as pd
 
-    from leukkit import files, papers
+    from leukkit import benchmark, files, papers, runs
     from leukkit.report import notebooks, overview, page
 
     profile = os.environ["LEUKKIT_PROFILE"]
@@ -139,6 +139,11 @@ def reproduce(options: argparse.Namespace) -> None:
             "--in-place would change the installed package: copy the notebooks with "
             "`leukkit notebooks DIR`, and open them there"
         )
+    keys = sorted({key for path in paths for key in notebooks.papers_of(path)})
+    plans = [papers.load(key).plan(profile) for key in keys]
+    if options.paper == "all":
+        plans += [benchmark.load(key, profile).plan() for key in ("honest", "gap")]
+    runs.fetch_weights(run for plan in plans for run in plan)  # before hours, not after
     base = files.results_dir().resolve()
     os.environ["LEUKKIT_RESULTS_DIR"] = str(base)  # whatever folder a notebook runs in
 
@@ -151,7 +156,7 @@ def reproduce(options: argparse.Namespace) -> None:
     report(options)
     cells = pd.read_csv(options.report_dir / page.COMPARISON)
     width = min(shutil.get_terminal_size().columns, 110)
-    for key in sorted({key for path in paths for key in notebooks.papers_of(path)}):
+    for key in keys:
         here = cells[(cells["paper"] == key) & (cells["profile"] == pathlib.Path(profile).stem)]
         print()
         print(overview.as_text(here, width) if len(here) else f"{key}: nothing was run yet")

@@ -48,7 +48,7 @@ def extract(
         weights: ``"imagenet"``, ``"synthetic"``, the path of a weights file, or None for random
             weights.
         cache_dir: Folder of the cache; None for ``features`` in ``leukkit``'s own cache.
-        segmentation: None, or the keywords of ``segment_nucleus``; ``{}`` for the paper's.
+        segmentation: None, or what `leukkit.images.Preparation` takes.
         seed: Of the augmented copies, and of random weights.
         normalization: ``"backbone"``, each network's own ``preprocess_input``, or ``"unit"``,
             pixels divided by 255 as the paper states (III.C.3).

@@ -50,7 +50,8 @@ class Preparation:
         image_size: Side of the result in pixels.
         segmentation: None keeps the whole image; a dict of keywords of
             :func:`leukkit.segmentation.segment_nucleus` (``{}`` for the paper's) blacks out all
-            but the nucleus, at the size of the file.
+            but the nucleus, at the size of the file; with ``after_resizing = True`` beside them at
+            ``image_size``, the order of Farag et al. 2025, III.C and III.D.
         seed: Of the augmented copies.
         distortion: What happens to the augmented copies, ranges of
             :func:`leukkit.augmentation.draw`; None where there are no copies.
@@ -69,10 +70,12 @@ class Preparation:
         if self.distortion is not None:
             augmentation.check(self.distortion)
         if self.segmentation is not None:
-            settings = inspect.signature(segmentation.segment_nucleus)
-            bound = settings.bind(None, **self.segmentation)
+            given = dict(self.segmentation)
+            order = {"after_resizing": True} if given.pop("after_resizing", False) else {}
+            bound = inspect.signature(segmentation.segment_nucleus).bind(None, **given)
             bound.apply_defaults()
-            object.__setattr__(self, "segmentation", dict(list(bound.arguments.items())[1:]))
+            settings = dict(list(bound.arguments.items())[1:])
+            object.__setattr__(self, "segmentation", settings | order)
 
     def description(self, drawn: Mapping[str, Any] | None = None, crop: int | None = None) -> str:
         """Return a canonical text: two images of one file with equal texts have equal pixels.
@@ -251,8 +254,11 @@ def segment_and_resize(rgb: np.ndarray, preparation: Preparation) -> tuple[np.nd
     """Return one decoded image at its final size, and what is wrong with its mask, if anything."""
     if preparation.segmentation is None:
         return resize(rgb, preparation.image_size), None
+    settings = dict(preparation.segmentation)
+    if settings.pop("after_resizing", False):
+        rgb = resize(rgb, preparation.image_size)
     try:
-        mask = segmentation.segment_nucleus(rgb, **preparation.segmentation)
+        mask = segmentation.segment_nucleus(rgb, **settings)
     except segmentation.SegmentationError as error:
         return resize(rgb, preparation.image_size), str(error)
     problem = "the mask is empty" if not mask.any() else "the mask is full" if mask.all() else None

@@ -8,6 +8,7 @@ import functools
 import itertools
 import pathlib
 import time
+from collections.abc import Iterable
 
 import joblib
 import pandas as pd
@@ -33,6 +34,26 @@ def split_of(run: Run) -> Split:
     return splits.divide(cells, run.table, run.seed + run.draw)
 
 
+def fetch_weights(planned: Iterable[Run]) -> None:
+    """Have all weights at hand that some runs begin with; download those that are not there.
+
+    Before the first of them: a download that fails must not cost the hours of the runs before it.
+
+    Raises:
+        ValueError, models.WeightsError, FileNotFoundError: As `leukkit.models.build`.
+    """
+    from leukkit.models import networks, weights
+
+    recipes = [run.recipe for run in planned if run.recipe]
+    for one in {(it.network, it.weights_source, it.width): it for it in recipes}.values():
+        for network in networks.DEX if one.network == "dex" else (one.network,):
+            weights.weights_file(network, one.weights_source, one.width)
+    for it in recipes:
+        if weights.has_dense_weights(it.network, it.weights_source, it.image_size, it.head):
+            weights.vgg19_dense_file()
+            break
+
+
 def make(
     planned: list[Run],
     *,
@@ -53,8 +74,10 @@ def make(
 
     Raises:
         results.ConfigurationError: A finished fold was made with other settings.
+        models.WeightsError: Weights cannot be downloaded; then nothing was made.
         training.TrainingError: A fold could not be trained or written.
     """
+    fetch_weights(planned)
     one_of_each = {_division(run): run for run in planned}
     divided = {division: split_of(run) for division, run in one_of_each.items()}
     trained: list[tuple[results.Place, Split, Recipe]] = []

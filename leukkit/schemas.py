@@ -186,7 +186,7 @@ class Recipe(Model):
         weights: ``"none"`` (random, from the seed), ``"imagenet"``, ``"synthetic"`` (the kit's own,
             for a small width), or the path of a file, in which environment variables are filled in.
         normalization: ``"backbone"``, ``"unit"`` or ``"z-score"``, see `leukkit.models.build`.
-        segmentation: None, or keywords of `leukkit.segmentation.segment_nucleus`.
+        segmentation: None, or what `leukkit.images.Preparation` takes.
         distortion: How the copies that a split appends differ from their originals: ranges of
             `leukkit.augmentation.draw`.
         classifier: ``"svm"``, ``"rf"`` or ``"xgboost"`` on features; None to train a network.

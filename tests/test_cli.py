@@ -6,7 +6,7 @@ import nbformat
 import pandas as pd
 import pytest
 
-from leukkit import cli, papers
+from leukkit import cli, models, papers, runs
 from leukkit.report import notebooks
 
 
@@ -51,6 +51,22 @@ def test_reproduce_keeps_the_executed_notebook_and_the_report_and_in_place_the_o
     assert "report/index.html" in printed and "not for clinical use" in printed
     assert cli.main(["reproduce", "farag2025", "--in-place"]) == 0
     assert nbformat.read(path, 4).cells[0].outputs == outputs
+
+
+@pytest.mark.parametrize("paper", ["farag2025", "all"])
+def test_reproduce_fetches_all_weights_before_the_first_notebook(
+    project, capsys, monkeypatch, paper
+):
+    def fail(planned):
+        names = {run.paper for run in planned}
+        assert names == ({"farag2025"} if paper != "all" else {"farag2025", "honest", "gap"})
+        raise models.WeightsError("no network")
+
+    write(project, PRINT_PROFILE)
+    monkeypatch.setattr(runs, "fetch_weights", fail)
+    monkeypatch.setattr(notebooks, "execute", lambda *_: pytest.fail("a notebook has begun"))
+    assert cli.main(["reproduce", paper, "--profile", "paper"]) == 1
+    assert "leukkit: no network" in capsys.readouterr().err
 
 
 def test_a_kept_notebook_is_the_same_after_each_run(project):

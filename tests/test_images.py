@@ -76,6 +76,20 @@ def test_segmented_images_are_black_outside_the_nucleus(cells):
         np.testing.assert_array_equal(small[position], at_its_own_size)
 
 
+def test_images_are_segmented_at_their_own_size_or_resized_first(cells):
+    after, cells = {"after_resizing": True}, cells.drop(columns="crop")
+    found = prepare(cells, Preparation(20, segmentation=after))
+    for image, path in zip(found, cells["path"], strict=True):
+        small = images.resize(images.read(path), 20)
+        nucleus = segmentation.segment_nucleus(small)
+        np.testing.assert_array_equal(image, segmentation.apply_mask(small, nucleus))
+    native = Preparation(20, segmentation={})
+    assert (found != prepare(cells, native)).any()
+    assert Preparation(20, segmentation=after).description() != native.description()
+    same = Preparation(20, segmentation={"after_resizing": False})
+    assert same.description() == native.description()
+
+
 def test_copies_are_augmented_after_segmentation_and_originals_are_not(cells):
     plain = prepare(cells, Preparation(32, segmentation={}))
     expanded = augmentation.expand(cells, COUNTS)

@@ -5,8 +5,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from leukkit import classifiers, metrics, papers, results, runs, splits
+from leukkit import classifiers, metrics, models, papers, results, runs, splits
 from leukkit.classifiers import folds
+from leukkit.models import weights
 from leukkit.papers.profiles import Run
 
 SMALL = """
@@ -19,6 +20,7 @@ densenet201 = { network = "mobilenet-0.25" }
 [recipe]
 image_size = 32
 weights = "none"
+normalization = "backbone"
 c = [1, 10]
 gamma = [0.1, 0.001]
 kernels = ["rbf"]
@@ -147,6 +149,46 @@ def test_an_unknown_network_is_named_before_any_is_trained(tmp_path, monkeypatch
     assert {run.name for run in planned} > {"vgg-16"}
     with pytest.raises(ValueError, match=r"unknown backbone 'vgg-16'; choose one of: .*vgg16"):
         runs.make(planned, results_dir=tmp_path)
+
+
+def no_network(monkeypatch, tmp_path):
+    """Have every download fail as Keras fails without a network; return what was asked for."""
+    import keras
+
+    asked = []
+
+    def fail(name, url, **_):
+        asked.append(name)
+        raise Exception(f"URL fetch failure on {url}: None -- offline")
+
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    monkeypatch.setattr(keras.utils, "get_file", fail)
+    return asked
+
+
+@pytest.mark.parametrize("key", papers.KEYS)
+def test_weights_that_cannot_be_downloaded_stop_all_runs_before_the_first(
+    key, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(runs, "load_cells", lambda *_: pytest.fail("images are looked for"))
+    asked = no_network(monkeypatch, tmp_path)
+    with pytest.raises(models.WeightsError, match=r"cannot be downloaded .*put the file at"):
+        runs.make(papers.load(key).plan("paper"), results_dir=tmp_path)
+    assert len(asked) == 1
+    runs.fetch_weights(papers.load(key).plan("sample"))  # which needs no download
+    assert len(asked) == 1
+
+
+def test_the_weights_of_every_network_of_a_profile_are_fetched_each_once(tmp_path, monkeypatch):
+    fetched = []
+    monkeypatch.setattr(weights, "_keras_file", lambda name, url, *_: fetched.append((name, url)))
+    runs.fetch_weights(papers.load("sultana").plan("paper"))
+    six = ["vgg19", "inceptionv3", "mobilenetv2", "xception", "densenet201", "seresnet152"]
+    assert [name for name, _ in fetched] == [*six, "densenet121", "efficientnetb7"]
+    fetched.clear()
+    runs.fetch_weights(papers.load("patel2025").plan("paper"))  # VGG-19's dense layers, too
+    assert [name for name, _ in fetched] == ["vgg19", "resnet18", "vgg19"]
+    assert fetched[0][1] != fetched[2][1] == weights.VGG19_DENSE_URL
 
 
 def test_the_chosen_hyperparameters_and_the_grid_are_kept(profile, finished):

@@ -67,7 +67,7 @@ def attention(features: "keras.KerasTensor") -> "keras.KerasTensor":
     positions = layers.Reshape((height * width, channels), name="positions")(features)
     attend = layers.MultiHeadAttention(num_heads=4, key_dim=64, name="attention")
     values = layers.GlobalAveragePooling1D(name="global_average")(attend(positions, positions))
-    for number, (units, rate) in enumerate(((256, 0.5), (128, 0.3)), start=1):
+    for number, (units, rate) in enumerate(((128, 0.5), (256, 0.3)), start=1):
         values = layers.Dense(units, name=f"dense{number}")(values)
         values = layers.BatchNormalization(name=f"dense{number}_bn")(values)
         values = layers.LeakyReLU(negative_slope=0.1, name=f"dense{number}_leaky_relu")(values)

@@ -318,13 +318,17 @@ def _correct_efficientnet(network):
             layer.finalize_state()
 
 
+def vgg19_dense_file() -> pathlib.Path:
+    """Return Keras' file of the whole VGG-19, downloading it if needed; raises WeightsError."""
+    file_name = VGG19_DENSE_URL.rsplit("/", 1)[1]
+    return _keras_file("vgg19", VGG19_DENSE_URL, VGG19_DENSE_MD5, file_name)
+
+
 def load_vgg19_dense(head: "keras.Model") -> None:
     """Load fc1 and fc2 of the head ``vgg_dense`` from Keras' file of the whole VGG-19."""
     import h5py
 
-    file_name = VGG19_DENSE_URL.rsplit("/", 1)[1]
-    path = _keras_file("vgg19", VGG19_DENSE_URL, VGG19_DENSE_MD5, file_name)
-    with h5py.File(path) as file:
+    with h5py.File(vgg19_dense_file()) as file:
         for name in ("fc1", "fc2"):
             group = file[name]
             arrays = [np.asarray(group[key]) for key in group.attrs["weight_names"]]

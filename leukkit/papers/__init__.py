@@ -96,6 +96,15 @@ class Choice(Model):
     reason: str
 
 
+class Deviation(Model):
+    """What a paper states, in its words, and the kit does otherwise: what instead, and why."""
+
+    says: str
+    where: str
+    instead: str
+    reason: str
+
+
 class Row(Model):
     """A row of a printed table."""
 
@@ -211,6 +220,7 @@ class Card(Model):
         datasets: Data set name -> what the paper states about it.
         protocol: The stated steps in the order of the paper: ``step``, ``says``, ``where``.
         choices: What the paper leaves open -> ``value`` and ``reason``.
+        deviations: What it states and is not done -> ``says, where, instead, reason``.
         profiles: ``paper``, and what the built-in others say in its place.
         tables: The printed tables as written in the file; ``cells`` gives them as one frame.
         matrices: The printed confusion matrices.
@@ -224,6 +234,7 @@ class Card(Model):
     datasets: dict[str, Dataset]
     protocol: list[Step]
     choices: dict[str, Choice]
+    deviations: dict[str, Deviation] = {}
     profiles: dict[str, dict[str, Any]]
     tables: list[Table]
     matrices: list[Matrix] = []
@@ -317,6 +328,11 @@ class Card(Model):
         rows = {name: (choice.value, choice.reason) for name, choice in self.choices.items()}
         return pd.DataFrame.from_dict(rows, orient="index", columns=["value", "reason"])
 
+    def deviations_table(self) -> pd.DataFrame:
+        """Return what is stated and not done: ``says, where, instead, reason``, a row each."""
+        rows = [deviation.model_dump() for deviation in self.deviations.values()]
+        return pd.DataFrame(rows, index=list(self.deviations), columns=list(Deviation.model_fields))
+
     def protocol_table(self) -> pd.DataFrame:
         """Return the protocol as stated: ``where``, ``step``, ``says``, in the paper's order."""
         rows = [(step.where, step.step, step.says) for step in self.protocol]
@@ -329,7 +345,8 @@ class Card(Model):
         """
         if "classifier" not in self.run_keys:
             return {}
-        named = self._cells[self.run_keys].dropna().drop_duplicates().astype(object)
+        keys = [key for key in self.run_keys if key != "variant"]  # which no printed cell has
+        named = self._cells[keys].dropna().drop_duplicates().astype(object)
         words = {"segmentation": "segmented", "augmentation": "augmented"}
         return {
             "_".join(words.get(key, str(value)) for key, value in row.items() if value): row

@@ -106,8 +106,22 @@ class RunEntry(Model):
         """What the printed tables call the run: data set, model, variant and so on."""
         names = ["dataset", "model", "variant"]
         if self.backbone is not None:
-            names = ["dataset", "backbone", "classifier", "segmentation", "augmentation"]
+            names = ["dataset", "backbone", "classifier", "segmentation", "augmentation", "variant"]
         return {name: getattr(self, name) for name in names + ["paper"] * bool(self.paper)}
+
+
+class Variant(Model):
+    """Runs that are made once more in another way, each as ``<run>_<variant>``.
+
+    Attributes:
+        of: Their names; ``*`` stands for anything.
+        recipe: Fields of `Recipe` that replace theirs.
+        splits: Names of the splits they are made under; those of the run if empty.
+    """
+
+    of: list[str] = ["*"]
+    recipe: dict[str, Any] = {}
+    splits: list[str] = []
 
 
 _Table = Annotated[SplitTable, pydantic.BeforeValidator(functools.partial(check, SplitTable))]
@@ -130,6 +144,7 @@ class Profile(Model):
         recipe: Fields of `Recipe` that all runs share.
         networks: Network as the paper calls it -> fields of `Recipe`.
         runs: Name of a run -> what is special about it.
+        variants: Name -> `Variant`: runs that are made once more in another way.
         leave_out: Runs, networks, data sets or papers that are not run; ``*`` stands for anything.
         links: As in `Run`.
     """
@@ -147,6 +162,7 @@ class Profile(Model):
     recipe: dict[str, Any]
     networks: dict[str, dict[str, Any]] = {}
     runs: dict[str, RunEntry]
+    variants: dict[str, Variant] = {}
     leave_out: list[str] = []
     links: Literal["identical", "several pairs", "single pairs"] = "several pairs"
 
@@ -165,7 +181,11 @@ class Profile(Model):
                     f"runs.{name}: unknown data set {dataset!r}; known are "
                     f"{', '.join(self.datasets)}"
                 )
+        own = list(self.runs)
+        for name, variant in self.variants.items():
+            self._add(name, variant, own)
         for section, given, known in (
+            *((f"variants.{name}", variant.of, own) for name, variant in self.variants.items()),
             ("copies", self.copies, set(self.datasets)),
             ("networks", self.networks, {entry.network for entry in self.runs.values()}),
             ("leave_out", self.leave_out, {one for name in self.runs for one in self._names(name)}),
@@ -245,6 +265,19 @@ class Profile(Model):
             table |= {"augment": when, "copies": copies}
         check(SplitTable, table, place)
         return table
+
+    def _add(self, name: str, variant: Variant, own: list[str]) -> None:
+        """Add the runs of a variant; an ensemble's is made of its members'."""
+        for run in {run: None for of in variant.of for run in fnmatch.filter(own, of)}:
+            entry = self.runs[run]
+            changes = {
+                "variant": "_".join(filter(None, (entry.variant, name))),
+                "splits": variant.splits or entry.splits,
+                "members": [f"{member}_{name}" for member in entry.members],
+                "models_kept": [],
+                "settings": {} if entry.members else entry.settings | variant.recipe,
+            }
+            self.runs[f"{run}_{name}"] = entry.model_copy(update=changes)
 
     def _run(self, name: str, split: str) -> Run:
         entry = self.runs[name]

@@ -25,7 +25,7 @@ LADDERS = {"augmented": "with augmented copies", "plain": "without augmentation"
 def bars(frame: pd.DataFrame, quantity: str = "accuracy", ax: Axes | None = None) -> Axes:
     """Show published, reproduced and leak-free values beside each other, one row per model.
 
-    Stands for Figure 15 of farag2025. Points with intervals instead of bars: bars would have to
+    Points with intervals instead of bars: bars would have to
     begin at 0, where values between 90 and 100 look alike.
 
     Args:

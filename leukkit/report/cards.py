@@ -100,7 +100,7 @@ def model_card(model: pathlib.Path, scored: pd.DataFrame) -> str:
         facts=facts,
         record=record,
         about=about,
-        paper=papers.load(about.paper).paper if about.paper in papers.KEYS else None,
+        paper=papers.load(about.paper) if about.paper in papers.KEYS else None,
         place="/".join(folder.parts[-5:]),
         fold=fold,
         synthetic=about.dataset in datasets.SAMPLES,

@@ -28,6 +28,11 @@ WEIGHTS = {  # where a network begins, other than at ImageNet's weights or a fil
     "none": "random weights",
     "synthetic": "the kit's own weights, trained on synthetic cells",
 }
+NORMALIZED = {  # how pixels enter a network, where a profile has another way than the paper
+    "backbone": "pixels as its weights want them",
+    "unit": "pixels divided by 255",
+    "z-score": "z-scores of pixels",
+}
 PARTS = {  # table of predictions -> the part that it is of
     "predictions": "test",
     "validation_predictions": "validation",
@@ -161,7 +166,8 @@ def compare(card: Card, measured: pd.DataFrame, about: Iterable[str] = ()) -> pd
         the copies among the scored images (``<side> originals``, ``… low``, ``… high``), in the
         unit of the printed number, what the split keeps apart (``<side> keeps_apart``), and
         whether it was measured (``<side> made``); NaN where it was not; and ``weights``, what the
-        networks began with.
+        networks began with. A run whose variant says more than the cell's, e.g.
+        ``backbone-normalization``, has a side of its own, ``reproduced, <what it says>``.
     """
     printed = _printed(card)
     here = printed.assign(part=_part_here(card, printed))
@@ -170,14 +176,17 @@ def compare(card: Card, measured: pd.DataFrame, about: Iterable[str] = ()) -> pd
     scale = printed["unit"].map({unit: by for unit, (by, _) in UNITS.items()}).to_numpy(float)
     names = (*card.run_keys, *NUMBER)
     keys = _texts(here, names)
-    for split, side in SIDES.items():
-        if split not in made:
-            continue
+    sides = [(split, side, keys) for split, side in SIDES.items() if split in made]
+    for more in _variants(here, measured):
+        varied = [f"{variant}_{more}".removeprefix("_") for variant in here["variant"]]
+        varied_keys = _texts(here.assign(variant=varied), names)
+        sides.insert(1, ("published", f"reproduced, {more}", varied_keys))
+    for split, side, wanted in sides:
         found = measured[measured["split"] == split].reset_index(drop=True)
         known = _texts(found, names)
         if known.has_duplicates:
             raise ValueError(f"measured twice: {known[known.duplicated()][0]}, under {split}")
-        position = known.get_indexer(keys)
+        position = known.get_indexer(wanted)
         beside = found.reindex(position)  # -1 is not there: NA
         for name in VALUES:
             values = beside[name].to_numpy(float, na_value=np.nan) * scale
@@ -212,7 +221,10 @@ def table(comparison: pd.DataFrame, name: str, **where: Any) -> pd.DataFrame:
     )
     index = [key for key in CELL if len(rows[key].unique()) > 1] or ["quantity"]
     text = rows[["printed"]].rename(columns={"printed": "published"})
-    for side in (column.removesuffix(" made") for column in rows if column.endswith(" made")):
+    for made in [column for column in rows if column.endswith(" made")]:
+        side = made.removesuffix(" made")
+        if side.startswith("reproduced, ") and not rows[made].any():
+            continue  # a variant of other runs
         records = rows.to_dict("records")
         text[name_side(side, rows)] = [_text(row, side) for row in records]
         if side == "reproduced" and rows[f"{side} mean"].notna().any():
@@ -235,6 +247,16 @@ def name_side(side: str, rows: pd.DataFrame) -> str:
     if side != "leak-free" or set(kept) <= {"subjects"}:
         return side
     return " / ".join("leak-free" if unit == "subjects" else f"by {unit}" for unit in kept)
+
+
+def variants(comparison: pd.DataFrame) -> list[str]:
+    """Say for each row of `compare` what its variants give: ``backbone-normalization 96.2; …``."""
+    sides = [name.removesuffix(" made") for name in comparison if name.endswith(" made")]
+    more = {side: side.partition(", ")[2] for side in sides if side.startswith("reproduced, ")}
+    return [
+        "; ".join(f"{name} {_text(row, one)}" for one, name in more.items() if row[f"{one} made"])
+        for row in comparison.to_dict("records")
+    ]
 
 
 def score_table(
@@ -268,6 +290,7 @@ def score_table(
 def substitutions(card: Card, profile: str) -> pd.DataFrame:
     """Return what a profile uses for the paper's data sets and networks, as text."""
     numbers = card.profile(profile)
+    stated = {run.name: run.recipe.normalization for run in card.plan("paper") if run.recipe}
     rows = dict(numbers.datasets)
     for run in card.plan(profile):
         if run.recipe is None:
@@ -286,7 +309,9 @@ def substitutions(card: Card, profile: str) -> pd.DataFrame:
             words.append(f"{recipe.epochs} epoch{'s' * (recipe.epochs > 1)}")
         if recipe.steps:
             words[-1] += f" of {recipe.steps} step{'s' * (recipe.steps > 1)}"
-        name = run.name if recipe.phases else run.keys["backbone"]
+        if recipe.normalization != stated.get(run.name):
+            words.append(NORMALIZED[recipe.normalization])
+        name = run.name if recipe.phases or run.keys["variant"] else run.keys["backbone"]
         rows[name] = ", ".join(words)
     return pd.DataFrame({"used here": rows}).rename_axis("in the paper")
 
@@ -344,6 +369,16 @@ def _printed(card: Card) -> pd.DataFrame:
     if "variant" in card.run_keys:
         cells["variant"] = cells["variant"].astype("string").fillna("")
     return cells
+
+
+def _variants(printed: pd.DataFrame, measured: pd.DataFrame) -> list[str]:
+    """Return what variants of published runs say beyond those of printed cells."""
+    if "variant" not in printed:
+        return []
+    plain = set(printed["variant"])
+    names = set(measured.loc[measured["split"] == "published", "variant"].dropna()) - plain
+    starts = [f"{name}_" if name else "" for name in plain]
+    return sorted({one.removeprefix(at) for one in names for at in starts if one.startswith(at)})
 
 
 def _part_here(card: Card, cells: pd.DataFrame) -> pd.Series:

@@ -1,4 +1,4 @@
-"""Every score that the papers printed for their own classifiers, beside what came out here.
+"""The scores that the papers' tables print of their own classifiers, beside what came out here.
 
 One row per printed cell and profile, from the results folder and the paper cards alone: no image
 and no profile's file is read. Where a cell has no number, it says why.
@@ -80,7 +80,8 @@ def cells(known: pd.DataFrame, base: pathlib.Path, draws: int = 2000) -> pd.Data
           ``network``: what was used, which need not be what the paper names; ``versions,
           hardware, commit``, as in `facts.runs`;
         * ``<side> status``: ``run``, or ``not run: `` and the reason; ``<side> folder``: the run's
-          folder, relative to ``base``.
+          folder, relative to ``base``;
+        * ``variants``: what the published protocol gives in other ways (`comparison.variants`).
     """
     planned = known[~known["run"].str.contains("~")]
     frames = []
@@ -245,7 +246,8 @@ def _compare(
             problems[folder] = facts.relative_text(error, base)
     measured = comparison.concat(frames)
     about = ["images", "groups", "groups_are", "folder"]
-    compared = comparison.compare(card, measured, about).set_index(PLACE)
+    compared = comparison.compare(card, measured, about)
+    compared = compared.assign(variants=comparison.variants(compared)).set_index(PLACE)
     printed = card.results()
     is_score = printed["quantity"].isin(SCORES) | printed["quantity"].str.startswith("taken for ")
     printed = printed[is_score].reset_index(drop=True)
@@ -265,7 +267,7 @@ def _compare(
             reasons = [_not_run(cell, card, profile, split, here, problems) for cell in missing]
             status[~ran] = [f"not run: {reason}" for reason in reasons]
         rows[f"{side} status"] = status
-    return rows
+    return rows.assign(variants=compared["variants"].astype("string").fillna(""))
 
 
 def _not_run(
@@ -304,7 +306,7 @@ def _not_run(
     if name is None and is_known:
         why = f"the profile {profile} does not run {under}"
     if keys.get("variant") == "":  # the table names no variant; the profile may have one
-        alike = _with(measured, {"dataset": keys["dataset"], "model": keys["model"]})
+        alike = _with(measured, {name: keys[name] for name in keys if name != "variant"})
         if len(variants := alike["variant"].unique()):
             why += f"; finished is its variant {' and '.join(map(repr, variants))}"
     return why

@@ -127,6 +127,11 @@ class _Sources(NamedTuple):
             "key": key,
             "name": name,
             "card": papers.load(key),
+            "deviations": tables.of_frame(
+                papers.load(key).deviations_table().rename_axis("deviation"),
+                f"{name}: stated, and done otherwise here",
+                kind="wide",
+            ),
             "has_accuracies": bool(accuracies),
             "figures": accuracies + figures.of_paper(cells, self.base, self.figures_dir),
             "leakage": tables.leakage(self.known[self.known["paper"] == key], name),

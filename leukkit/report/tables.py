@@ -90,7 +90,7 @@ def comparison(cells: pd.DataFrame) -> Table:
             sides[side]._replace(text=f"{side}: {sides[side].text}", notes=())
             for side in OTHERS
             if side in ran
-        )
+        ) + (cell["variants"],) * bool(cell["variants"])
         reproduced, leak_free = (sides[side] for side in COLUMNS)
         printed = cell["printed"] + " %" * (cell["unit"] == "percent")
         shown = {
@@ -117,7 +117,9 @@ def comparison(cells: pd.DataFrame) -> Table:
         Filter("Protocol", "status", statuses),
         Filter("Profile", "profile", profiles),
     )
-    caption = "Every printed score of a paper's own results, beside what came out here"
+    caption = (
+        "Scores that the papers' tables print of their own classifiers, and what came out here"
+    )
     return Table(caption, rows, "cells", "cards sortable", "cells", filters)
 
 

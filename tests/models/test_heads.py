@@ -32,7 +32,7 @@ def test_the_head_of_mishra_reaches_one_position_and_512_units():
 def test_the_head_of_samhitha_attends_over_all_positions():
     head = build_head("attention", (3, 3, 8), 2)
     attention = 3 * (8 * 256 + 256) + 256 * 8 + 8  # 4 heads of 64: query, key, value; output
-    dense = (8 * 256 + 256) + 4 * 256 + (256 * 128 + 128) + 4 * 128 + (128 * 2 + 2)
+    dense = (8 * 128 + 128) + 4 * 128 + (128 * 256 + 256) + 4 * 256 + (256 * 2 + 2)  # IV.F.6
     assert head.count_params() == attention + dense
     assert dropout_rates(head) == [0.5, 0.3]
     assert head.get_layer("dense1_leaky_relu").negative_slope == pytest.approx(0.1)

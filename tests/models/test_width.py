@@ -61,7 +61,7 @@ def test_every_head_has_a_share_of_its_units_and_all_classes():
     assert [head.get_layer(name).units for name in ("fc1", "fc2", "predictions")] == [512, 512, 2]
     head = models.build("vgg16", 2, 64, head="attention", width=1 / 8).get_layer("head")
     assert head.get_layer("positions").output.shape[1:] == (4, 64)
-    assert [head.get_layer(f"dense{number}").units for number in (1, 2)] == [32, 16]
+    assert [head.get_layer(f"dense{number}").units for number in (1, 2)] == [16, 32]
 
     def own_head(features):
         values = layers.Conv2D(16, 1, activation="relu", name="own")(features)

@@ -13,6 +13,7 @@ run_keys = ["model"]
 paper = { title = "Little", authors = ["A. Uthor"] }
 protocol = [{ step = "split", says = "80/20", where = "II" }]
 choices.seed = { value = 0, reason = "Not stated." }
+deviations.scale = { says = "by 255", where = "III", instead = "by 127", reason = "Signed." }
 profiles.sample = { jobs = 2 }
 [datasets.cnmc-2019]
 stated = [{ quantity = "images", label = "ALL", value = 7272, where = "II" }]
@@ -86,6 +87,13 @@ def test_parts_of_a_card(read):
     assert card.matrices[0].printed == [[5, 1], [0, 9]]
     assert card.datasets["cnmc-2019"].stated[0].value == 7272
     assert card.choices_table().loc["seed"].tolist() == [0, "Not stated."]
+    deviations = card.deviations_table()
+    assert deviations.loc["scale"].to_dict() == {
+        "says": "by 255",
+        "where": "III",
+        "instead": "by 127",
+        "reason": "Signed.",
+    }
     assert card.protocol_table().to_numpy().tolist() == [["II", "split", "80/20"]]
     assert card.recipe("resnet50", "sample").batch_size == 8
     assert card.split("published", "paper")["test"] == 0.2
@@ -113,6 +121,7 @@ def test_parts_of_a_card(read):
         ('summary = "A card with one table."\n', "", r"little.toml: missing field summary"),
         ('key = "little"', 'key = "large"', r"key is 'large', but the file is named"),
         ('{ value = 0, reason = "Not stated." }', "0", r"choices.seed: .*dictionary.*found 0"),
+        ('where = "III", ', "", r"missing field deviations.scale.where"),
         ("[profiles.paper]", "[profiles.full]", r"\[profiles.paper\] is missing"),
         ("jobs = 2", "job = 2", r"\[profiles.sample\]: unknown field job; known are"),
         ("seed = 0\njobs", "jobs", r"\[profiles.paper\]: missing field seed"),
@@ -156,6 +165,14 @@ def test_claims_quote_what_they_claim(key):
     for printed, quote, note in zip(claims["printed"], claims["quote"], notes, strict=True):
         in_words = key in ("farag2025", "patel2025") or "Printed as the word" in note
         assert printed in quote or (in_words and spelled.get(printed, printed) in quote.lower())
+
+
+@pytest.mark.parametrize("key", papers.KEYS)
+def test_what_is_stated_and_not_done_is_no_choice(key):
+    card = papers.load(key)
+    assert card.deviations and not {"white_canvas", "noise"} & set(card.choices)
+    for deviation in card.deviations.values():
+        assert all(deviation.model_dump().values()) and deviation.says != deviation.instead
 
 
 # The cells of each table, in the order of the paper, counted there.

@@ -95,7 +95,7 @@ def test_features_and_a_classifier_are_a_run_too(classifier, scaled, segmented):
     keys = {"dataset": "one", "backbone": "vgg19", "classifier": classifier}
     keys |= {"segmentation": segmented, "augmentation": True}
     run = only(change(recipe=grid, runs={"new": keys}, leave_out=["net", "other"]), "new")
-    assert run.keys == keys
+    assert run.keys == keys | {"variant": ""}
     assert (run.recipe.network, run.recipe.classifier, run.recipe.scaled) == (
         "vgg19",
         "svm",
@@ -138,6 +138,26 @@ def test_runs_are_left_out_by_name_network_data_set_paper_and_pattern(left_out, 
     assert {run.name for run in change(leave_out=left_out).plan()} == names
 
 
+def test_a_variant_is_each_of_its_runs_once_more_in_another_way():
+    wide = {"of": ["net*", "pair"], "recipe": {"width": 0.5}}
+    profile = change(variants={"slim": wide, "late": {"of": ["other"], "splits": ["published"]}})
+    names = ["net_slim", "net_best_slim", "pair_slim", "other_late"]
+    assert [run.name for run in profile.plan()] == [*PAPER["runs"], *names]
+    best, run = only(profile, "net_best"), only(profile, "net_best_slim")
+    assert run.keys == best.keys | {"variant": "best_slim"}
+    assert run.recipe == best.recipe.replace(width=0.5)
+    assert (run.table, run.data, run.models_kept) == (best.table, best.data, [])
+    assert only(profile, "net_slim").keys == {"dataset": "one", "model": "net", "variant": "slim"}
+    pair = only(profile, "pair_slim")
+    assert (pair.members, pair.recipe) == (["net_slim", "net_best_slim"], None)
+    assert (only(profile, "other").split, only(profile, "other_late").split) == (
+        "copied",
+        "published",
+    )
+    left = change(variants={"slim": wide}, leave_out=["net_slim"]).plan()  # and so its ensemble
+    assert {run.name for run in left} == {*PAPER["runs"], "net_best_slim"}
+
+
 def test_a_profile_extends_the_paper_s_another_or_none(tmp_path):
     path = tmp_path / "mine.toml"
     for line, jobs, image_size in [("", 1, 32), ('extends = "quick"\n', 2, 16)]:
@@ -168,6 +188,9 @@ def test_a_profile_extends_the_paper_s_another_or_none(tmp_path):
         ({"recipe": {"image_sise": 32}}, "runs.net: unknown field image_sise; known are network"),
         ({"networks": {"vgg-19": {"head": "dense"}}}, "networks: no run has vgg-19; known are net"),
         ({"copies": {"three": {"each": 1}}}, "copies: no run has three; known are one, two"),
+        ({"variants": {"slim": {"of": ["nett"]}}}, "variants.slim: no run has nett"),
+        ({"variants": {"slim": {"width": 0.5}}}, "unknown field variants.slim.width"),
+        ({"variants": {"slim": {"of": ["pair"]}}}, "no run 'net_slim'; it has net, net_best"),
         ({"leave_out": ["nett"]}, "leave_out: no run has nett; known are little2, net"),
         ({"runs": {"net": {"dataset": "three"}}}, "runs.net: unknown data set 'three'.*one, two"),
         ({"runs": {"net": {"splits": ["new"]}}}, "runs.net: unknown split 'new'"),
@@ -248,6 +271,8 @@ def test_every_printed_run_is_made_as_published_and_in_the_sample(key):
     made = {tuple(keys[name] for name in card.run_keys) for keys in published}
     assert printed and printed <= made
     left_out = card.profile("sample").leave_out
+    own = card.profile("paper").variants  # the sample has its own
+    full = [run for run in full if not run.name.endswith(tuple(own))]
     expected = {run.name for run in full if run.keys.get("backbone") not in left_out}
     assert expected <= {run.name for run in quick}
     recipes = {run.name: run.recipe for run in quick if run.recipe}
@@ -258,7 +283,8 @@ def test_every_printed_run_is_made_as_published_and_in_the_sample(key):
     for recipe in recipes.values():  # which is there, of this width
         assert models.weights_id(recipe.network, recipe.weights_source, 0, recipe.width)
     if key != "farag2025":
-        assert len(full) == len(card.profile("paper").runs) * len(card.profile("paper").splits)
+        runs = card.plan("paper")
+        assert len(runs) == len(card.profile("paper").runs) * len(card.profile("paper").splits)
 
 
 @pytest.mark.parametrize(
@@ -293,7 +319,43 @@ def test_farag_grid_and_counts():
         assert recipe.c == [0.1, 1, 10, 100, 1000]
         assert recipe.gamma == [1, 0.1, 0.01, 0.001, 0.0001]
         assert recipe.kernels == ["rbf", "poly"]
-        assert recipe.segmentation == {"k": 3, "threshold": 141}
+        assert recipe.segmentation == {"k": 3, "threshold": 141, "after_resizing": True}  # III.C, D
+        (native,) = (
+            run
+            for run in card.plan(name, "published")
+            if run.name == "all-idb2_densenet201_svm_segmented_augmented_native-size-segmentation"
+        )
+        assert native.recipe == recipe.replace(segmentation={"k": 3, "threshold": 141})
+
+
+@pytest.mark.parametrize("key", ["farag2025", "mishra", "samhitha", "sultana"])
+def test_pixels_are_divided_by_255_as_stated_and_once_more_as_the_weights_want_them(key):
+    card = papers.load(key)
+    plain, varied = {}, {}
+    for run in card.plan("paper", "published"):
+        is_varied = run.name.endswith(("_backbone-normalization", "_rescaled-once"))
+        if not run.name.endswith("_native-size-segmentation"):
+            (varied if is_varied else plain)[run.name] = run
+    assert {run.recipe.normalization for run in plain.values() if run.recipe} == {"unit"}
+    for name, run in varied.items():
+        stated = plain[name.rpartition("_")[0]]
+        if run.recipe is not None:
+            assert run.recipe == stated.recipe.replace(normalization="backbone")
+    if key in ("farag2025", "sultana"):  # all that have weights
+        scratch = {
+            name for name, run in plain.items() if run.recipe and run.recipe.weights == "none"
+        }
+        assert {name.rpartition("_")[0] for name in varied} == plain.keys() - scratch
+    (variant,) = (
+        name
+        for name, one in card.profile("sample").variants.items()
+        if one.of and "normalization" in one.recipe
+    )
+    once = [run for run in card.plan("sample", "published") if run.name.endswith(variant)]
+    assert len({run.recipe.network for run in once}) == 1  # a sample takes minutes
+    assert {run.recipe.normalization for run in once} == {
+        "unit" if variant == "divided-by-255" else "backbone"
+    }
 
 
 def test_patel_says_where_no_pretrained_weights_can_be_had():
@@ -306,18 +368,22 @@ def test_patel_says_where_no_pretrained_weights_can_be_had():
     assert card.split("published", "paper")["folds"] == 7
 
 
-def test_samhitha_fine_tunes_the_last_20_layers_of_the_proposed_network_only():
+def test_samhitha_fine_tunes_efficientnet_and_20_layers_of_the_proposed_network():
+    stated = {
+        "efficientnetb0-attention": ["head", 20],
+        "efficientnetb0": ["head", "all"],
+    }  # IV.D, F
     for run in papers.load("samhitha").plan("paper"):
         trainable = [phase.trainable for phase in run.recipe.phases]
-        proposed = run.keys["model"] == "efficientnetb0-attention"
-        assert trainable == (["head", 20] if proposed else ["head"])
+        assert trainable == stated.get(run.keys["model"], ["head"])
         once = run.keys["variant"] == "rescaled-once"
         assert run.recipe.normalization == ("backbone" if once else "unit")
 
 
 def test_sultana_starts_full_training_from_scratch_and_freezes_what_is_pretrained():
     runs = papers.load("sultana").plan("paper", "published")
-    (ensemble,) = (run for run in runs if run.recipe is None)
+    ensemble, same = (run for run in runs if run.recipe is None)
+    assert same.members == [f"{name}_backbone-normalization" for name in ensemble.members]
     assert list(ensemble.keys.values()) == ["all-2021", "dex", "ensemble"]
     assert ensemble.members == [run.name for run in runs if run.keys["variant"] == "member"]
     for run in runs:
@@ -326,7 +392,9 @@ def test_sultana_starts_full_training_from_scratch_and_freezes_what_is_pretraine
             scratch, frozen = "full-training", "frozen-features"
             variant = run.keys["variant"]
             assert run.recipe.weights == ("none" if variant == scratch else "imagenet")
-            assert (run.recipe.frozen, run.recipe.patience) == (variant == frozen, 10)
+            assert (run.recipe.frozen, run.recipe.patience) == (variant.startswith(frozen), 10)
+            if variant != scratch:  # global average and soft-max, as the card says
+                assert run.recipe.head == "pooled"
 
 
 # ----------------------------------------------------------------------------- and their splits

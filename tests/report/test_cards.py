@@ -82,6 +82,7 @@ def test_a_card_says_what_it_was_trained_on_and_how(two_folds):
     assert row(text, "phases") == ["11 epochs at 0.003, all layers; 3 epochs at 0.0003, all layers"]
     assert row(text, "split") == ["subject"] and row(text, "weights") == ["ImageNet"]
     assert "rotation 15" in row(text, "augmentation, new in every epoch")[0]
+    assert row(text, "using the software MATLAB 2024a")[1] == "Keras on TensorFlow"
     assert "models.load(" in text and "Not for clinical use" in text
 
 

@@ -214,6 +214,51 @@ def test_epochs_come_from_the_histories_and_variants_stay_apart(tmp_path):
     assert scores.loc[here, "accuracy"].startswith("0.833")
 
 
+def test_a_run_with_pixels_as_the_weights_want_them_stands_beside_the_stated_one(tmp_path):
+    own = "backbone-normalization"
+    right = predictions([(name, name) for name in FOUR for _ in range(2)], FOUR)
+    wrong = predictions([(name, "early") for name in FOUR for _ in range(2)], FOUR)
+    frozen = "vgg19_frozen-features"
+    folders = [
+        write(tmp_path, planned("sultana", split, name, "paper"), outcome)
+        for split, name, outcome in [
+            ("published", frozen, wrong),
+            ("published", f"{frozen}_{own}", right),
+            ("leak-free", f"{frozen}_{own}", right),
+            ("published", "densenet121_member", right),  # no variant of a printed run
+        ]
+    ]
+    compared = report.compare(papers.load("sultana"), measured(*folders))
+    row = cell(compared, table="Table 5", model="vgg19", part="test")
+    assert (row["printed"], row["reproduced"], row[f"reproduced, {own}"]) == ("68", 25, 100)
+    assert not row["leak-free made"] and not [name for name in compared if "member" in name]
+    full = cell(compared, table="Table 3", model="vgg19", part="test")
+    assert not full["reproduced made"] and not full[f"reproduced, {own} made"]
+    text = report.table(compared, "Table 5", model="vgg19")
+    sides = ["published", "reproduced", f"reproduced, {own}", "leak-free", "weights"]
+    assert list(text.drop(columns="reproduced, mean of folds", errors="ignore")) == sides
+
+    run = planned("farag2025", "published", SVM, "paper")
+    folders = [write(tmp_path, run, SECOND)]
+    own_run = planned("farag2025", "published", f"{SVM}_{own}", "paper")
+    folders += [write(tmp_path, own_run, FIRST)]
+    compared = report.compare(papers.load("farag2025"), measured(*folders))
+    rows = report.table(compared, "Table VI", classifier="svm")
+    beside = rows.loc["accuracy", ["reproduced", f"reproduced, {own}"]]
+    assert [text.split()[0] for text in beside] == ["83.3", "75.0"]
+    elsewhere = report.table(compared, "Table V")  # of other runs: no empty column
+    assert list(elsewhere) == ["published", "reproduced", "leak-free", "weights"]
+
+
+def test_a_profile_that_normalizes_otherwise_than_the_paper_says_so():
+    used = report.substitutions(papers.load("sultana"), "sample")["used here"]
+    assert used["mobilenetv2_frozen-features"].endswith("pixels as its weights want them")
+    assert used["mobilenetv2_frozen-features_divided-by-255"].endswith("pixels divided by 255")
+    assert not report.substitutions(papers.load("mishra"), "paper")["used here"].str.contains(
+        "pixels"
+    )["vgg16-cnn"]
+
+
 def test_the_weighted_ensemble_is_a_variant_and_classes_are_supported(tmp_path):
     right = predictions([(name, name) for name in FOUR for _ in range(2)], FOUR)
     wrong = predictions([(name, "early") for name in FOUR for _ in range(2)], FOUR)

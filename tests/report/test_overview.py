@@ -229,6 +229,13 @@ def test_a_score_that_the_predictions_do_not_define_was_run(tmp_path):
     assert row["leak-free status"] == "run" and np.isnan(row["leak-free"])
 
 
+def test_a_variant_of_the_published_run_is_told_beside_it(tmp_path):
+    write(tmp_path, planned("samhitha", "published", f"{ATTENTION}_rescaled-once"), FIRST)
+    row = cell(compared(tmp_path), table="Table IV", printed="69", quantity="recall")
+    assert row["reproduced status"].startswith("not run")
+    assert row["variants"].startswith("rescaled-once 66.7 (")
+
+
 def test_an_epoch_that_was_not_reached_and_a_variant_that_was_run_instead(tmp_path):
     tables = {"history": history([0.5, 0.75], [0.25, 0.5])}
     write(tmp_path, planned("samhitha", "published", ATTENTION), FIRST, tables=tables)
@@ -238,7 +245,7 @@ def test_an_epoch_that_was_not_reached_and_a_variant_that_was_run_instead(tmp_pa
     second = cell(frame, what=f"{network}, training, epoch 2")
     assert (second["printed"], second["reproduced"]) == ("87.2", 75)
     assert pd.isna(second["reproduced images"]) and pd.isna(second["reproduced low"])
-    assert "'rescaled-once'" in second["leak-free status"]
+    assert "'rescaled-once'" in second["leak-free status"] and second["variants"] == ""
     last = cell(frame, what=f"{network}, validation, epoch 60")
     assert last["reproduced status"] == "not run: its training ended with epoch 2"
     watched = cell(frame, table="Table II", what=f"{network}, validation")

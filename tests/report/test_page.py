@@ -155,6 +155,16 @@ def test_runs_of_ones_own_have_a_section_and_unusable_runs_their_reason(text):
     assert "has a probability outside 0..1" in text
 
 
+def test_what_each_paper_states_and_is_done_otherwise_is_shown(text):
+    assert "using the software MATLAB 2024a" in text
+    assert "979 were tested after rotation" in text and "the test images are scored as they" in text
+    for key in papers.KEYS:
+        steps = len(papers.load(key).deviations)
+        section = text.partition(f'id="{key}-deviations"')[2].partition("</details>")[0]
+        assert f"{steps} steps that the paper states" in section
+        assert section.count("<tr>") == steps + 1
+
+
 def test_papers_without_results_have_their_audit_and_say_what_to_run(text):
     assert f"All {len(audit.run('mishra'))} claims" in text
     assert "leukkit reproduce mishra" in text
