@@ -11,6 +11,7 @@ import pytest
 from packaging.requirements import Requirement
 
 import leukkit
+from leukkit import papers
 
 ROOT = pathlib.Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -91,3 +92,15 @@ def test_notebooks_begin_alike_and_are_committed_executed(path):
     assert path.stat().st_size < 3_000_000
     outputs = [output for cell in code for output in cell.outputs]
     assert not any("image/s]" in str(output) for output in outputs), "a progress bar was kept"
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_what_a_notebook_makes_is_named_as_profiles_plan_it(path):
+    """A name taken from the recipe changes with the network that a profile puts in its place."""
+    named = re.findall(r"cross_validate\([^)]*\bname=([^,\s)]+)", path.read_text())
+    planned = {run.name for key in papers.KEYS for run in papers.load(key).plan("paper")}
+    for name in named:
+        if '"' in name:
+            assert name.strip('\\"') in planned | {"densenet121"}  # 08 has one of its own
+        else:
+            assert "recipe" not in name
