@@ -121,14 +121,16 @@ class _Sources(NamedTuple):
 
     def paper(self, key: str, cells: pd.DataFrame, claims: pd.DataFrame) -> dict[str, Any]:
         """Return what the page shows of one paper."""
-        name = facts.name_paper(key)
+        name, card = facts.name_paper(key), papers.load(key)
         accuracies = figures.accuracies(cells, self.figures_dir)
+        about_data = [cards.read_facts(dataset) for dataset in card.datasets]
         return {
             "key": key,
             "name": name,
-            "card": papers.load(key),
+            "card": card,
+            "apart": [about["apart"] for about in about_data if "apart" in about],
             "deviations": tables.of_frame(
-                papers.load(key).deviations_table().rename_axis("deviation"),
+                card.deviations_table().rename_axis("deviation"),
                 f"{name}: stated, and done otherwise here",
                 kind="wide",
             ),

@@ -180,6 +180,10 @@ def test_inconsistent_claims_are_shown_by_what_they_rest_on(text):
     assert rows.count("979 images</td>") == rows.count("<tr data-verdict") == 13
 
 
+def test_where_no_patient_is_known_the_page_says_so(text):
+    assert text.count("leak-free on these images") == 3  # ALL 2021 twice, ALL-IDB2
+
+
 def test_links_lead_to_anchors_of_the_page_or_to_files(tags, report_dir):
     ids = {attributes["id"] for _, attributes in tags if "id" in attributes}
     links = {attributes["href"] for tag, attributes in tags if tag == "a"}
