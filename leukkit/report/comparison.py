@@ -311,7 +311,8 @@ def substitutions(card: Card, profile: str) -> pd.DataFrame:
             words[-1] += f" of {recipe.steps} step{'s' * (recipe.steps > 1)}"
         if recipe.normalization != stated.get(run.name):
             words.append(NORMALIZED[recipe.normalization])
-        name = run.name if recipe.phases or run.keys["variant"] else run.keys["backbone"]
+        seen = [run.keys[key] for key in ("backbone", "variant") if run.keys.get(key)]
+        name = run.name if recipe.phases else ", ".join(seen)
         rows[name] = ", ".join(words)
     return pd.DataFrame({"used here": rows}).rename_axis("in the paper")
 

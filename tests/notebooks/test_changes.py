@@ -29,10 +29,11 @@ def finish(key, base):
         classes = split.cells.attrs["classes"]
         place = results.place(split, run.recipe, run.name, run.seed, planned=run, base=base)
         for number, fold in enumerate(split.folds):
-            tested = split.cells.iloc[fold.test]
-            chances = np.random.default_rng(0).dirichlet(np.ones(len(classes)), len(tested))
-            predicted = metrics.prediction_frame(tested, chances, classes)
-            tables = {"predictions": predicted, "history": history}
+            tables = {"history": history}
+            for name, rows in (("predictions", fold.test), ("training_predictions", fold.train)):
+                chances = np.random.default_rng(0).dirichlet(np.ones(len(classes)), len(rows))
+                frame = metrics.prediction_frame(split.cells.iloc[rows], chances, classes)
+                tables[name] = frame
             configuration = place.folds[number]
             results.write_fold(place.fold(number), configuration, split, number, tables, seconds=1)
     return content_of(base)
