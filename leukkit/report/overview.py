@@ -80,8 +80,10 @@ def cells(known: pd.DataFrame, base: pathlib.Path, draws: int = 2000) -> pd.Data
           ``network``: what was used, which need not be what the paper names; ``versions,
           hardware, commit``, as in `facts.runs`;
         * ``<side> status``: ``run``, or ``not run: `` and the reason; ``<side> folder``: the run's
-          folder, relative to ``base``;
-        * ``variants``: what the published protocol gives in other ways (`comparison.variants`).
+          folder, relative to ``base``; ``<side> changes``: in what the run differs from the run of
+          the same name in the profile ``paper``, which is the protocol as stated;
+        * ``variants``: what the published protocol gives in other ways (`comparison.variants`);
+          ``deviations``: names of what the paper states and the kit does otherwise (its card).
     """
     planned = known[~known["run"].str.contains("~")]
     frames = []
@@ -215,12 +217,18 @@ def own(known: pd.DataFrame, base: pathlib.Path, draws: int = 2000) -> pd.DataFr
     return pd.DataFrame(rows)
 
 
-def _changed(ours: Configuration) -> list[str]:
-    """Say in what a run differs from the planned one of its name; [] where none is planned."""
-    if ours.paper not in papers.KEYS or ours.profile not in papers.load(ours.paper).profiles:
+def _changed(ours: Configuration, profile: str = "") -> list[str]:
+    """Say in what a run differs from the one of its name that a profile plans.
+
+    Returns:
+        ``<setting>: <here> (planned: <there>)``; [] where the profile, its own if none is named,
+        is not at hand or plans none.
+    """
+    profile = profile or ours.profile
+    if ours.paper not in papers.KEYS or profile not in papers.load(ours.paper).profiles:
         return []
     name = ours.run.partition("~")[0]
-    for run in papers.load(ours.paper).plan(ours.profile):
+    for run in papers.load(ours.paper).plan(profile):
         if (run.name, run.split) == (name, ours.split):
             table = check(SplitTable, run.table, "split").record()
             recipe = None if run.recipe is None else run.recipe.record()
@@ -239,9 +247,12 @@ def _compare(
 ) -> pd.DataFrame:
     """Return the rows of one paper and profile; ``known`` are its planned runs, by folder."""
     problems, frames = known["problem"].dropna().to_dict(), []
+    changes: dict[str, str] = {}
     for folder in known.index[known["problem"].isna()]:
         try:
             frames.append(comparison.score(base / folder, draws).assign(folder=folder))
+            configuration = results.read_records(base / folder)[0].configuration
+            changes[folder] = "; ".join(_changed(configuration, "paper"))
         except (ValueError, OSError) as error:  # one run that cannot be scored is not all of them
             problems[folder] = facts.relative_text(error, base)
     measured = comparison.concat(frames)
@@ -259,6 +270,7 @@ def _compare(
         values = compared.reindex(columns=list(types)).astype(types)
         of_the_run = known[OF_THE_RUN].reindex(values[f"{side} folder"]).reset_index(drop=True)
         rows = rows.join(values).join(of_the_run.add_prefix(f"{side} "))
+        rows[f"{side} changes"] = values[f"{side} folder"].map(changes).astype("string")
         ran = values[f"{side} folder"].notna()
         status = ran.map({True: "run", False: pd.NA}).astype("string")
         if split in card.profile("paper").splits:
@@ -267,7 +279,8 @@ def _compare(
             reasons = [_not_run(cell, card, profile, split, here, problems) for cell in missing]
             status[~ran] = [f"not run: {reason}" for reason in reasons]
         rows[f"{side} status"] = status
-    return rows.assign(variants=compared["variants"].astype("string").fillna(""))
+    variants = compared["variants"].astype("string").fillna("")
+    return rows.assign(variants=variants, deviations="; ".join(card.deviations))
 
 
 def _not_run(

@@ -150,7 +150,7 @@ def test_the_second_published_protocol_has_a_side_of_its_own(cells):
     )
     other = cells[cells["paper"] != "patel2025"]
     sides = [column for column in cells if column.startswith("70/15/15 split")]
-    assert len(sides) == 22 and other[sides].isna().all(axis=None)
+    assert len(sides) == 23 and other[sides].isna().all(axis=None)
 
 
 @pytest.mark.parametrize(
@@ -260,6 +260,15 @@ def test_the_data_and_network_that_were_used_are_named(tmp_path):
     row = cell(compared(tmp_path), **TABLE_3)
     assert (row["what"], row["leak-free network"]) == ("VGG-19, test", "MobileNet 0.25")
     assert row["leak-free data"] == "sample-cells" and pd.isna(row["reproduced data"])
+
+
+def test_what_a_run_does_otherwise_than_the_paper_states_is_named(cells):
+    accuracy = cell(cells, **TABLE_3)
+    changes = accuracy["reproduced changes"].split("; ")
+    assert "split, folds: 3 (planned: 7)" in changes
+    assert "weights: synthetic (planned: imagenet)" in changes
+    assert "optimizer: " not in accuracy["reproduced changes"]  # as stated
+    assert "software" in accuracy["deviations"].split("; ")  # MATLAB
 
 
 def test_an_ensemble_names_the_networks_of_its_members(tmp_path):
