@@ -56,12 +56,11 @@ OF_AN_EPOCH = {  # column of a training history -> part, quantity
 }
 
 
-def score(folder: pathlib.Path | str, draws: int = 2000, **keys: Any) -> pd.DataFrame:
+def score(folder: pathlib.Path | str, **keys: Any) -> pd.DataFrame:
     """Score one finished run, from its predictions alone.
 
     Args:
         folder: Of the run.
-        draws: Bootstrap draws of the intervals.
         keys: What the printed tables call it, of a run that no profile plans; e.g.
             ``dataset="cnmc-2019", model="vgg19"``.
 
@@ -90,7 +89,7 @@ def score(folder: pathlib.Path | str, draws: int = 2000, **keys: Any) -> pd.Data
     frames = []
     for name, part in PARTS.items():
         if results.has_table(folder, name):
-            scored = metrics.measure(results.read_table(folder, name), draws * (part != "training"))
+            scored = metrics.measure(results.read_table(folder, name), intervals=part != "training")
             frames.append(scored.assign(**about, part=part))
             if name == "weighted_predictions":
                 frames[-1]["variant"] = f"{about.get('variant', '')}-weighted"
