@@ -119,7 +119,7 @@ def test_a_number_measured_twice_is_refused(patel):
 def test_a_run_of_ones_own_is_compared_under_the_keys_that_are_given(tmp_path):
     own = planned("patel2025", "published", "vgg19", keys={}, name="vgg19~0123abcd")
     folder = write(tmp_path, own, SECOND).parent
-    scored = report.score(folder, 50, dataset="cnmc-2019", model="vgg19", variant="")
+    scored = report.score(folder, dataset="cnmc-2019", model="vgg19", variant="")
     compared = report.compare(papers.load("patel2025"), report.concat([scored]))
     assert cell(compared, table="Table 3", model="vgg19")["reproduced"] == pytest.approx(500 / 6)
 
