@@ -142,6 +142,11 @@ def test_equal_subjects_of_one_class_have_the_t_interval_of_their_means():
     point, half = shares.mean(), stats.t.ppf(0.975, 9) * stats.sem(shares)
     logits = logit(point) + np.array([-1, 1]) * half / (point * (1 - point))
     assert found[["low", "high"]].tolist() == pytest.approx(expit(logits))
+    # The calibration error, a distance, has the plain one, cut at 0.
+    distance = metrics.jackknife(predictions).loc["calibration_error"]
+    half = stats.t.ppf(0.975, distance["freedom"]) * distance["error"]
+    ends = np.clip(distance["point"] + np.array([-half, half]), 0, 1)
+    assert distance[["low", "high"]].tolist() == pytest.approx(ends)
     # A paired difference has scipy's plain t interval and p value of the subjects' differences.
     other = binary(
         [1] * 40, [0.9 if cell < 2 else 0.2 for _ in right for cell in range(4)], subjects

@@ -110,6 +110,7 @@ def interval(left_out: LeftOut) -> pd.DataFrame:
     It is symmetric on the logit scale: jackknife standard error times the quantile of Student's t.
     Its degrees of freedom are Satterthwaite's: each class adds its squared changes, and has its
     effective number of subjects (Kish: squared sum of their images by sum of squares) less one.
+    That of the calibration error is plain, cut at 0.
 
     Where no subject changes a score (no image wrong, or one class predicted) there is no standard
     error. Then the interval is the exact one of Clopper and Pearson, as though each subject the
@@ -138,6 +139,9 @@ def interval(left_out: LeftOut) -> pd.DataFrame:
         pd.Series(expit(logit(inside) + side * half)).where(varies, end)
         for side, end in zip((-1, 1), exact, strict=True)
     )
+    if varies.get("calibration_error", False):  # a distance, no share: often close to 0
+        ends = point["calibration_error"] + reach["calibration_error"] * np.array([-1, 1])
+        low["calibration_error"], high["calibration_error"] = ends.clip(0, 1)
     return _frame(left_out, "point", low, high, error, freedom)
 
 
