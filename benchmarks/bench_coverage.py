@@ -10,6 +10,8 @@ The number of cells does not depend on the effect, so it follows from the normal
 ``python -m benchmarks coverage`` takes some minutes on one core.
 """
 
+from unittest import mock
+
 import numpy as np
 import pandas as pd
 from scipy.stats import norm
@@ -20,6 +22,7 @@ from leukkit.metrics.scoring import weighted_scores
 
 NAMES = ["accuracy", "sensitivity", "specificity", "f1", "auc"]
 SUBJECTS = (40, 20, 10)
+FEW = (2, 3, 4, 5, 6)
 DRAWS = 500
 WITH_ALL = 0.64  # share of the subjects
 CELLS = {True: 30, False: 25}  # of a subject on average, with ALL and without: a fifth of C-NMC
@@ -41,9 +44,9 @@ def truth(distance):
     return pd.Series([*values, 2 * found / (ill + found + false), area], NAMES)
 
 
-def simulate(generator, subjects, distances):
+def simulate(generator, subjects, distances, with_all=WITH_ALL):
     """Return the predictions of two networks for the same cells."""
-    has_all = generator.random(subjects) < WITH_ALL
+    has_all = generator.random(subjects) < with_all
     means = np.where(has_all, CELLS[True], CELLS[False])
     owner = np.repeat(np.arange(subjects), 1 + generator.poisson(generator.exponential(means - 1)))
     label = has_all[owner]
@@ -105,7 +108,24 @@ def coverage(subjects, distances, sets):
     return found.agg(columns).astype(float)
 
 
+def of_few(subjects, distances, sets=400):
+    """Return coverage and median width for the sensitivity of few subjects, who all have ALL."""
+    true = truth(distances[0])["sensitivity"]
+    found = []
+    with mock.patch.object(metrics.intervals, "FEWEST", 2):
+        for seed in range(sets):
+            one, _ = simulate(np.random.default_rng([subjects, seed]), subjects, distances, 1)
+            low, high = metrics.jackknife(one).loc["sensitivity", ["low", "high"]]
+            found.append((low <= true <= high, high - low))
+    covers, widths = zip(*found, strict=True)
+    return np.mean(covers), np.median(widths)
+
+
 def main():
+    sets, distances = EASE["scores near 0.85"]
+    for subjects in FEW:
+        covers, width = of_few(subjects, distances)
+        print(f"sensitivity of {subjects} subjects: coverage {covers:.3f}, width {width:.2f}")
     for ease, (sets, distances) in EASE.items():
         print(f"coverage of 95% intervals / their median width, {sets} data sets, {ease}")
         for subjects in SUBJECTS:
