@@ -7,7 +7,7 @@ is normal around its class, with an effect of its subject (standard deviation 0.
 The truth is the score of the pooled cells of the population, each cell counted once, as in the kit.
 The number of cells does not depend on the effect, so it follows from the normal distribution.
 
-``python -m benchmarks coverage`` takes some minutes on one core.
+``python -m benchmarks coverage`` takes about six minutes on one core.
 """
 
 from unittest import mock
