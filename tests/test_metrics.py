@@ -4,6 +4,8 @@ import pytest
 import sklearn.metrics as reference
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
+from scipy.special import expit, logit
 from scipy.stats import beta
 
 from leukkit import metrics
@@ -90,84 +92,153 @@ def test_undefined_scores_are_missing_not_zero():
     assert metrics.scores(binary([0, 0], [0.1, 0.2]))["weighted_f1"] == 1  # no ALL at all
 
 
-def measured(predictions, draws=0, label=None, **options):
-    rows = metrics.measure(predictions, draws, **options)
+def measured(predictions, label=None, **options):
+    rows = metrics.measure(predictions, **options)
     rows = rows[rows["label"].isna() if label is None else rows["label"] == label]
     return rows.set_index("quantity")
 
 
-def clustered(classes, images=120, seed=1):
-    """Return random predictions of two subjects per class: some resamples lack a class."""
+def clustered(classes, images=120, seed=1, subjects=5):
+    """Return random predictions of some subjects per class."""
     generator = np.random.default_rng(seed)
     labels = generator.choice(classes, images)
-    subjects = [f"{label}{generator.integers(2)}" for label in labels]
+    names = [f"{label}{generator.integers(subjects)}" for label in labels]
     chances = generator.dirichlet(np.ones(len(classes)), images)
-    return frame(labels, chances, classes, subjects)
+    return frame(labels, chances, classes, names)
 
 
 @pytest.mark.parametrize(
     ("classes", "positive", "by"),
     [(TWO, "healthy", "subject"), (STAGES[:3], None, "subject"), (TWO, None, "image_id")],
 )
-def test_bootstrap_equals_scoring_the_resampled_rows_one_by_one(classes, positive, by):
+def test_leaving_a_subject_out_equals_scoring_the_others(classes, positive, by):
     predictions = clustered(classes)
-    names = predictions[by].unique()
-    picks = np.random.default_rng(5).integers(0, len(names), (60, len(names)))
-    scored, errors = [], []
-    for some in picks:
-        rows = pd.concat([predictions[predictions[by] == names[pick]] for pick in some])
-        rows = rows.assign(image_id=range(len(rows)))
-        scored.append(metrics.scores(rows, positive))
-        errors.append(calibration.expected_calibration_error(rows))
-    scored = pd.DataFrame(scored)
-    found = metrics.bootstrap(predictions, by, 60, 5, positive)
-    assert found.index.name == "metric"
-    assert found["point"].to_dict() == metrics.scores(predictions, positive).to_dict()
-    assert found["draws"].tolist() == scored.notna().sum().tolist()  # undefined ones are left out
-    np.testing.assert_allclose(found["low"], scored.quantile(0.025))
-    np.testing.assert_allclose(found["high"], scored.quantile(0.975))
-    assert (found["clusters"] == len(names)).all()
-    assert list(found.columns) == ["point", "low", "high", "draws", "clusters"]
-    of_groups = measured(predictions.assign(subject=predictions[by]), 60, seed=5)
-    ends = of_groups.loc["calibration_error", ["low", "high"]]
-    np.testing.assert_allclose(ends.astype(float), np.quantile(errors, [0.025, 0.975]))
+    left_out = metrics.leave_out(predictions, by, positive)
+    points = metrics.scores(predictions, positive)
+    assert left_out.points[list(metrics.NAMES)].to_dict() == points.to_dict()
+    assert set(left_out.changes.index) == set(predictions[by])
+    for name, change in left_out.changes.iterrows():
+        others = predictions[predictions[by] != name]
+        expected = metrics.scores(others, positive)
+        expected["calibration_error"] = calibration.expected_calibration_error(others)
+        np.testing.assert_allclose(left_out.points + change, expected)
+    # Some at a time where there are many images: the same.
+    many = pd.concat([predictions.assign(fold=copy) for copy in range(1000)])
+    again = metrics.leave_out(many, by, positive)
+    pd.testing.assert_frame_equal(again.changes, left_out.changes)
 
 
-def test_resamples_depend_on_seed_and_order_and_not_on_how_many_are_made_at_once():
-    predictions = clustered(TWO)
-    first = metrics.resample(predictions, draws=50, seed=3)
-    assert first.shape == (50, len(metrics.NAMES))
-    pd.testing.assert_frame_equal(first, metrics.resample(predictions, draws=50, seed=3))
-    assert not first.equals(metrics.resample(predictions, draws=50, seed=4))
-    usual = metrics.resample(predictions, draws=2000, seed=0)
-    pd.testing.assert_frame_equal(usual, metrics.resample(predictions))
-    np.testing.assert_allclose(metrics.bootstrap(predictions)["low"], usual.quantile(0.025))
-    # 50 copies of each subject: the same scores, some resamples at a time
-    many = pd.concat([predictions.assign(fold=copy) for copy in range(200)])
-    pd.testing.assert_frame_equal(metrics.resample(many, draws=50, seed=3), first)
-    # shuffled rows number the subjects otherwise, unless their order is given
-    names, shuffled = predictions["subject"].unique(), predictions.sample(frac=1, random_state=1)
-    assert not first.equals(metrics.resample(shuffled, draws=50, seed=3))
-    paired = metrics.resample(shuffled, order=names, draws=50, seed=3)
-    pd.testing.assert_frame_equal(paired, first)
-    with pytest.raises(ValueError, match="subject 'ALL1' of the predictions is not in the order"):
-        metrics.resample(predictions, order=[name for name in names if name != "ALL1"])
+def test_equal_subjects_of_one_class_have_the_t_interval_of_their_means():
+    # Ten subjects of four cells each: sensitivity is the mean of the subjects' shares.
+    right = [4, 3, 4, 2, 4, 3, 1, 4, 3, 2]
+    chances = [0.9 if cell < some else 0.2 for some in right for cell in range(4)]
+    subjects = [f"p{number}" for number in range(10) for _ in range(4)]
+    predictions = binary([1] * 40, chances, subjects)
+    found = metrics.jackknife(predictions).loc["sensitivity"]
+    shares = np.array(right) / 4
+    assert found["error"] == pytest.approx(stats.sem(shares))
+    assert found["freedom"] == pytest.approx(9)
+    assert (found["rests_on"], found["clusters"]) == (10, 10)
+    point, half = shares.mean(), stats.t.ppf(0.975, 9) * stats.sem(shares)
+    logits = logit(point) + np.array([-1, 1]) * half / (point * (1 - point))
+    assert found[["low", "high"]].tolist() == pytest.approx(expit(logits))
+    # The calibration error, a distance, has the plain one, cut at 0.
+    distance = metrics.jackknife(predictions).loc["calibration_error"]
+    half = stats.t.ppf(0.975, distance["freedom"]) * distance["error"]
+    ends = np.clip(distance["point"] + np.array([-half, half]), 0, 1)
+    assert distance[["low", "high"]].tolist() == pytest.approx(ends)
+    # A paired difference has scipy's plain t interval and p value of the subjects' differences.
+    other = binary(
+        [1] * 40, [0.9 if cell < 2 else 0.2 for _ in right for cell in range(4)], subjects
+    )
+    shuffled = other.sample(frac=1, random_state=1)
+    left_out = [metrics.leave_out(one) for one in (predictions, shuffled)]
+    between = metrics.difference(*left_out).loc["sensitivity"]
+    test = stats.ttest_1samp(shares - 0.5, 0)
+    expected = (test.statistic * stats.sem(shares), *test.confidence_interval(), test.pvalue)
+    assert between[["difference", "low", "high", "p"]].tolist() == pytest.approx(expected)
 
 
-def test_bootstrap_refuses_unknown_or_single_subjects():
+def test_unequal_subjects_have_fewer_degrees_of_freedom():
+    # By hand: sizes 6, 1, 1, 1, 1 of a class have 10² / 40 = 2.5 effective subjects, less one.
+    subjects = [*"aaaaaabcde", *"FGHIJ"]
+    chances = [0.9] * 3 + [0.1] * 4 + [0.9] * 3 + [0.1, 0.8, 0.2, 0.3, 0.4]
+    found = metrics.jackknife(binary([1] * 10 + [0] * 5, chances, subjects))
+    assert found.loc["sensitivity", "freedom"] == pytest.approx(1.5)
+    assert found.loc["specificity", "freedom"] == pytest.approx(4)
+    # Satterthwaite for both classes together lies between the smaller and the sum.
+    assert 1.5 <= found.loc["accuracy", "freedom"] <= 5.5
+    assert found["rests_on"].to_dict() == dict.fromkeys(found.index, 10) | {
+        "sensitivity": 5,
+        "specificity": 5,
+        "auc": 5,
+        "balanced_accuracy": 5,
+    }
+
+
+def test_where_no_subject_changes_a_score_the_interval_is_clopper_and_pearsons():
+    # Five of five and six of six subjects right: limits from the beta distribution.
+    labels, subjects = [1] * 5 + [0] * 6, [f"p{number}" for number in range(11)]
+    right = binary(labels, [0.9] * 5 + [0.1] * 6, subjects)
+    found = metrics.jackknife(right)
+    assert (found.loc[list(metrics.NAMES), "high"] == 1).all()
+    for name, number in {"accuracy": 11, "sensitivity": 5, "specificity": 6, "auc": 5}.items():
+        assert found.loc[name, "low"] == pytest.approx(beta.ppf(0.025, number, 1))
+    constant = binary(labels, [0.9] * 11, subjects)
+    assert metrics.jackknife(constant).loc["specificity", ["low", "high"]].tolist() == (
+        pytest.approx([0, beta.ppf(0.975, 1, 6)])
+    )
+    # An AUC of 1 against 0.5: five subjects on one side, by the sign test and the same limit.
+    left_out = [metrics.leave_out(one) for one in (right, constant)]
+    between = metrics.difference(*left_out).loc["auc"]
+    share = beta.ppf(0.025, 5, 1)
+    expected = [0.5, 0.5 * (2 * share - 1), 0.5, stats.binomtest(5, 5).pvalue]
+    assert between[["difference", "low", "high", "p"]].tolist() == pytest.approx(expected)
+    same = metrics.difference(left_out[0], left_out[0])
+    assert (same[["difference", "low", "high"]] == 0).all(axis=None) and (same["p"] == 1).all()
+
+
+def test_too_few_subjects_have_an_infinite_interval_and_a_text():
+    predictions = clustered(TWO, subjects=3)
+    found = metrics.jackknife(predictions)
+    assert found.loc["accuracy", ["low", "high"]].between(0, 1).all()  # six subjects
+    assert found.loc["auc", ["low", "high"]].tolist() == [-np.inf, np.inf]  # three of each class
+    shown = metrics.with_interval(*found.loc["auc", ["point", "low", "high"]], decimals=1)
+    assert shown == f"{found.loc['auc', 'point']:.1f} (too few subjects)"
+    between = metrics.difference(*[metrics.leave_out(predictions)] * 2)
+    assert np.isnan(between.loc["auc", "p"]) and between.loc["accuracy", "p"] == 1
+    # The only subject that is predicted positive: nothing is known without it.
+    one = binary([1] * 5 + [0] * 5, [0.9] + [0.1] * 9)
+    assert np.isinf(metrics.jackknife(one).loc["precision", "low"])
+    assert metrics.jackknife(one.assign(prob_ALL=0.1, prob_healthy=0.9))["low"].isna().sum() == 1
+
+
+def test_p_values_are_corrected_as_holm_did():
+    # By hand: 4 x 0.005, 3 x 0.01, 2 x 0.03, and 0.04, which is not below the one before.
+    p = pd.Series([0.01, 0.04, np.nan, 0.03, 0.005], list("abcde"))
+    expected = pd.Series([0.03, 0.06, np.nan, 0.06, 0.02], list("abcde"))
+    pd.testing.assert_series_equal(metrics.holm(p), expected)
+    assert metrics.holm(pd.Series([0.6, 0.7])).tolist() == [1, 1]
+
+
+def test_intervals_refuse_unknown_or_single_subjects():
     predictions = binary([1, 0, 1], [0.9, 0.1, 0.4], ["a", None, "b"])
     with pytest.raises(ValueError, match=r"1 of 3 predictions have no subject.*by='image_id'"):
-        metrics.bootstrap(predictions)
-    with pytest.raises(ValueError, match=r"all 3 .* same subject: a bootstrap over one subject"):
-        metrics.bootstrap(predictions.assign(subject="a"))
+        metrics.jackknife(predictions)
+    with pytest.raises(ValueError, match=r"all 3 .* same subject: an interval over one subject"):
+        metrics.jackknife(predictions.assign(subject="a"))
     with pytest.raises(ValueError, match=r"by='person' is no column .*: \['image_id', 'subject'"):
-        metrics.bootstrap(predictions, by="person")
+        metrics.jackknife(predictions, by="person")
+    left_out = [metrics.leave_out(clustered(TWO, seed=seed)) for seed in (1, 2)]
+    fewer = left_out[0]._replace(changes=left_out[0].changes.iloc[1:])
+    with pytest.raises(ValueError, match="10 and 9 subjects, which are not the same"):
+        metrics.difference(left_out[1], fewer)
 
 
 def test_measure_gives_all_and_each_class_with_mean_and_deviation_of_the_folds():
     predictions = binary([1, 1, 0, 0, 1, 0], [0.9, 0.4, 0.2, 0.6, 0.8, 0.0], "aabbcd")
     predictions["fold"] = [0, 0, 0, 0, 1, 1]
-    found = measured(predictions)
+    found = measured(predictions, intervals=False)
     assert tuple(found.index) == (
         *(*metrics.NAMES, "recall", "support", "loss"),
         *("calibration_error", "patient_level_accuracy"),
@@ -195,12 +266,13 @@ def test_measure_gives_all_and_each_class_with_mean_and_deviation_of_the_folds()
 
 
 @pytest.mark.parametrize("classes", [TWO, STAGES[:3]])
-def test_the_intervals_of_measure_are_those_of_the_bootstrap(classes):
+def test_the_intervals_of_measure_are_those_of_the_jackknife(classes):
     predictions = clustered(classes)
     for label in (None, *classes):
-        expected = metrics.bootstrap(predictions, draws=80, seed=2, positive=label)
-        found = measured(predictions, 80, label, seed=2)
-        names = found.index.intersection(metrics.NAMES)
+        expected = metrics.jackknife(predictions, positive=label)
+        found = measured(predictions, label)
+        names = found.index.intersection(expected.index)
+        assert ("calibration_error" in names) == (label is None)
         pd.testing.assert_frame_equal(
             *(frame.loc[names, ["low", "high"]] for frame in (found, expected)), check_names=False
         )
@@ -217,11 +289,14 @@ def test_groups_are_subjects_proxies_or_original_images():
     copies = predictions.assign(subject=["a", pd.NA, "b"], image_id=["x", "x#1", "y#2"])
     over, name = metrics.groups(copies)
     assert (over.tolist(), name) == (["x", "x", "y"], "original images")
-    found = measured(copies, 20)
+    called_na = predictions.assign(subject=["NA", "NA", "nan"])  # names, not missing values
+    over, name = metrics.groups(called_na)
+    assert (over.tolist(), name) == (["NA", "NA", "nan"], "subjects")
+    found = measured(copies)
     assert set(found["groups"]) == {2}
     # who is not known, or has two classes, cannot vote
     for silent in (copies, proxies, predictions):
-        assert measured(silent, 20).loc["patient_level_accuracy", ["value", "low"]].isna().all()
+        assert measured(silent).loc["patient_level_accuracy", ["value", "low"]].isna().all()
 
 
 @pytest.mark.parametrize(
@@ -233,6 +308,7 @@ def test_groups_are_subjects_proxies_or_original_images():
         ((0.5, np.nan, np.nan), 2, "0.50"),
         ((0.5,), 3, "0.500"),
         ((1.0, 1.0, 1.0), 0, "1 (1 to 1)"),
+        ((93.12, -np.inf, np.inf), 1, "93.1 (too few subjects)"),
         ((np.nan, 0.1, 0.2), 3, "undefined"),
         ((pd.NA,), 3, "undefined"),
     ],
@@ -283,7 +359,7 @@ def test_the_interval_of_the_patient_level_accuracy_is_clopper_and_pearsons():
     predictions = binary([1] * 28, [0.9] * 26 + [0.1] * 2)
     expected = (26 / 28, beta.ppf(0.025, 26, 3), beta.ppf(0.975, 27, 2))
     assert metrics.patient_level_accuracy(predictions) == pytest.approx(expected)
-    found = measured(predictions, 10).loc["patient_level_accuracy", ["value", "low", "high"]]
+    found = measured(predictions).loc["patient_level_accuracy", ["value", "low", "high"]]
     assert found.tolist() == pytest.approx(expected)
 
 

@@ -43,7 +43,7 @@ def _trained(folder, recipe):
 
 
 def _auc(folder):
-    scores = metrics.bootstrap(results.read_table(folder))
+    scores = metrics.jackknife(results.read_table(folder))
     return metrics.with_interval(*scores.loc["auc", ["point", "low", "high"]], 2)
 
 

@@ -3,7 +3,7 @@
 A ladder begins where papers stand and closes one leak with each step down. The images, the features
 and the classifier stay the same, so that the difference of two neighboring steps is what the leak
 between them was worth. Each split is made several times, from other seeds, and a score is the mean
-over them; its interval is over subjects, resampled alike for all steps, so that differences have
+over them; its interval is over subjects, the same left out of all steps, so that differences have
 intervals of their own. Everything that is shown is computed from ``results/gap/``.
 """
 
@@ -70,28 +70,21 @@ def run(profile: str, base: pathlib.Path | str | None = None) -> list[pathlib.Pa
     return runs.make(numbers.plan(), jobs=numbers.jobs, results_dir=base)
 
 
-def measure(
-    profile: str,
-    base: pathlib.Path | str | None = None,
-    draws: int = 2000,
-    seed: int = 0,
-) -> pd.DataFrame:
+def measure(profile: str, base: pathlib.Path | str | None = None) -> pd.DataFrame:
     """Score every step, and the difference to the step before, from the finished runs alone.
 
     Args:
         profile: Its name or path, or the name of its folder below ``results/gap``.
         base: Folder of the results; None for ``results`` of the project.
-        draws: Bootstrap draws.
-        seed: Of the draws.
 
     Returns:
         Frame, one row per step and quantity, empty if nothing was run: the fields of `Step`,
         ``quantity, value, low, high`` (mean over the repeats, 0..1, 95% interval over subjects);
-        ``worth, worth low, worth high``: the step before minus this one, in the same resamples (NaN
-        for the first step); ``total, total low, total high``: the ladder's first step minus this
-        one; ``lowest, highest`` over the repeats, ``repeats``, how many different ``splits`` they
-        have, ``images``, ``subjects``, the ``dataset, network, weights`` that were used, and the
-        shares (0..1) of `splits.leakage`.
+        ``worth, worth low, worth high``: the step before minus this one, paired over subjects
+        (NaN for the first step); ``total, total low, total high``: the ladder's first step minus
+        this one; ``lowest, highest`` over the repeats, ``repeats``, how many different ``splits``
+        they have, ``images``, ``subjects``, the ``dataset, network, weights`` that were used, and
+        the shares (0..1) of `splits.leakage`.
 
     Raises:
         results.ResultsError: A run is incomplete or mixed; steps tested other subjects.
@@ -106,16 +99,17 @@ def measure(
                 f"{place} has no run of {step.split}: the same command as before makes what is "
                 "missing"
             )
-        here = _score(made["folder"], step, draws, seed)
+        here = _score(made["folder"], step)
         if not step.closed:
             first = before = here
-        if here.subjects != first.subjects:
+        if set(here.scored.changes.index) != set(first.scored.changes.index):
             raise results.ResultsError(
                 f"the steps of {place} tested other subjects; their runs are of two data sets. "
                 "Move one of them away"
             )
-        columns = _interval("value", here) | _interval("worth", before, here)
-        columns |= _interval("total", first, here)
+        columns = _interval("value", here.scored)
+        for name, other in (("worth", before), ("total", first)):
+            columns |= _interval(name, other.scored, here.scored)
         columns |= {"lowest": here.points.min(), "highest": here.points.max()}
         frames.append(pd.DataFrame(columns).assign(**step._asdict(), **here.facts))
         before = here
@@ -166,30 +160,35 @@ class _Scored(NamedTuple):
 
     Attributes:
         points: Scores of each repeat, (repeats, quantities).
-        drawn: Their means over the repeats in each resample of subjects, (draws, quantities).
-        subjects: In the order of the resamples.
+        scored: Their means over the repeats, also without each subject.
         facts: What was used, and what leaks.
     """
 
     points: pd.DataFrame
-    drawn: pd.DataFrame
-    subjects: list[str]
+    scored: metrics.LeftOut
     facts: dict[str, Any]
 
 
-def _score(folders: pd.Series, step: Step, draws: int, seed: int) -> _Scored:
+def _score(folders: pd.Series, step: Step) -> _Scored:
     tables = [results.read_table(folder) for folder in folders]
     if not step.copies_tested:
         tables = [table[~table["image_id"].str.contains("#")] for table in tables]
-    subjects = sorted(tables[0]["subject"].unique())
+    subjects = set(tables[0]["subject"])
     for table in tables:
-        if table["subject"].isna().any() or set(table["subject"]) != set(subjects):
+        if table["subject"].isna().any() or set(table["subject"]) != subjects:
             raise results.ResultsError(
                 "two repeats of one step tested other subjects; their runs are of two data "
                 "sets. Move one of them away"
             )
-    points = pd.DataFrame([metrics.scores(table) for table in tables])
-    drawn = [metrics.resample(table, order=subjects, draws=draws, seed=seed) for table in tables]
+    names = list(QUANTITIES)
+    repeats = [metrics.leave_out(table) for table in tables]
+    points = pd.DataFrame([one.points[names] for one in repeats])
+    order = repeats[0].changes.index
+    scored = repeats[0]._replace(
+        points=points.mean(),
+        changes=sum(one.changes.loc[order, names] for one in repeats) / len(repeats),
+        rests_on=repeats[0].rests_on[names],
+    )
     records = [record for folder in folders for record in results.read_records(folder)]
     leaks = pd.DataFrame([record.leakage for record in records], dtype=float)
     used = records[0].configuration
@@ -203,17 +202,15 @@ def _score(folders: pd.Series, step: Step, draws: int, seed: int) -> _Scored:
         "weights": used.weights,
         **splits.pool_leakage(leaks)[list(LEAKS)],
     }
-    names = list(QUANTITIES)
-    return _Scored(points[names], sum(drawn)[names] / len(drawn), subjects, facts)
+    return _Scored(points, scored, facts)
 
 
-def _interval(name: str, one: _Scored, less: _Scored | None = None) -> dict[str, pd.Series]:
+def _interval(
+    name: str, one: metrics.LeftOut, less: metrics.LeftOut | None = None
+) -> dict[str, pd.Series]:
     """Return the scores of a step, or how much higher they are than another's, and intervals."""
-    point, drawn = one.points.mean(), one.drawn
-    if less is not None:
-        point, drawn = point - less.points.mean(), drawn - less.drawn
-    low, high = drawn.quantile([0.025, 0.975]).to_numpy()
-    return {name: point, f"{name} low": low, f"{name} high": high}
+    found = metrics.interval(one) if less is None else metrics.difference(one, less)
+    return {name: found.iloc[:, 0], f"{name} low": found["low"], f"{name} high": found["high"]}
 
 
 def _tested_together(table: pd.DataFrame) -> frozenset:

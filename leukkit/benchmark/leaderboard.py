@@ -8,6 +8,7 @@ the images that are scored. All scores are computed from ``results/honest/``.
 """
 
 import contextlib
+import itertools
 import pathlib
 import statistics
 import timeit
@@ -39,7 +40,9 @@ QUANTITIES = {
 COLUMNS = [
     *("paper", "method", "split", "quantity", "value", "low", "high"),
     *("images", "groups", "folds", "weights"),
+    *("behind", "behind low", "behind high", "p"),
 ]
+ALPHA = 0.05
 TIMED = 32  # images, in one batch
 REPEATS = 3  # the median counts
 
@@ -127,15 +130,12 @@ def methods(profile: str) -> pd.DataFrame:
     return frame.iloc[order.argsort(kind="stable")].reset_index(drop=True)
 
 
-def measure(
-    profile: str, base: pathlib.Path | str | None = None, draws: int = 2000
-) -> pd.DataFrame:
+def measure(profile: str, base: pathlib.Path | str | None = None) -> pd.DataFrame:
     """Score the finished runs of a profile.
 
     Args:
         profile: Its name, or the path or label of its TOML file.
         base: Folder of the results; None for ``results`` of the project.
-        draws: Bootstrap draws of the intervals.
 
     Returns:
         Frame, one row per number: ``paper, method, split``; ``quantity`` (of `QUANTITIES`) and its
@@ -143,17 +143,30 @@ def measure(
         all ``folds`` together; ``weights`` that the network began with. ``seconds_per_image`` has
         neither split nor interval, and is there once `time_methods` has measured it.
 
+        ``behind, behind low, behind high``: how much lower than the best method under this split,
+        95% interval of the difference paired over subjects; ``p``: that there is none, by Holm's
+        correction for all pairs of methods, as which is best is only seen afterward. Missing for
+        the best, and for what is not among `metrics.NAMES`.
+
     Raises:
-        results.ResultsError: A run cannot be used: incomplete, mixed or damaged.
+        results.ResultsError: A run cannot be used: incomplete, mixed or damaged; or the methods
+            were tested on other subjects.
     """
     rows: list[dict[str, Any]] = []
+    left_out: dict[str, dict[tuple[str, str], metrics.LeftOut]] = {}
     for (paper, method), split, folder in _finished(profile, base):
-        records = results.read_records(folder)
-        scored = metrics.measure(results.read_table(folder), draws)
+        records, table = results.read_records(folder), results.read_table(folder)
+        scored = metrics.measure(table)
         scored = scored[scored["label"].isna() & scored["quantity"].isin(list(QUANTITIES))]
         about = {"paper": paper, "method": method, "split": split, "folds": len(records)}
         about["weights"] = records[0].weights_used
         rows += [{**about, **row} for row in scored.to_dict("records")]
+        grouped = table.assign(group=metrics.groups(table)[0])
+        left_out.setdefault(split, {})[paper, method] = metrics.leave_out(grouped, "group")
+    behind = {split: _behind(of_split, split) for split, of_split in left_out.items()}
+    for row in rows:
+        key = (row["paper"], row["method"], row["quantity"])
+        row |= behind[row["split"]].get(key, {})
     times = _seconds_file(profile, base)
     if rows and times.exists():
         seconds = pd.read_csv(times).rename(columns={"seconds": "value"}).drop(columns="images")
@@ -186,8 +199,9 @@ def leaderboard(
 
     Returns:
         Frame of text indexed by ``rank``, best weighted F1 first (equal to three digits: the same
-        rank): ``method``, ``paper``, a column per quantity with its interval (subjects right are
-        counted: 26 of 28), and ``tested on``: images of how many subjects.
+        rank): ``method``, ``paper``, whether its weighted F1 differs from ``the best``, a column
+        per quantity with its interval (subjects right are counted: 26 of 28), and ``tested on``:
+        images of how many subjects.
     """
     here = measured[measured["split"] == split]
     seconds = measured[measured["quantity"] == "seconds_per_image"]
@@ -196,6 +210,7 @@ def leaderboard(
     for key, of_method in here.groupby(["paper", "method"], sort=False):
         values = of_method.set_index("quantity")
         row = {"method": key[1], "paper": key[0], "score": values.loc["weighted_f1", "value"]}
+        row["the best"] = _against_best(values.loc["weighted_f1"])
         for quantity, name in QUANTITIES.items():
             if quantity in values.index:
                 row[name] = _text(quantity, values.loc[quantity])
@@ -327,6 +342,45 @@ def _finished(
         recipe = Recipe.from_record(used.recipe, row.folder) if used.recipe else None
         if name := _name(used.keys, recipe):
             yield name, used.split, row.folder
+
+
+def _behind(
+    left_out: dict[tuple[str, str], metrics.LeftOut], split: str
+) -> dict[tuple[str, str, str], dict[str, float]]:
+    """Compare the methods of a split with its best: see `measure`."""
+    try:
+        pairs = {
+            (one, other): metrics.difference(left_out[one], left_out[other])
+            for one, other in itertools.combinations(left_out, 2)
+        }
+    except ValueError as error:
+        raise results.ResultsError(f"the methods under {split!r} were tested on {error}") from error
+    rows = {}
+    for quantity in set(QUANTITIES) & set(metrics.NAMES):
+        found = {pair: frame.loc[quantity] for pair, frame in pairs.items()}
+        corrected = metrics.holm(pd.Series({pair: row["p"] for pair, row in found.items()}))
+        points = pd.Series({name: one.points[quantity] for name, one in left_out.items()})
+        best = points.index[points.argmax()]
+        for one, other in found:
+            if best in (one, other):
+                row, sign = found[one, other], 1 if best == one else -1
+                ends = sorted([sign * row["low"], sign * row["high"]])
+                rows[*(other if best == one else one), quantity] = {
+                    "behind": sign * row["difference"],
+                    "behind low": ends[0],
+                    "behind high": ends[1],
+                    "p": corrected[one, other],
+                }
+    return rows
+
+
+def _against_best(row: pd.Series) -> str:
+    if np.isnan(row["behind"]):
+        return "is the best"
+    if np.isnan(row["p"]):
+        return "too few subjects"
+    p = "p < 0.001" if row["p"] < 0.001 else f"p = {row['p']:.3f}"
+    return f"{row['behind']:.3f} behind, {p}" if row["p"] < ALPHA else f"not told apart, {p}"
 
 
 def _text(quantity: str, row: pd.Series) -> str:

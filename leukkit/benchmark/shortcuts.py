@@ -21,7 +21,7 @@ SHORTCUTS = ("image border", "mean color", "mask area", "file size")
 ALL = "all of these"
 CHANNELS = ("red", "green", "blue")
 QUANTITIES = {"auc": "AUC", "balanced_accuracy": "balanced accuracy"}
-# column of `check` -> its place in the frame of `metrics.bootstrap`
+# column of `check` -> its place in the frame of `metrics.jackknife`
 SCORES = {
     f"{quantity}{'' if end == 'point' else ' ' + end}": (quantity, end)
     for quantity in QUANTITIES
@@ -67,7 +67,6 @@ def check(
     cells: pd.DataFrame,
     folds: int = 5,
     seed: int = 0,
-    draws: int = 2000,
     missing: Literal["error", "image"] = "error",
 ) -> pd.DataFrame:
     """Score what each shortcut tells about the class, by image and by subject.
@@ -76,7 +75,6 @@ def check(
         cells: The cells frame, originals only; two classes or more.
         folds: Number of folds; every image is tested once.
         seed: Of the splits and of the random forest.
-        draws: Bootstrap draws of the intervals.
         missing: As in `splits.divide`: ``"image"`` for data without patients, where the
             split by subject then only keeps identical files together.
 
@@ -86,7 +84,7 @@ def check(
         images that differ from the most frequent value), ``auc, auc low, auc high`` and those of
         ``balanced_accuracy`` (0..1, 95% intervals; with more than two classes the AUC is the mean
         of each against the rest), ``auc chance, balanced_accuracy chance``, ``images, groups,
-        groups_are``: what is resampled for the intervals.
+        groups_are``: what is left out for the intervals.
 
     Raises:
         ValueError: As the splits, for example subjects missing and ``missing="error"``.
@@ -126,7 +124,7 @@ def check(
             scored = dict.fromkeys(SCORES, np.nan)
             if not constant:
                 predictions = _predict(cells, numbers, parts, seed).assign(group=over.to_numpy())
-                found = metrics.bootstrap(predictions, "group", draws)
+                found = metrics.jackknife(predictions, "group")
                 scored = {column: found.loc[place] for column, place in SCORES.items()}
             rows.append({**row, "constant": constant, "varied": varied, "split": split, **scored})
     return pd.DataFrame(rows)

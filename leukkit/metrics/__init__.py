@@ -6,10 +6,14 @@ that is not defined for the data at hand is NaN, never 0.
 
 from leukkit.metrics import calibration
 from leukkit.metrics.intervals import (
-    bootstrap,
+    LeftOut,
+    difference,
+    holm,
+    interval,
+    jackknife,
+    leave_out,
     measure,
     patient_level_accuracy,
-    resample,
     with_interval,
 )
 from leukkit.metrics.predictions import (
@@ -24,20 +28,24 @@ from leukkit.metrics.scoring import NAMES, class_scores, confusion, patient_vote
 
 __all__ = [
     "NAMES",
+    "LeftOut",
     "arrays",
     "average",
-    "bootstrap",
     "calibration",
     "check_predictions",
     "class_scores",
     "confusion",
+    "difference",
     "fit_weights",
     "groups",
+    "holm",
+    "interval",
+    "jackknife",
+    "leave_out",
     "measure",
     "patient_level_accuracy",
     "patient_vote",
     "prediction_frame",
-    "resample",
     "scores",
     "with_interval",
 ]

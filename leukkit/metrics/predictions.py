@@ -162,7 +162,7 @@ def _stack(members):
 
 
 def groups(predictions: pd.DataFrame) -> tuple[pd.Series, str]:
-    """Return what is resampled for an interval, and its name.
+    """Return what an interval is over, and its name.
 
     Returns:
         A column of group names, and ``"subjects"``; ``"block proxies"`` where blocks of neighbors
@@ -175,16 +175,14 @@ def groups(predictions: pd.DataFrame) -> tuple[pd.Series, str]:
     return predictions["image_id"].str.partition("#")[0], "original images"
 
 
-def cluster_codes(
-    predictions: pd.DataFrame, by: str, order: Sequence | None = None
-) -> tuple[NDArray[np.intp], int]:
-    """Number the values of the column ``by`` from 0.
+def cluster_codes(predictions: pd.DataFrame, by: str) -> tuple[NDArray[np.intp], int]:
+    """Number the values of the column ``by`` from 0, as they come.
 
     Returns:
         The number of each row's value, and how many values there are.
 
     Raises:
-        ValueError: No such column, missing values, or one that is not in ``order``.
+        ValueError: No such column, or missing values.
     """
     if by not in predictions:
         raise ValueError(f"by={by!r} is no column of the predictions: {list(predictions.columns)}")
@@ -195,9 +193,5 @@ def cluster_codes(
             "or pass by='image_id', which treats the cells of one subject as independent: the "
             "intervals are then too narrow"
         )
-    names = pd.Index(predictions[by].unique() if order is None else order)
-    codes = names.get_indexer(pd.Index(predictions[by].astype(names.dtype)))
-    if (codes < 0).any():
-        unknown = predictions[by].iloc[np.argmin(codes)]
-        raise ValueError(f"{by} {unknown!r} of the predictions is not in the order that was given")
+    codes, names = pd.factorize(predictions[by])
     return codes, len(names)

@@ -136,7 +136,6 @@ class Profile(Model):
         datasets: Data set as the paper calls it -> what is used.
         seed: Of everything random.
         jobs: Folds at once.
-        bootstrap_draws: Of intervals.
         models_kept: Numbers of the folds whose model is saved.
         splits: Name -> `SplitTable`.
         made_under: Names of the splits that a run is made under if it names none; all if empty.
@@ -154,7 +153,6 @@ class Profile(Model):
     datasets: dict[str, str] = Field(min_length=1)
     seed: int
     jobs: int = Field(ge=1)
-    bootstrap_draws: int = Field(ge=1)
     models_kept: list[int]
     splits: dict[str, _Table]
     made_under: list[str] = []

@@ -127,7 +127,8 @@ def leaderboard(
     names = [f"{row.method} · {row.paper}" for row in rows.itertuples()]
     for place, row in enumerate(rows.to_dict("records")):
         ends = [row[end] for end in ("value", "low", "high")]
-        _points(ax, place, ends, color=colors.class_color("leak-free"))
+        is_behind = {"markerfacecolor": "white"} if row["p"] < 0.05 else {}
+        _points(ax, place, ends, color=colors.class_color("leak-free"), **is_behind)
         text = f"{row['value']:.3f}"
         if quantity == "patient_level_accuracy":
             text = f"{round(row['value'] * row['groups'])} of {row['groups']}"
@@ -137,7 +138,8 @@ def leaderboard(
         _draw_others(ax, others, places[len(rows) :])
     bottom = places[-1] + (0.9 if len(others) else 0.5)
     ax.set(yticks=places, yticklabels=names, ylim=(bottom, -0.7), title=title)
-    ax.set_xlabel(f"{NAMES[quantity]}; lines: 95% intervals over subjects")
+    hollow = "; hollow: behind the best (p < 0.05)" * bool((rows["p"] < 0.05).any())
+    ax.set_xlabel(f"{NAMES[quantity]}; lines: 95% intervals over subjects{hollow}")
     ax.margins(x=0.02)
     colors.grid(ax, axis="x")
     return ax
@@ -213,7 +215,7 @@ def gap_ladder(
     left.figure.suptitle(title, fontsize=12)
     left.figure.supxlabel(
         f"Dots: mean of {rows['repeats'].iloc[0]} draws of the split. Brackets and lines: 95% "
-        f"intervals over {rows['subjects'].iloc[0]} subjects, differences in the same resamples.\n"
+        f"intervals over {rows['subjects'].iloc[0]} subjects, differences paired.\n"
         "Purple: cells of a test subject are also in training; green: none. Gray "
         "differences: the interval holds 0.",
         fontsize=8.5,
@@ -231,9 +233,9 @@ def _difference(ax, place, row, name, leak, **style):
 
 
 def _points(ax, places, ends, **style):
-    """Draw values with their intervals: ``ends`` (places, 3) are value, low and high or NaN."""
+    """Draw values with their intervals: ``ends`` (places, 3): value, low, high, or none."""
     values, low, high = np.reshape(np.asarray(ends, dtype=float), (-1, 3)).T
-    widths = np.nan_to_num([values - low, high - values]).clip(0)
+    widths = np.nan_to_num([values - low, high - values], posinf=0).clip(0)
     style = {"linestyle": "", "marker": "o", "markersize": 6, "linewidth": 2} | style
     ax.errorbar(values, np.atleast_1d(places), xerr=widths, **style)
 

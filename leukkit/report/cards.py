@@ -37,12 +37,11 @@ EXAMPLES = 3  # findings of each kind that are shown
 _SPECIAL = re.compile(r"[\\`*\[\]<>|&~#]|(?<![^\W_])_|_(?![^\W_])")  # not the _ within a name
 
 
-def write_model_cards(base: pathlib.Path | str | None = None, draws: int = 2000) -> pd.DataFrame:
+def write_model_cards(base: pathlib.Path | str | None = None) -> pd.DataFrame:
     """Write ``CARD.md`` beside every saved model; the same results give the same bytes.
 
     Args:
         base: Folder of the results; None for `files.results_dir`.
-        draws: Bootstrap draws of the intervals.
 
     Returns:
         Frame, one row per saved model: ``model``, the file, and ``card``, both relative to
@@ -58,7 +57,7 @@ def write_model_cards(base: pathlib.Path | str | None = None, draws: int = 2000)
         row = {"model": model.relative_to(top).as_posix(), "card": pd.NA, "skipped": pd.NA}
         try:
             if run not in scores:  # several folds of a run may have a model
-                scores[run] = metrics.measure(results.read_table(run), draws)
+                scores[run] = metrics.measure(results.read_table(run))
             text = model_card(model, scores[run])
             with replace_when_done(card) as path:
                 path.write_text(text, encoding="utf-8")
@@ -91,7 +90,7 @@ def model_card(model: pathlib.Path, scored: pd.DataFrame) -> str:
         leaks["all folds"] = _shares(pooled)
         scores = {
             f"all {len(records)} folds, 95% interval": _scores(scored),
-            f"{fold} alone (this model)": _scores(metrics.measure(tested, draws=0)),
+            f"{fold} alone (this model)": _scores(metrics.measure(tested, intervals=False)),
         }
     settings = facts.settings(about.recipe, about.table, about.dataset, about.seed)
     settings["weights"] = record.weights_used  # what the recipe asks for is a name

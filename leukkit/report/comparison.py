@@ -66,12 +66,11 @@ OF_AN_EPOCH = {  # column of a training history -> part, quantity
 }
 
 
-def score(folder: pathlib.Path | str, draws: int = 2000, **keys: Any) -> pd.DataFrame:
+def score(folder: pathlib.Path | str, **keys: Any) -> pd.DataFrame:
     """Score one finished run, from its predictions alone.
 
     Args:
         folder: Of the run.
-        draws: Bootstrap draws of the intervals.
         keys: What the printed tables call it, of a run that no profile plans; e.g.
             ``dataset="cnmc-2019", model="vgg19"``.
 
@@ -105,11 +104,7 @@ def score(folder: pathlib.Path | str, draws: int = 2000, **keys: Any) -> pd.Data
     frames = []
     for name, part in PARTS.items():
         if results.has_table(folder, name):
-            predictions = results.read_table(folder, name)
-            if part == "training":
-                scored = metrics.measure(predictions, draws=0)
-            else:
-                scored = _measure(predictions, draws)
+            scored = _measure(results.read_table(folder, name), is_training=part == "training")
             frames.append(scored.assign(**about, part=part))
             if name == "weighted_predictions":
                 frames[-1]["variant"] = f"{about.get('variant', '')}-weighted"
@@ -119,13 +114,14 @@ def score(folder: pathlib.Path | str, draws: int = 2000, **keys: Any) -> pd.Data
     return scored.astype({"epoch": "Int64"})
 
 
-def _measure(predictions: pd.DataFrame, draws: int) -> pd.DataFrame:
+def _measure(predictions: pd.DataFrame, is_training: bool) -> pd.DataFrame:
     """Score predictions, and once more those of the originals where some are of copies."""
-    scored = pd.concat([metrics.measure(predictions, draws), _taken_for(predictions)])
+    scored = metrics.measure(predictions, intervals=not is_training)
+    scored = pd.concat([scored, _taken_for(predictions)])
     is_original = ~predictions["image_id"].str.contains("#")
-    if is_original.all() or not is_original.any():
+    if is_training or is_original.all() or not is_original.any():
         return scored
-    originals = metrics.measure(predictions[is_original], draws)
+    originals = metrics.measure(predictions[is_original])
     same = ["label", "quantity"]
     ends = originals[[*same, *ENDS]].rename(columns=dict(zip(ENDS, ORIGINALS, strict=True)))
     return scored.merge(ends, on=same, how="left", validate="one_to_one")

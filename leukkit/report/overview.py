@@ -45,7 +45,7 @@ OF_OWN_RUNS = {"accuracy": "Accuracy", "weighted_f1": "Weighted F1", "auc": "AUC
 OF_THE_RUN = ["folds", "minutes", "finished", "data", "network", "versions", "hardware", "commit"]
 
 
-def cells(known: pd.DataFrame, base: pathlib.Path, draws: int = 2000) -> pd.DataFrame:
+def cells(known: pd.DataFrame, base: pathlib.Path) -> pd.DataFrame:
     """Put every own-result cell of every card beside what came out here.
 
     A cell counts as an own result if it prints how well a classifier of the paper did on some
@@ -58,7 +58,6 @@ def cells(known: pd.DataFrame, base: pathlib.Path, draws: int = 2000) -> pd.Data
     Args:
         known: The frame of `facts.runs`.
         base: Folder of the results.
-        draws: Bootstrap draws of the intervals.
 
     Returns:
         Frame, for each profile of a paper in the results one row per cell (one row with the
@@ -91,7 +90,7 @@ def cells(known: pd.DataFrame, base: pathlib.Path, draws: int = 2000) -> pd.Data
         here = planned[planned["paper"] == key]
         for profile in sorted(here["profile"].unique()) or [""]:
             same = here[here["profile"] == profile].set_index("folder")
-            frames.append(_compare(papers.load(key), profile, same, base, draws))
+            frames.append(_compare(papers.load(key), profile, same, base))
     return pd.concat(frames, ignore_index=True)
 
 
@@ -189,13 +188,12 @@ def _ran(cells: pd.DataFrame, sides: Iterable[str] = COLUMNS) -> pd.DataFrame:
     return pd.DataFrame({side: cells[f"{side} status"] == "run" for side in sides})
 
 
-def own(known: pd.DataFrame, base: pathlib.Path, draws: int = 2000) -> pd.DataFrame:
+def own(known: pd.DataFrame, base: pathlib.Path) -> pd.DataFrame:
     """Score the runs that no profile plans: changed ones (``~`` in the name) and those of no paper.
 
     Args:
         known: The frame of `facts.runs`.
         base: Folder of the results.
-        draws: Bootstrap draws of the intervals.
 
     Returns:
         Frame with ``run, paper, profile, split, folder``, the scores of `OF_OWN_RUNS` as text
@@ -206,7 +204,7 @@ def own(known: pd.DataFrame, base: pathlib.Path, draws: int = 2000) -> pd.DataFr
     rows = []
     for run in known[mine & known["problem"].isna()].to_dict("records"):
         try:
-            scored = metrics.measure(results.read_table(base / run["folder"]), draws)
+            scored = metrics.measure(results.read_table(base / run["folder"]))
             values = scored[scored["label"].isna()].set_index("quantity")[["value", "low", "high"]]
             texts = {name: metrics.with_interval(*values.loc[name]) for name in OF_OWN_RUNS}
         except ValueError as error:  # said in the row; the others stay
@@ -242,15 +240,13 @@ def _changed(ours: Configuration, profile: str = "") -> list[str]:
     return []
 
 
-def _compare(
-    card: Card, profile: str, known: pd.DataFrame, base: pathlib.Path, draws: int
-) -> pd.DataFrame:
+def _compare(card: Card, profile: str, known: pd.DataFrame, base: pathlib.Path) -> pd.DataFrame:
     """Return the rows of one paper and profile; ``known`` are its planned runs, by folder."""
     problems, frames = known["problem"].dropna().to_dict(), []
     changes: dict[str, str] = {}
     for folder in known.index[known["problem"].isna()]:
         try:
-            frames.append(comparison.score(base / folder, draws).assign(folder=folder))
+            frames.append(comparison.score(base / folder).assign(folder=folder))
             configuration = results.read_records(base / folder)[0].configuration
             changes[folder] = "; ".join(_changed(configuration, "paper"))
         except (ValueError, OSError) as error:  # one run that cannot be scored is not all of them

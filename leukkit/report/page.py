@@ -41,7 +41,6 @@ SECTIONS = {
 def build(
     base: pathlib.Path | str | None = None,
     report_dir: pathlib.Path | str = "report",
-    draws: int = 2000,
 ) -> pathlib.Path:
     """Write the page, the comparison as CSV, the figures, and the executed notebooks' pages.
 
@@ -49,7 +48,6 @@ def build(
         base: Folder of the results; None for `files.results_dir`. Only read.
         report_dir: Folder of the report. Files of an earlier build that this one does not write
             are removed; other files stay.
-        draws: Bootstrap draws of the intervals.
 
     Returns:
         Path of ``index.html``.
@@ -59,10 +57,10 @@ def build(
     """
     base, report_dir = pathlib.Path(base or files.results_dir()).resolve(), pathlib.Path(report_dir)
     pages, known = notebooks.write_pages(base, report_dir), facts.runs(base)
-    cells = overview.cells(known, base, draws)
+    cells = overview.cells(known, base)
     with replace_when_done(report_dir / COMPARISON) as path:
         cells.to_csv(path, index=False, float_format="%.6g")
-    content = _Sources(base, report_dir / "figures", draws, pages, known).gather(cells)
+    content = _Sources(base, report_dir / "figures", pages, known).gather(cells)
     index = report_dir / "index.html"
     with replace_when_done(index) as path:
         text = cards.environment().get_template("page.html").render(content)
@@ -80,21 +78,19 @@ class _Sources(NamedTuple):
     Attributes:
         base: Folder of the results.
         figures_dir: Where the figures go.
-        draws: Bootstrap draws of the intervals.
         pages: What `notebooks.write_pages` gives.
         known: The frame of `facts.runs`.
     """
 
     base: pathlib.Path
     figures_dir: pathlib.Path
-    draws: int
     pages: list[dict[str, Any]]
     known: pd.DataFrame
 
     def gather(self, cells: pd.DataFrame) -> dict[str, Any]:
         """Return the variables of ``templates/page.html``, and draw the figures."""
         claims = audit.run()
-        own = overview.own(self.known, self.base, self.draws)
+        own = overview.own(self.known, self.base)
         profiles = [name for name in cells["profile"].unique() if name]
         return {
             "version": leukkit.__version__,
@@ -168,7 +164,7 @@ class _Sources(NamedTuple):
 
     def honest(self, profile: str) -> Iterator[tuple[tables.Table, dict[str, Any]]]:
         """Yield table and figure of each split of the honest benchmark."""
-        measured = leaderboard.measure(profile, self.base, self.draws)
+        measured = leaderboard.measure(profile, self.base)
         # Other people's results are on real images: beside synthetic ones they would mislead.
         references = None if profile == "sample" else leaderboard.references()
         for split in measured["split"].dropna().unique():
@@ -180,7 +176,7 @@ class _Sources(NamedTuple):
 
     def gap(self, profile: str) -> Iterator[tuple[tables.Table, dict[str, Any]]]:
         """Yield table and figure of the gap."""
-        measured = gap.measure(profile, self.base, self.draws)
+        measured = gap.measure(profile, self.base)
         name = f"AUC step by step, profile {said(profile)}"
         axes = plots.gap_ladder(measured, title="")
         path = self.figures_dir / f"gap-{profile}.svg"

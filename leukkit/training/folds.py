@@ -67,7 +67,7 @@ def cross_validate(
     Example:
         >>> split = splits.divide(cells, {"split": "subject", "folds": 5, "validation": 0.15})
         >>> folder = training.cross_validate(split, recipe, name="vgg19", strategy=strategy)
-        >>> metrics.bootstrap(results.read_table(folder))
+        >>> metrics.jackknife(results.read_table(folder))
     """
     place = results.place(split, recipe, name, seed, base=results_dir)
     waiting = tasks(place, split, recipe, models_kept=models_kept, tensorboard=tensorboard)

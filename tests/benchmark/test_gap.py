@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 from leukkit import cli, metrics, results, runs, splits
 from leukkit.benchmark import gap
@@ -38,23 +39,28 @@ def little(tmp_path):
     return tmp_path
 
 
-def test_differences_and_intervals_rest_on_the_same_resamples_of_subjects(little):
-    measured = gap.measure("sample", little, draws=500)
+def test_differences_and_intervals_are_paired_over_subjects(little):
+    measured = gap.measure("sample", little)
     row = measured[measured["split"] == "plain-by-subject"].set_index("quantity")
     last = row.loc["accuracy"]
     assert last["value"] == 6 / 8
     assert last["worth"] == last["total"] == 2 / 8
-    # By hand: a resample loses half the share of the subjects 0 and 1 among its four.
-    picks = np.random.default_rng(0).integers(0, 4, (500, 4))
-    expected = np.quantile((picks < 2).sum(axis=1) / 8, [0.025, 0.975])
-    assert last[["worth low", "worth high"]].to_numpy(float) == pytest.approx(expected)
+    # By hand: two of four subjects, one of each class, lose half; a class of two equal subjects
+    # has one degree of freedom.
+    half = stats.t.ppf(0.975, 2) * stats.sem([0.5, 0.5, 0, 0])
+    ends = last[["worth low", "worth high"]].to_numpy(float)
+    assert ends == pytest.approx([1 / 4 - half, 1 / 4 + half])
+    # The AUC rests on two subjects of a class: too few.
+    assert np.isinf(row.loc["auc", ["low", "worth high"]].astype(float)).all()
     same = measured[measured["closed"].isin(["same source image", "same patient id"])]
     assert len(same) == 2 * 2 * len(gap.QUANTITIES)
-    assert (same[["worth", "worth low", "worth high"]] == 0).all(axis=None)
+    assert (same["worth"] == 0).all()
+    same = same[same["quantity"] == "accuracy"]
+    assert (same[["worth low", "worth high"]] == 0).all(axis=None)
     assert measured.loc[measured["closed"] == "", ["worth", "total low"]].isna().all(axis=None)
     # One run alone has the intervals of any other; the first step scores copies, too.
     folder = runs.folder(PLAN["plain-by-subject", 0], little)
-    alone = metrics.bootstrap(results.read_table(folder), draws=500)
+    alone = metrics.jackknife(results.read_table(folder))
     for name in ("accuracy", "auc"):
         here, there = (frame.loc[name, ["low", "high"]].tolist() for frame in (row, alone))
         assert here == pytest.approx(there)
@@ -64,7 +70,7 @@ def test_differences_and_intervals_rest_on_the_same_resamples_of_subjects(little
 
 def test_a_score_is_the_mean_over_the_repeats(little):
     write_run(little, "plain-by-patient", EVERY - {(0, 0), (0, 1), (1, 0), (1, 1)}, repeat=1)
-    measured = gap.measure("sample", little, draws=50)
+    measured = gap.measure("sample", little)
     row = measured[measured["split"] == "plain-by-patient"].set_index("quantity").loc["accuracy"]
     assert row["value"] == (1 + 0.5) / 2
     assert (row["lowest"], row["highest"], row["repeats"], row["splits"]) == (0.5, 1.0, 2, 1)
@@ -75,14 +81,14 @@ def test_steps_of_other_subjects_are_not_compared_and_a_missing_one_is_named(lit
     path = folder / "fold-0" / "predictions.csv"
     path.write_text(path.read_text().replace("P0", "someone else"))
     with pytest.raises(results.ResultsError, match=r"the steps of .*other subjects"):
-        gap.measure("sample", little, draws=50)
+        gap.measure("sample", little)
     other = write_run(little, "plain-by-patient", EVERY, repeat=1)
     with pytest.raises(results.ResultsError, match="two repeats of one step tested other subjects"):
-        gap.measure("sample", little, draws=50)
+        gap.measure("sample", little)
     other.parent.rename(little / "one")
     folder.rename(little / "two")
     with pytest.raises(results.ResultsError, match="no run of plain-by-patient"):
-        gap.measure("sample", little, draws=50)
+        gap.measure("sample", little)
 
 
 def test_nothing_run_is_an_empty_frame(tmp_path):
@@ -93,9 +99,9 @@ def test_nothing_run_is_an_empty_frame(tmp_path):
 
 
 def test_table_and_figure_hold_every_score_and_every_difference(little):
-    measured = gap.measure("sample", little, draws=50)
+    measured = gap.measure("sample", little)
     text = gap.steps(measured, "accuracy").reset_index()
-    assert text["worth"].tolist()[-2:] == ["0.250 (0.000 to 0.500)"] * 2
+    assert text["worth"].tolist()[-2:] == ["0.250 (-0.371 to 0.871)"] * 2
     assert text["closed here"].iloc[-2] == "same subject, other id"
     assert set(text["subject in training"]) == {"50.0%", ""}
     assert set(text["source image in training"]) == {""}  # not known
@@ -181,6 +187,6 @@ def test_a_run_goes_on_where_it_stopped(tmp_path, monkeypatch, capsys):
     assert "by source image" in capsys.readouterr().out
     assert figure.stat().st_size > 10_000 and record.exists()
     assert (folders[0] / "fold-0" / "fold.json").stat().st_mtime_ns == kept
-    measured = gap.measure(str(profile), tmp_path, draws=100)
+    measured = gap.measure(str(profile), tmp_path)
     assert len(measured) == len(gap.STEPS) * len(gap.QUANTITIES)
     assert "449 images of sample-cells (synthetic), random mobilenet-0.25" in gap.title(measured)

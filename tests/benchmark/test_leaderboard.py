@@ -137,7 +137,7 @@ def test_a_profile_of_your_own_runs_under_both_splits(tmp_path):
     timed = leaderboard.time_methods(profile, tmp_path)
     assert list(timed["method"]) == ["mobilenet-0.25 + svm"]
     assert (timed["images"] == 32).all() and timed["seconds"].between(0, 5).all()
-    measured = leaderboard.measure("mine", tmp_path, draws=50)  # from the results alone
+    measured = leaderboard.measure("mine", tmp_path)  # from the results alone
     assert measured.groupby("split")["images"].max().to_dict() == {"subject": 449, "official": 131}
     shown = leaderboard.leaderboard(measured, "official")["per image"]
     assert shown.str.fullmatch(r"0\.\d{3} s").all()
@@ -187,13 +187,13 @@ def base(tmp_path):
 
 @pytest.fixture
 def measured(base):
-    return leaderboard.measure("sample", base, draws=20)
+    return leaderboard.measure("sample", base)
 
 
 def test_measured_values_are_those_of_the_kit(measured):
     here = measured[(measured["method"] == "resnet18") & (measured["split"] == "subject")]
     here, frame = here.set_index("quantity"), predictions(wrong=(1, 2))
-    ends = metrics.bootstrap(frame, draws=20)
+    ends = metrics.jackknife(frame)
     for name in ("weighted_f1", "auc", "balanced_accuracy", "accuracy"):
         assert here.loc[name, "value"] == metrics.scores(frame)[name]
         assert tuple(here.loc[name, ["low", "high"]]) == tuple(ends.loc[name, ["low", "high"]])
@@ -224,15 +224,44 @@ def test_the_leaderboard_ranks_by_weighted_f1_and_lists_the_rest(base, measured)
     assert set(ranked["method"][:2]) == {"mobilenet-0.25 + svm", "mobilenetv2 (frozen-features)"}
     assert ranked["patient-level accuracy"].iloc[-1].startswith("6 of 8 (")
     assert set(ranked["tested on"]) == {"40 of 8"}
+    assert ranked["the best"].iloc[0] == "is the best"
+    # Equal to the best: a difference of 0. Two of eight subjects wrong: one of each class.
+    assert ranked["the best"].iloc[1] == "not told apart, p = 1.000"
+    assert set(ranked["the best"][2:]) == {"not told apart, p = 1.000"}
     assert set(table[table.index == ""]["weighted F1"]) == {"not run", "not in this profile"}
     assert list(leaderboard.leaderboard(measured, "official")["method"]) == ["resnet18"]
+
+
+def test_methods_are_compared_with_the_best_in_pairs_corrected_for_their_number(base):
+    good, bad = predictions(), predictions(wrong=range(7))
+    run = RUNS["mishra_vgg16-cnn"].model_copy(update={"profile": "sample"})
+    small_results.write(base, run, bad)
+    measured = leaderboard.measure("sample", base)
+    rows = measured[(measured["split"] == "subject") & (measured["quantity"] == "accuracy")]
+    rows = rows.set_index("method")
+    pair = metrics.difference(metrics.leave_out(good), metrics.leave_out(bad)).loc["accuracy"]
+    row = rows.loc["vgg16 + convolutions"]
+    ends = row[["behind", "behind low", "behind high"]].tolist()
+    assert ends == pytest.approx(pair[["difference", "low", "high"]].tolist())
+    assert row["p"] == pytest.approx(10 * pair["p"])  # the smallest of ten pairs, by Holm
+    assert row["p"] < 0.05 and rows["behind"].isna().sum() == 1
+    text = leaderboard.leaderboard(measured, "subject").set_index("method")["the best"]
+    assert (
+        text["vgg16 + convolutions"].startswith("0.")
+        and " behind, p " in text["vgg16 + convolutions"]
+    )
+    assert "hollow: behind the best" in plots.leaderboard(measured, "subject").get_xlabel()
+    other = bad.assign(subject=bad["subject"].replace("P7", "P8"))
+    small_results.write(base, run, other)
+    with pytest.raises(results.ResultsError, match="under 'subject' were tested on 8 and 8 subj"):
+        leaderboard.measure("sample", base)
 
 
 def test_seconds_are_shown_once_they_are_measured(base, measured):
     assert "per image" not in leaderboard.leaderboard(measured, "subject")
     timed = {"paper": "patel2025", "method": "resnet18", "seconds": 0.01234, "images": 32}
     pd.DataFrame([timed]).to_csv(base / "honest" / "sample" / "seconds.csv", index=False)
-    after = leaderboard.measure("sample", base, draws=20)
+    after = leaderboard.measure("sample", base)
     shown = leaderboard.leaderboard(after, "subject").set_index("method")["per image"]
     assert shown["resnet18"] == "0.012 s"
     assert set(shown.drop("resnet18")) == {""}

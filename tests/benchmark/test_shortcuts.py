@@ -47,7 +47,7 @@ def scores(checked, split="by subject"):
 
 @pytest.mark.parametrize("classes", [2, 4])
 def test_only_the_shortcut_that_carries_the_class_scores(tmp_path, classes):
-    found = scores(shortcuts.check(write_images(tmp_path, classes), folds=3, draws=200))
+    found = scores(shortcuts.check(write_images(tmp_path, classes), folds=3))
     assert found.loc["image border", "auc"] > 0.97
     assert found.loc["all of these", "auc"] > 0.95
     for other in ("mask area", "mean color"):
@@ -62,7 +62,7 @@ def test_what_never_changes_is_called_constant(tmp_path):
         pixels[20:40, 20 : 30 + number % 9] = 150
         cv2.imwrite(path.replace(".png", ".bmp"), pixels)
     cells["path"] = cells["path"].str.replace(".png", ".bmp")
-    checked = shortcuts.check(cells, folds=2, draws=50)
+    checked = shortcuts.check(cells, folds=2)
     constant = checked.groupby("shortcut")["constant"].all()
     assert constant.to_dict() == {
         "all of these": False,
@@ -104,8 +104,8 @@ def test_images_that_are_not_cut_out_are_segmented():
 def test_data_without_patients_need_a_word(tmp_path):
     cells = write_images(tmp_path, known=False)
     with pytest.raises(ValueError, match="missing='image'"):
-        shortcuts.check(cells, folds=3, draws=50)
-    checked = shortcuts.check(cells, folds=3, draws=50, missing="image")
+        shortcuts.check(cells, folds=3)
+    checked = shortcuts.check(cells, folds=3, missing="image")
     assert set(checked["groups_are"]) == {"original images"}
     assert set(checked["groups"]) == {len(cells)}
 
@@ -113,7 +113,7 @@ def test_data_without_patients_need_a_word(tmp_path):
 def test_subjects_are_told_by_their_color_in_the_sample():
     """Each synthetic subject has a stain: by image the color tells who it is."""
     cells = datasets.load("sample-cells")
-    checked = shortcuts.check(cells, folds=3, draws=200)
+    checked = shortcuts.check(cells, folds=3)
     by_image, by_subject = scores(checked, "by image"), scores(checked)
     assert by_image.loc["mean color", "auc"] > by_subject.loc["mean color", "auc"]
     assert by_subject.loc["image border", "constant"]

@@ -51,7 +51,7 @@ def small_report(tmp_path_factory):
     path = notebooks.kept_path(folder, "sample", "01_try.ipynb")
     path.parent.mkdir(parents=True)
     nbformat.write(notebook, path)
-    return page.build(folder, tmp_path_factory.mktemp("report"), draws=50)
+    return page.build(folder, tmp_path_factory.mktemp("report"))
 
 
 @pytest.fixture(scope="session")

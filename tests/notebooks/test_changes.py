@@ -92,7 +92,6 @@ CHANGES = {
             'segmented_augmented", PROFILE)': 'segmented_augmented", PROFILE)\n'
             "recipe = recipe.replace(network='mobilenetv2', width=0.25, classifier='rf',\n"
             "    image_size=32)",
-            "draws = profile.bootstrap_draws": "draws = 100",
         },
         'report.table(compared, "Table VI")',
         {

@@ -21,7 +21,6 @@ stated = [{ quantity = "images", label = "ALL", value = 7272, where = "II" }]
 datasets = { cnmc-2019 = "cnmc-2019" }
 seed = 0
 jobs = 1
-bootstrap_draws = 2000
 models_kept = [0]
 recipe = { image_size = 224, phases = [{ epochs = 50, learning_rate = 1e-4 }] }
 splits = { published = { split = "holdout", test = 0.2 } }

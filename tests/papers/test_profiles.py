@@ -18,7 +18,6 @@ PAPER = {
     "datasets": {"one": "all-idb2", "two": "cnmc-2019"},
     "seed": 3,
     "jobs": 1,
-    "bootstrap_draws": 100,
     "models_kept": [0, 1],
     "splits": {
         "published": {"split": "holdout", "test": 0.2, "validation": "test"},

@@ -31,7 +31,7 @@ def write(base, tested, run=RUN, model="model.keras", **facts):
 
 def card(folder):
     """Write the cards of the results that a fold is part of, and return that of the fold."""
-    cards.write_model_cards(folder.parents[4], draws=20)
+    cards.write_model_cards(folder.parents[4])
     return (folder / "CARD.md").read_text()
 
 
@@ -49,13 +49,13 @@ def two_folds(tmp_path):
 
 
 def test_a_card_stands_beside_each_saved_model_with_the_scores_of_run_and_fold(two_folds):
-    written = cards.write_model_cards(two_folds, draws=200)
+    written = cards.write_model_cards(two_folds)
     assert written["model"].tolist() == [f"{PLACE}/model.keras"]
     assert written["card"].tolist() == [f"{PLACE}/CARD.md"]
     assert written["skipped"].isna().all()
     text = (two_folds / written["card"][0]).read_text()
     both = pd.concat([FIRST.assign(fold=0), SECOND.assign(fold=1)])
-    low, high = metrics.bootstrap(both, draws=200).loc["accuracy", ["low", "high"]]
+    low, high = metrics.jackknife(both).loc["accuracy", ["low", "high"]]
     # all folds: 8 of 10 right; this one: 3 of 4
     assert row(text, "accuracy") == [f"0.800 ({low:.3f} to {high:.3f})", "0.750"]
     assert row(text, "precision")[0].startswith("0.750") and row(text, "precision")[1] == "1.000"
@@ -133,7 +133,7 @@ def test_a_run_that_cannot_be_used_gets_no_card_and_does_not_stop_the_others(two
     wrong = other / "predictions.csv"
     wrong.write_text(wrong.read_text().replace("0.9", "0.5"))
     third = write(two_folds, FIRST, planned("sultana", "published", "vgg19_full-training"))
-    written = cards.write_model_cards(two_folds, draws=10).set_index("model")
+    written = cards.write_model_cards(two_folds).set_index("model")
     assert written["card"].notna().tolist() == [False, False, True]
     assert "do not sum to 1" in written["skipped"].iloc[0]
     assert "missing: fold-1" in written["skipped"].iloc[1]

@@ -31,7 +31,7 @@ def cell(frame, **keys):
 
 
 def measured(*folders):
-    return report.concat(report.score(folder.parent, draws=200) for folder in folders)
+    return report.concat(report.score(folder.parent) for folder in folders)
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +49,7 @@ def patel(tmp_path_factory):
     own = planned("patel2025", "leak-free", "vgg19", name="vgg19~0123abcd")
     write(base, own, SECOND)
     found = results.find(base, "patel2025", "sample")
-    return report.concat(report.score(folder, draws=200) for folder in found["folder"])
+    return report.concat(report.score(folder) for folder in found["folder"])
 
 
 @pytest.fixture
@@ -83,9 +83,9 @@ def test_each_class_counts_as_positive_once(published):
     assert cell(published, quantity="support", label="ALL")["value"] == 4
 
 
-def test_intervals_are_those_of_the_bootstrap_and_training_has_none(patel, published):
+def test_intervals_are_those_of_the_jackknife_and_training_has_none(patel, published):
     both = pd.concat([FIRST.assign(fold=0), SECOND.assign(fold=1)])
-    expected = metrics.bootstrap(both, draws=200, positive="healthy").loc["precision"]
+    expected = metrics.jackknife(both, positive="healthy").loc["precision"]
     found = cell(published, label="healthy", quantity="precision")
     assert (found["low"], found["high"]) == (expected["low"], expected["high"])
     training = patel[patel["part"] == "training"]
@@ -120,7 +120,7 @@ def test_a_number_measured_twice_is_refused(patel):
 def test_a_run_of_ones_own_is_compared_under_the_keys_that_are_given(tmp_path):
     own = planned("patel2025", "published", "vgg19", keys={}, name="vgg19~0123abcd")
     folder = write(tmp_path, own, SECOND).parent
-    scored = report.score(folder, 50, dataset="cnmc-2019", model="vgg19", variant="")
+    scored = report.score(folder, dataset="cnmc-2019", model="vgg19", variant="")
     compared = report.compare(papers.load("patel2025"), report.concat([scored]))
     assert cell(compared, table="Table 3", model="vgg19")["reproduced"] == pytest.approx(500 / 6)
 

@@ -59,7 +59,7 @@ def kept(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def cells(kept):
-    return compared(kept, draws=200)
+    return compared(kept)
 
 
 def cell(frame, **keys):
@@ -69,8 +69,8 @@ def cell(frame, **keys):
     return frame.iloc[0]
 
 
-def compared(base, draws=10):
-    return overview.cells(facts.runs(base), base, draws)
+def compared(base):
+    return overview.cells(facts.runs(base), base)
 
 
 def table_3(base, column):
@@ -104,7 +104,7 @@ def test_values_stand_in_the_unit_of_the_print_beside_where_they_came_from(cells
     found = accuracy[[f"reproduced {name}" for name in about]].tolist()
     assert found == [10, 5, "subjects", 2, 1.0, "2026-11-22"]  # 21 November 23:30 in UTC-2
     both = pd.concat([FIRST.assign(fold=0), SECOND.assign(fold=1)])
-    expected = 100 * metrics.bootstrap(both, draws=200).loc["accuracy"]
+    expected = 100 * metrics.jackknife(both).loc["accuracy"]
     found = accuracy[["reproduced low", "reproduced high"]].tolist()
     assert found == pytest.approx(expected[["low", "high"]].tolist())
 
@@ -116,7 +116,7 @@ def test_a_terminal_gets_each_accuracy_once_and_how_much_was_run(cells, width):
     text = " ".join(" ".join(lines).split())
     assert text.startswith("patel2025, profile sample: 6 of 23 printed scores reproduced, 0 leak-")
     # 3 + 5 of 10 images; the table's two rows of the same run and print are one
-    expected = "published reproduced leak-free VGG-19, test 98.87 80.0 (60.0 to 100.0) not run"
+    expected = "published reproduced leak-free VGG-19, test 98.87 80.0 (31.0 to 97.3) not run"
     assert text.endswith(expected)
 
 
@@ -313,7 +313,7 @@ def test_runs_of_ones_own_say_what_they_changed_and_enter_no_table(tmp_path):
     alone = {"paper": "own", "profile": "own", "name": "smears", "keys": {}}
     write(tmp_path, VGG.model_copy(update=alone), FIRST.assign(subject="one"))
     assert table_3(tmp_path, "reproduced status") == "not run: no results of this paper"
-    own = overview.own(facts.runs(tmp_path), tmp_path, draws=50).set_index("run")
+    own = overview.own(facts.runs(tmp_path), tmp_path).set_index("run")
     assert own.loc["vgg19~0123abcd", "changed"] == [
         "split, folds: 5 (planned: 3)",
         "image size: 96 (planned: 112)",

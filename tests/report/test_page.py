@@ -44,7 +44,7 @@ def results_dir(tmp_path_factory):
 @pytest.fixture(scope="module")
 def report_dir(results_dir, tmp_path_factory):
     folder = tmp_path_factory.mktemp("report")
-    page.build(results_dir, folder, draws=50)
+    page.build(results_dir, folder)
     return folder
 
 
@@ -55,7 +55,7 @@ def text(report_dir):
 
 @pytest.fixture(scope="module")
 def cells(results_dir):
-    return overview.cells(facts.runs(results_dir), results_dir, draws=50)
+    return overview.cells(facts.runs(results_dir), results_dir)
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +71,7 @@ def built(folder, run=None, tested=small_results.FIRST):
     """Return the text of a page of one run, or of no results at all."""
     if run is not None:
         small_results.write(folder / "results", run, tested)
-    return page.build(folder / "results", folder / "report", draws=10).read_text()
+    return page.build(folder / "results", folder / "report").read_text()
 
 
 def files(folder):
@@ -83,7 +83,7 @@ def files(folder):
 
 
 def test_the_same_results_give_the_same_bytes(results_dir, report_dir, tmp_path):
-    page.build(results_dir, tmp_path / "elsewhere", draws=50)
+    page.build(results_dir, tmp_path / "elsewhere")
     assert files(tmp_path / "elsewhere") == files(report_dir)
 
 
@@ -92,14 +92,14 @@ def test_files_that_are_no_longer_written_go_and_others_stay(tmp_path):
     kept = notebooks.kept_path(results, "sample", "09_old.ipynb")
     kept.parent.mkdir(parents=True)
     nbformat.write(nbformat.v4.new_notebook(), kept)
-    page.build(results, report, draws=10)
+    page.build(results, report)
     assert (report / "09_old.html").exists()
     for name in ("report/mine.txt", "outside.txt"):
         (tmp_path / name).write_text("stays")
     with (report / page.LISTING).open("a") as listing:
         listing.write("../outside.txt\n")  # a list that was tampered with
     kept.unlink()
-    page.build(results, report, draws=10)
+    page.build(results, report)
     assert not (report / "09_old.html").exists()
     assert (report / "mine.txt").exists() and (tmp_path / "outside.txt").exists()
 
