@@ -90,12 +90,14 @@ def count(pairs: pd.DataFrame) -> pd.DataFrame:
     """Count the pairs of `find` by relation, and those that lie in two official folds.
 
     Returns:
-        Frame indexed by relation (all of `RELATIONS`): ``pairs``, ``in two official folds``,
+        Frame indexed by relation (those of `RELATIONS` that occur): ``pairs``, ``in two official folds``,
         ``of two classes`` and ``patients`` (the pairs of patient names, most frequent first).
     """
     rows = {}
     for relation in RELATIONS:
         here = pairs[pairs["relation"] == relation]
+        if here.empty and relation != ACROSS:
+            continue
         names = here["patient_first"].str.cat(here["patient"], sep=" = ")
         links = [f"{name} ({number})" for name, number in names.value_counts().head(8).items()]
         rows[relation] = {

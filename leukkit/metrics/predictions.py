@@ -13,6 +13,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from leukkit.datasets.cells import PROXY
+
 STEPS = 20  # between the weights 0 and 1 of a network
 
 
@@ -170,7 +172,7 @@ def groups(predictions: pd.DataFrame) -> tuple[pd.Series, str]:
         augmented copy still counts with its original.
     """
     if predictions["subject"].notna().all():
-        is_proxy = predictions["subject"].str.startswith("proxy:").all()
+        is_proxy = predictions["subject"].str.startswith(PROXY).all()
         return predictions["subject"], "block proxies" if is_proxy else "subjects"
     return predictions["image_id"].str.partition("#")[0], "original images"
 

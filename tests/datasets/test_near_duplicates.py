@@ -113,8 +113,6 @@ def test_pairs_are_told_apart_by_subject_and_official_fold(samples, tmp_path):
         "two subjects": len(pairs) - 3,
         "two patients of one subject": 1,
         "same patient": 1,
-        "two blocks": 0,
-        "one block": 0,
         "subjects not known": 1,
     }
     assert counted["in two official folds"].sum() == 1
