@@ -90,8 +90,9 @@ def count(pairs: pd.DataFrame) -> pd.DataFrame:
     """Count the pairs of `find` by relation, and those that lie in two official folds.
 
     Returns:
-        Frame indexed by relation (those of `RELATIONS` that occur): ``pairs``, ``in two official folds``,
-        ``of two classes`` and ``patients`` (the pairs of patient names, most frequent first).
+        Frame indexed by relation (those of `RELATIONS` that occur): ``pairs``, ``in two official
+        folds``, ``of two classes`` and ``patients`` (the pairs of patient names, most frequent
+        first).
     """
     rows = {}
     for relation in RELATIONS:
