@@ -70,7 +70,7 @@ CHANGES = {
             "    phases=[{'epochs': 1, 'learning_rate': 1e-3}], steps=1)",
         },
         'report.table(compared, "Table 2", model="vgg19")',
-        {"published/mobilenetv2~": 2, "leak-free/mobilenetv2~": 2},
+        {"published/vgg19~": 2, "leak-free/vgg19~": 2},
     ),
     "02_vgg16_custom_cnn.ipynb": (
         "mishra",
