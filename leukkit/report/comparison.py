@@ -131,9 +131,16 @@ def _taken_for(predictions: pd.DataFrame) -> pd.DataFrame:
     """Return the share of each class that is taken for each class: rows of a confusion matrix."""
     counts = metrics.confusion(predictions)
     shares = counts.div(counts.sum(axis=1), axis=0).melt(ignore_index=False).reset_index()
-    quantity = "taken for " + shares["predicted"]
-    images = shares["actual"].map(counts.sum(axis=1))
-    return shares.assign(label=shares["actual"], quantity=quantity, images=images)
+    over, groups_are = metrics.groups(predictions)
+    of_class = over.groupby(predictions["label"]).agg(["size", "nunique"])
+    of_class = of_class.reindex(shares["actual"]).reset_index(drop=True)
+    return shares.assign(
+        label=shares["actual"],
+        quantity="taken for " + shares["predicted"],
+        images=of_class["size"],
+        groups=of_class["nunique"],
+        groups_are=groups_are,
+    )
 
 
 def concat(frames: Iterable[pd.DataFrame]) -> pd.DataFrame:

@@ -295,3 +295,16 @@ def test_fractions_are_sorted_beside_percent(cells):
     table = tables.comparison(cells)
     keys = {row.cells["Printed"].text: row.cells["Printed"].sort for row in table.rows}
     assert (keys["0.9932"], keys["98.87 %"]) == ("99.32", "98.87")
+
+
+def test_shares_of_a_matrix_say_of_how_many_images_they_are(tmp_path):
+    outcomes = [("early", "early")] * 3 + [("early", "benign"), ("pro", "pro")]
+    run = small_results.planned("sultana", "published", "dex_ensemble")
+    small_results.write(tmp_path, run, small_results.predictions(outcomes, small_results.FOUR))
+    table = tables.comparison(overview.cells(facts.runs(tmp_path), tmp_path))
+    cells = [row.cells for row in table.rows if row.cells["Table"].text == "Figure 6"]
+    (cell,) = [cell for cell in cells if cell["Printed"].text == "30 of 305"]
+    assert cell["Quantity"].text == "taken for benign"
+    assert (
+        cell["Reproduced"].text == "25.0" and "4 images, 2 subjects" in cell["Reproduced"].notes[0]
+    )
