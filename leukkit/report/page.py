@@ -128,7 +128,7 @@ class _Sources(NamedTuple):
             "deviations": tables.of_frame(
                 card.deviations_table().rename_axis("deviation"),
                 f"{name}: stated, and done otherwise here",
-                kind="wide",
+                kind="cards",
             ),
             "has_accuracies": bool(accuracies),
             "figures": accuracies + figures.of_paper(cells, self.base, self.figures_dir),
