@@ -212,8 +212,8 @@ def table(comparison: pd.DataFrame, name: str, **where: Any) -> pd.DataFrame:
         Frame of text in the unit of the table, indexed by the keys that tell its rows apart: the
         printed number, the pooled one with its interval, the mean over folds and its standard
         deviation where there are folds, the same without distorted copies where such were scored,
-        the other sides, and the weights at the start. A side that keeps no subjects apart is not
-        called leak-free: see `name_side`.
+        the other sides, and the weights at the start where they differ (`substitutions` names
+        them). A side that keeps no subjects apart is not called leak-free: see `name_side`.
     """
     rows = comparison[comparison["table"] == name]
     for key, value in where.items():
@@ -232,9 +232,10 @@ def table(comparison: pd.DataFrame, name: str, **where: Any) -> pd.DataFrame:
         text[name_side(side, rows)] = [_text(row, side) for row in records]
         if side == "reproduced" and rows[f"{side} mean"].notna().any():
             text[f"{side}, mean of folds"] = [_mean(row, side) for row in records]
-        if rows[f"{side} originals"].notna().any():
+        if side in SIDES.values() and rows[f"{side} originals"].notna().any():
             text[f"{side}, originals scored"] = [_text(row, side, " originals") for row in records]
-    text["weights"] = rows["weights"]
+    if len({*rows["weights"]} - {""}) > 1:
+        text["weights"] = rows["weights"]
     return text.set_axis(
         pd.MultiIndex.from_frame(rows[index]) if len(index) > 1 else pd.Index(rows[index[0]])
     )
@@ -420,6 +421,8 @@ def _epochs(history: pd.DataFrame, folder: pathlib.Path | str) -> pd.DataFrame:
 def _text(row: dict[str, Any], side: str, of: str = "") -> str:
     if not row[f"{side} made"]:
         return "not run"
+    if of and pd.isna(row[f"{side}{of}"]):
+        return "no copies"
     ends = row[f"{side}{of} low"], row[f"{side}{of} high"]
     return metrics.with_interval(row[f"{side}{of}"], *ends, UNITS[row["unit"]][1])
 

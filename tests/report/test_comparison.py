@@ -154,6 +154,9 @@ def test_originals_are_scored_alone_where_distorted_copies_were_scored_too(tmp_p
     row = text.iloc[0]
     assert row["reproduced"].startswith("75.0 (")
     assert row["reproduced, originals scored"].startswith("100.0 (")
+    others = write(tmp_path, planned("mishra", "leak-free", "vgg16-cnn"), scored.iloc[::2])
+    both = report.table(report.compare(papers.load("mishra"), measured(folder, others)), "Table 5")
+    assert "leak-free, originals scored" not in both
     assert "leak-free, originals scored" not in text
 
 
@@ -173,7 +176,7 @@ def test_leak_free_is_what_keeps_subjects_apart(tmp_path, leaks, subject, name):
     run = planned("mishra", "leak-free", "vgg16-cnn")
     found = measured(write(tmp_path, run, scored, leaks={**LEAKS, **leaks}))
     text = report.table(report.compare(papers.load("mishra"), found), "Table 5")
-    assert [*text] == ["published", "reproduced", name, "weights"]
+    assert [*text] == ["published", "reproduced", name]
 
 
 def test_a_printed_matrix_is_compared_by_the_share_of_each_class(tmp_path):
@@ -235,7 +238,7 @@ def test_a_run_with_pixels_as_the_weights_want_them_stands_beside_the_stated_one
     full = cell(compared, table="Table 3", model="vgg19", part="test")
     assert not full["reproduced made"] and not full[f"reproduced, {own} made"]
     text = report.table(compared, "Table 5", model="vgg19")
-    sides = ["published", "reproduced", f"reproduced, {own}", "leak-free", "weights"]
+    sides = ["published", "reproduced", f"reproduced, {own}", "leak-free"]
     assert list(text.drop(columns="reproduced, mean of folds", errors="ignore")) == sides
 
     run = planned("farag2025", "published", SVM, "paper")
@@ -247,7 +250,7 @@ def test_a_run_with_pixels_as_the_weights_want_them_stands_beside_the_stated_one
     beside = rows.loc["accuracy", ["reproduced", f"reproduced, {own}"]]
     assert [text.split()[0] for text in beside] == ["83.3", "75.0"]
     elsewhere = report.table(compared, "Table V")  # of other runs: no empty column
-    assert list(elsewhere) == ["published", "reproduced", "leak-free", "weights"]
+    assert list(elsewhere) == ["published", "reproduced", "leak-free"]
 
 
 def test_a_profile_that_normalizes_otherwise_than_the_paper_says_so():
