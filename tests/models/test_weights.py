@@ -86,7 +86,8 @@ def test_random_weights_are_he_normal_by_what_one_output_sees():
     found = [kernel.std() for kernel in kernels]  # query, key, value; output of 4 heads of 64
     assert found == expected(1280, 1280, 1280, 256)
     predictions = head.get_layer("predictions").kernel.numpy()
-    assert predictions.std() == pytest.approx(0.01 * np.sqrt(2 / 128), rel=0.2)
+    last = 256  # units of the last dense layer
+    assert predictions.std() == pytest.approx(0.01 * np.sqrt(2 / last), rel=0.2)
 
 
 # ---------------------------------------------------------------- files
