@@ -36,11 +36,13 @@ __all__ = ["KEYS", "Card", "CardError", "load", "read"]
 
 KEYS = ("patel2025", "mishra", "farag2025", "samhitha", "sultana")
 
+# unit -> what a value is multiplied by to be in percent
+PERCENT = {"percent": 1, "percent of row": 1, "fraction": 100}
+TAKEN_FOR = "taken for "  # and a class: the quantity of a count of a confusion matrix
+
 _FOLDER = pathlib.Path(__file__).parent
 _NUMBER = re.compile(r"[-+]?(\d+|\d{1,3}(,\d{3})+)(\.\d+)?(e[-+]?\d+)?")
 _RESERVED = {"paper", "table", "row", "column", "printed", "value", "where", "quote", "note"}
-
-_IN_PERCENT = {"fraction": 100}  # unit -> what makes percent of it; others stay as they are
 
 CardError = SchemaError
 
@@ -182,7 +184,7 @@ class Matrix(Model):
                     | self.where
                     | {
                         "label": label,
-                        "quantity": f"taken for {predicted}",
+                        "quantity": f"{TAKEN_FOR}{predicted}",
                         "unit": "percent of row",
                         "printed": f"{count} of {sum(row)}",
                         "value": 100 * count / sum(row),
@@ -286,8 +288,8 @@ class Card(Model):
     def _repeats(self, claim: dict[str, Any]) -> bool:
         """Tell whether a cell prints the number of a claim, whose keys may leave some out."""
         cells = self._cells
-        value = claim["value"] * _IN_PERCENT.get(claim["unit"], 1)
-        values = cells["value"] * cells["unit"].map(_IN_PERCENT).astype(float).fillna(1)
+        value = claim["value"] * PERCENT.get(claim["unit"], 1)
+        values = cells["value"] * cells["unit"].map(PERCENT).astype(float).fillna(1)
         same = (values - value).abs() < 1e-9
         for name in set(cells) - _RESERVED - {"unit"}:
             if pd.notna(claim.get(name, pd.NA)):

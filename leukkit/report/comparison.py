@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from leukkit import metrics, results
-from leukkit.papers import Card
+from leukkit.papers import TAKEN_FOR, Card
 from leukkit.report import facts
 from leukkit.splits import Split
 
@@ -48,8 +48,6 @@ UNITS = {
     "images": (1.0, 0),
     "epochs": (1.0, 0),
 }
-# unit -> what a value is multiplied by to be in percent
-PERCENT = {"percent": 1, "percent of row": 1, "fraction": 100}
 RUN = ("dataset", "backbone", "classifier", "segmentation", "augmentation", "model", "variant")
 NUMBER = ("part", "label", "epoch", "quantity")  # what tells the numbers of one run apart
 CELL = (*RUN, *NUMBER)
@@ -97,20 +95,21 @@ def score(folder: pathlib.Path | str, **keys: Any) -> pd.DataFrame:
         **(records[0].configuration.keys or keys),
         "split": records[0].configuration.split,
         "folds": len(records),
-        "keeps_apart": facts.keeps_apart(records, results.read_table(folder)),
         "weights": " / ".join(sorted({record.weights_used for record in records})),
         "folder": str(folder),
     }
     frames = []
     for name, part in PARTS.items():
-        if results.has_table(folder, name):
+        if name == "predictions" or results.has_table(folder, name):
             scored = _measure(results.read_table(folder, name), is_training=part == "training")
             frames.append(scored.assign(**about, part=part))
             if name == "weighted_predictions":
                 frames[-1]["variant"] = f"{about.get('variant', '')}-weighted"
     if results.has_table(folder, "history"):
         frames.append(_epochs(results.read_table(folder, "history"), folder).assign(**about))
+    groups_are = frames[0]["groups_are"].iloc[0]  # of the test
     scored = pd.concat(frames, ignore_index=True).reindex(columns=COLUMNS)
+    scored["keeps_apart"] = facts.keeps_apart(records, groups_are)
     return scored.astype({"epoch": "Int64"})
 
 
@@ -136,7 +135,7 @@ def _taken_for(predictions: pd.DataFrame) -> pd.DataFrame:
     of_class = of_class.reindex(shares["actual"]).reset_index(drop=True)
     return shares.assign(
         label=shares["actual"],
-        quantity="taken for " + shares["predicted"],
+        quantity=TAKEN_FOR + shares["predicted"],
         images=of_class["size"],
         groups=of_class["nunique"],
         groups_are=groups_are,
@@ -361,6 +360,11 @@ def _count(split: Split, cell: Mapping[str, Any]) -> str:
     return f"{few}" if few == many else f"{few} to {many}"
 
 
+def prints(cells: pd.DataFrame, quantities: Iterable[str]) -> pd.Series:
+    """Tell which results print one of some quantities, or a count of a confusion matrix."""
+    return cells["quantity"].isin(list(quantities)) | cells["quantity"].str.startswith(TAKEN_FOR)
+
+
 def _printed(card: Card) -> pd.DataFrame:
     """Return the results that name a run and print what `score` computes."""
     cells = card.results()
@@ -368,8 +372,7 @@ def _printed(card: Card) -> pd.DataFrame:
     cells = cells.reindex(columns=[*place, *CELL, "unit", "printed", "value"])
     needed = [key for key in card.run_keys if key != "variant"]
     computed = (*metrics.NAMES, "recall", "support", "loss", "epochs")
-    is_computed = cells["quantity"].isin(computed) | cells["quantity"].str.startswith("taken for ")
-    cells = cells[cells[needed].notna().all(axis=1) & is_computed]
+    cells = cells[cells[needed].notna().all(axis=1) & prints(cells, computed)]
     cells = cells.reset_index(drop=True)
     if "variant" in card.run_keys:
         cells["variant"] = cells["variant"].astype("string").fillna("")

@@ -128,8 +128,12 @@ def leakage(records: Iterable[FoldRecord]) -> dict[str, Any]:
     return pool_leakage(found).to_dict()
 
 
-def keeps_apart(records: Iterable[FoldRecord], predictions: pd.DataFrame) -> str:
+def keeps_apart(records: Iterable[FoldRecord], groups_are: str) -> str:
     """Return the largest unit that is nowhere in training and test at once, by what was measured.
+
+    Args:
+        records: Of a run's folds.
+        groups_are: What stands for its subjects, as `metrics.groups` says.
 
     Returns:
         ``subjects``; ``block proxies`` where blocks of neighbors stand for them; ``source images``,
@@ -137,7 +141,7 @@ def keeps_apart(records: Iterable[FoldRecord], predictions: pd.DataFrame) -> str
     """
     leaks = leakage(records)
     if leaks["subject"] == 0:
-        return metrics.groups(predictions)[1]
+        return groups_are
     if leaks["source_image"] == 0:
         return "source images"
     return "images" if pd.isna(leaks["original"]) or leaks["original"] == 0 else "nothing"

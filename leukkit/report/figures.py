@@ -9,9 +9,9 @@ import pandas as pd
 
 from leukkit import metrics, plots, results
 from leukkit.files import replace_when_done
+from leukkit.papers import PERCENT
 from leukkit.plots import colors
 from leukkit.report import facts, overview
-from leukkit.report.comparison import PERCENT
 from leukkit.report.overview import COLUMNS as SIDES
 from leukkit.report.overview import ENDS
 from leukkit.report.tables import said

@@ -14,10 +14,10 @@ import numpy as np
 import pandas as pd
 
 from leukkit import metrics, papers, results
-from leukkit.papers import Card
+from leukkit.papers import PERCENT, Card
 from leukkit.records import Configuration
 from leukkit.report import comparison, facts
-from leukkit.report.comparison import PERCENT, SIDES
+from leukkit.report.comparison import SIDES
 from leukkit.schemas import SplitTable, check
 
 SCORES = ("accuracy", "precision", "recall", "sensitivity", "specificity", "f1", "auc", "loss")
@@ -256,8 +256,7 @@ def _compare(card: Card, profile: str, known: pd.DataFrame, base: pathlib.Path) 
     compared = comparison.compare(card, measured, about)
     compared = compared.assign(variants=comparison.variants(compared)).set_index(PLACE)
     printed = card.results()
-    is_score = printed["quantity"].isin(SCORES) | printed["quantity"].str.startswith("taken for ")
-    printed = printed[is_score].reset_index(drop=True)
+    printed = printed[comparison.prints(printed, SCORES)].reset_index(drop=True)
     compared = compared.reindex(pd.MultiIndex.from_frame(printed[PLACE])).reset_index(drop=True)
     texts = {"what": facts.name_cells(printed), "profile": [profile] * len(printed)}
     rows = printed.assign(**texts).astype(dict.fromkeys(texts, "string"))[OF_THE_CELL]

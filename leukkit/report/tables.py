@@ -8,8 +8,9 @@ import pandas as pd
 
 from leukkit import metrics, papers
 from leukkit.audit import VERDICTS
+from leukkit.papers import PERCENT
 from leukkit.report import facts, overview
-from leukkit.report.comparison import PERCENT, SIDES, UNITS
+from leukkit.report.comparison import SIDES, UNITS
 from leukkit.report.overview import COLUMNS
 from leukkit.splits import LEAKS
 
