@@ -256,7 +256,6 @@ def splits(options: argparse.Namespace) -> None:
     """Divide a data set into folds, and write which fold tests each image."""
     from leukkit import datasets
     from leukkit import splits as dividing
-    from leukkit.files import replace_when_done
 
     cells = datasets.load(options.name, options.root, links=options.links)
     table = {"split": "subject", "by": options.by, "folds": options.folds}
@@ -264,11 +263,9 @@ def splits(options: argparse.Namespace) -> None:
         table = {"split": "stratified", "folds": options.folds}
     split = dividing.divide(cells, table, options.seed)
     listed = dividing.manifest(split)
+    _print_or_write(listed.to_csv(index=False), options.output)
     if options.output is None:
-        print(listed.to_csv(index=False), end="")
         return
-    with replace_when_done(options.output) as path:
-        listed.to_csv(path, index=False)
     print(f"written: {options.output}: {len(listed)} images in {options.folds} folds")
     print(dividing.leakage(split).to_string(index=False))
 
@@ -309,7 +306,6 @@ def check(options: argparse.Namespace) -> int:
 def card(options: argparse.Namespace) -> None:
     """Write a data set's card: source, contents, traps, uses."""
     from leukkit import datasets
-    from leukkit.files import replace_when_done
     from leukkit.report import cards
 
     cards.read_facts(options.name)  # a wrong name is another error than missing images
@@ -321,12 +317,17 @@ def card(options: argparse.Namespace) -> None:
         print(f"without the images: {error}", file=sys.stderr)
         cells = None
     shown = "" if options.figure is None else _draw_twice(options, cells)
-    text = cards.data_card(options.name, cells, shown)
-    if options.output is None:
+    _print_or_write(cards.data_card(options.name, cells, shown), options.output)
+
+
+def _print_or_write(text: str, path: pathlib.Path | None) -> None:
+    from leukkit.files import replace_when_done
+
+    if path is None:
         print(text, end="")
-    else:
-        with replace_when_done(options.output) as path:
-            path.write_text(text, encoding="utf-8")
+        return
+    with replace_when_done(path) as target:
+        target.write_text(text, encoding="utf-8")
 
 
 def _draw_twice(options: argparse.Namespace, cells: Any) -> str:
