@@ -157,7 +157,7 @@ def prepare(cells: pd.DataFrame, preparation: Preparation, threads: int = 2) -> 
         raise segmentation.SegmentationError(
             f"no nucleus found in {len(problems)} of {len(cells)} images ({first}"
             f"{'; ...' if len(problems) > 10 else ''}). Look at them; for another stain set "
-            "fallback='highest-cluster' or another threshold, or leave these images out."
+            "rule='highest cluster' or another threshold, or leave these images out."
         )
     return pixels
 

@@ -1,7 +1,9 @@
-"""Nucleus segmentation by K-means on the a channel (Farag et al. 2025, III.C and III.D)."""
+"""Nucleus segmentation by K-means of one channel (Farag et al. 2025, III.C and III.D)."""
 
 import cv2
 import numpy as np
+
+RULES = ("above threshold", "highest cluster", "green multi-Otsu")  # the first is the paper's
 
 
 class SegmentationError(ValueError):
@@ -83,41 +85,47 @@ def segment_nucleus(
     threshold: float = 141,
     minimum_area: int = 0,
     opening: int = 0,
-    fallback: str | None = None,
+    rule: str = RULES[0],
 ) -> np.ndarray:
     """Return the mask of the nucleus (Farag et al. 2025, III.C and III.D).
 
-    RGB to LAB; K-means of the a channel; each pixel takes the center of its cluster; the binary
-    threshold "141 and 255" then makes what is above 141 nucleus. The paper does not say whether the
-    threshold sees the pixels or their centers; after the clustering, only centers give the
-    clustering a role. The paper has no clean-up: ``opening`` and ``minimum_area`` are off by
-    default.
+    *Above threshold* is the published rule. RGB to LAB; K-means of the a channel; each pixel takes
+    the center of its cluster; the binary threshold "141 and 255" then makes what is above 141
+    nucleus. The paper does not say whether the threshold sees the pixels or their centers; after
+    the clustering, only centers give the clustering a role. The paper has no clean-up: ``opening``
+    and ``minimum_area`` are off by default.
 
-    The mask is what the rule gives. On other stains it may be empty or full; this is not an error
-    here, but :func:`leukkit.images.prepare` refuses such masks.
+    On many stains cytoplasm and red cells are above 141, too. Of the two other rules, *highest
+    cluster* takes the reddest cluster alone; *green multi-Otsu* the darkest of k classes of the
+    green channel, which nuclear dye absorbs most (the best k classes after Otsu, 1979, are those of
+    K-means).
+
+    The published mask may be empty or full; this is not an error here, but
+    :func:`leukkit.images.prepare` refuses such masks.
 
     Args:
         rgb: uint8 RGB array of shape (height, width, 3).
         k: Number of clusters; the paper prefers 3 to 7.
-        threshold: On the centers, in 8-bit a units (128 is neutral).
+        threshold: On the centers, in 8-bit a units (128 is neutral); of the first rule alone.
         minimum_area: Objects (8-connected) of fewer pixels are removed; 0 keeps all.
         opening: Radius in pixels of a morphological opening before that; 0 for none.
-        fallback: ``"highest-cluster"`` takes the cluster of the highest center where the threshold
-            selects no cluster or every cluster; None leaves the mask empty or full.
+        rule: One of ``RULES``.
 
     Returns:
         bool mask of shape (height, width).
 
     Raises:
-        SegmentationError: Fewer different a values than k: a blank image.
-        ValueError: Unknown ``fallback``.
+        SegmentationError: Fewer different values than k: a blank image.
+        ValueError: Unknown ``rule``.
     """
-    if fallback not in (None, "highest-cluster"):
-        raise ValueError(f"fallback is {fallback!r}, expected None or 'highest-cluster'")
-    centers, labels = kmeans_channel(cv2.extractChannel(rgb_to_lab(rgb), 1), k)
-    selected = centers > threshold
-    if fallback and (selected.all() or not selected.any()):
-        selected = np.arange(k) == k - 1
+    if rule not in RULES:
+        raise ValueError(f"rule is {rule!r}, expected one of {', '.join(map(repr, RULES))}")
+    if rule == "green multi-Otsu":
+        _, labels = kmeans_channel(cv2.extractChannel(rgb, 1), k)
+        selected = np.arange(k) == 0
+    else:
+        centers, labels = kmeans_channel(cv2.extractChannel(rgb_to_lab(rgb), 1), k)
+        selected = centers > threshold if rule == "above threshold" else np.arange(k) == k - 1
     mask = cv2.LUT(labels, np.resize(selected, 256).astype(np.uint8))
     if opening:
         disk = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * opening + 1, 2 * opening + 1))
@@ -141,3 +149,12 @@ def apply_mask(rgb: np.ndarray, mask: np.ndarray) -> np.ndarray:
         uint8 RGB array of the shape of ``rgb``.
     """
     return cv2.copyTo(rgb, mask.astype(np.uint8))
+
+
+def dice(mask: np.ndarray, truth: np.ndarray) -> float:
+    """Return the Dice coefficient of two masks: 2 |A and B| / (|A| + |B|), 0..1.
+
+    Both are bool (height, width). NaN if both are empty.
+    """
+    total = mask.sum() + truth.sum()
+    return float(2 * (mask & truth).sum() / total) if total else np.nan

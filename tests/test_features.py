@@ -111,7 +111,7 @@ def test_a_moved_file_is_known_by_its_content_and_needs_no_network(
         {"seed": 1},  # other random weights
         {"normalization": "unit"},
         {"image_size": 33},
-        {"segmentation": {"fallback": "highest-cluster"}},
+        {"segmentation": {"rule": "highest cluster"}},
         {"backbone": "mobilenetv2"},
         {"crop": 24},
     ],

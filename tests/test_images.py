@@ -126,7 +126,7 @@ def test_a_row_depends_on_itself_alone(cells):
 
 def test_images_without_a_nucleus_are_listed(cells, cache):
     nothing = Preparation(32, segmentation={"threshold": 250})
-    expected = r"in 6 of 6 images \(cell-0: the mask is empty; .*fallback='highest-cluster'"
+    expected = r"in 6 of 6 images \(cell-0: the mask is empty; .*rule='highest cluster'"
     with pytest.raises(segmentation.SegmentationError, match=expected):
         prepare(cells, nothing)
     with pytest.raises(segmentation.SegmentationError, match="in 5 of 5 images"):
@@ -134,7 +134,7 @@ def test_images_without_a_nucleus_are_listed(cells, cache):
     assert stored(cache) == []
     with pytest.raises(segmentation.SegmentationError, match="cell-5: the mask is full"):
         prepare(cells, Preparation(32, segmentation={"threshold": 50}))
-    settings = {"threshold": 250, "fallback": "highest-cluster"}
+    settings = {"threshold": 250, "rule": "highest cluster"}
     np.testing.assert_array_equal(
         prepare(cells, Preparation(32, segmentation=settings)),
         prepare(cells, Preparation(32, segmentation={})),
@@ -144,7 +144,7 @@ def test_images_without_a_nucleus_are_listed(cells, cache):
 def test_a_blank_image_is_listed_not_passed_on(cells):
     PIL.Image.fromarray(np.full((60, 60, 3), 240, np.uint8)).save(cells["path"][4])
     with pytest.raises(segmentation.SegmentationError, match=r"in 1 of 6 images \(cell-4: cannot"):
-        prepare(cells, Preparation(32, segmentation={"fallback": "highest-cluster"}))
+        prepare(cells, Preparation(32, segmentation={"rule": "highest cluster"}))
     assert (prepare(cells, Preparation(32))[4] == 240).all()
 
 
@@ -171,7 +171,7 @@ def test_a_description_is_canonical_and_tells_all_that_is_done():
         Preparation(64).description(),
         Preparation(65, segmentation={}).description(),
         Preparation(64, segmentation={"k": 7}).description(),
-        Preparation(64, segmentation={"fallback": "highest-cluster"}).description(),
+        Preparation(64, segmentation={"rule": "highest cluster"}).description(),
         Preparation(64, segmentation={}).description(drawn),
         Preparation(64, segmentation={}).description(crop=450),
         default,

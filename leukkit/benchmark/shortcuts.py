@@ -45,8 +45,8 @@ def features(cells: pd.DataFrame) -> pd.DataFrame:
         the number. *Image border*: for each side of the outer ring the mean and the standard
         deviation of red, green and blue (0..255). *Mean color*: of the pixels that are not black.
         *Mask area*: share (0..1) of the image; where most images are cells cut out on black it is
-        the area that is not black, else the nucleus by `segmentation.segment_nucleus`, and
-        ``attrs["mask"]`` says which. *File size*: bytes.
+        the area that is not black, else the nucleus by the *green multi-Otsu* of
+        `segmentation.segment_nucleus`; ``attrs["mask"]`` says which. *File size*: bytes.
 
     Raises:
         images.ImageError: A file cannot be read.
@@ -176,7 +176,7 @@ def _numbers(path: str, crop: int | None) -> dict[tuple[str, str], float]:
 
 
 def _nucleus(path: str, crop: int | None) -> float:
-    return segmentation.segment_nucleus(images.read(path, crop)).mean()
+    return segmentation.segment_nucleus(images.read(path, crop), rule="green multi-Otsu").mean()
 
 
 def _formats(cells: pd.DataFrame) -> str:

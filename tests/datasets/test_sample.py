@@ -15,7 +15,7 @@ from leukkit.datasets import decode, sample
 from leukkit.datasets.cells import DamagedImagesError
 
 SIDES = {"sample-cells": 112, "sample-idb": 257, "sample-smears": 224}
-PIXELS = "08866b370eef8395123f849ec7fcc1c90d2e0575d0006716df038c933e5c4f37"
+PIXELS = "c993905604ae0649388fd639f064866a50a450f59deed571e4a68704a8841888"
 
 
 @pytest.fixture(scope="module")

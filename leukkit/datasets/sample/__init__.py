@@ -34,7 +34,7 @@ from leukkit.files import cache_dir, progress, replace_when_done
 # and 8): whatever gap it shows, nobody picked it. Only the radius of sample-cells was cut later,
 # because one cell touched the border.
 SEED = 7
-VERSION = 3  # part of the folder's name: raise it whenever a pixel changes
+VERSION = 4  # part of the folder's name: raise it whenever a pixel changes
 
 
 class Plan(NamedTuple):
