@@ -3,6 +3,9 @@
 They stand in for ImageNet's in the sample profile (``weights = "synthetic"``): a frozen network
 with them sees cells, not noise, and needs no download. They are trained on drawn cells of all three
 kinds, of other subjects than those of the built-in samples.
+
+The committed files were made when `sample.VERSION` was 3, whose cells among red cells had pale
+cytoplasm: the drawing of today gives other weights.
 """
 
 import argparse
