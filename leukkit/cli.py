@@ -124,7 +124,7 @@ def _add(commands: Any, function: Any, *arguments: str, **files: str) -> None:
 
 
 def reproduce(options: argparse.Namespace) -> None:
-    """Run a paper's notebook and print published | reproduced | leak-free."""
+    """Run a paper's notebook and print published | reproduced | kept apart."""
     import pandas as pd
 
     from leukkit import benchmark, files, papers, runs

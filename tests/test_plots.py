@@ -18,7 +18,7 @@ from leukkit.plots import networks
 from tests.predicted import STAGES, calibrated
 
 TWO = ("healthy", "ALL")
-SIDES = ("published", "reproduced", "leak-free")
+SIDES = ("published", "reproduced", "leak-free", "by block", "by image")
 
 
 @pytest.fixture(autouse=True)
@@ -362,7 +362,13 @@ def test_bars_draws_each_value_with_its_interval_and_no_missing_one():
         assert np.abs(points[0].get_ydata() - [0, 1]).max() < 0.5
     assert ax.yaxis_inverted()
     assert "accuracy (percent), lines: 95% intervals" in ax.get_xlabel()
-    with pytest.raises(ValueError, match="published, reproduced, leak-free; found: value"):
+    sides = {"kept apart": [95.0, 90.0], "kept apart name": ["leak-free", "by image"]}
+    *_, subjects, single = plots.bars(frame.assign(**sides)).containers
+    for points, name, value, row in ((subjects, "leak-free", 95, 0), (single, "by image", 90, 1)):
+        assert (points.get_label(), points[0].get_color()) == (name, plots.class_color(name))
+        assert points[0].get_xdata().tolist() == [value]
+        assert abs(points[0].get_ydata()[0] - row) < 0.5
+    with pytest.raises(ValueError, match="published, reproduced, kept apart; found: value"):
         plots.bars(frame[[]].assign(value=1))
 
 

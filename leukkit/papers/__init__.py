@@ -270,6 +270,7 @@ class Card(Model):
         """
         return self._claims
 
+    @functools.cached_property
     def results(self) -> pd.DataFrame:
         """Every number printed of a run: ``cells``, then what figures and prose alone print.
 

@@ -21,6 +21,8 @@ COLORS = {
     "published": "#4D4D4D",
     "reproduced": "#AA4499",
     "leak-free": "#009E73",
+    "by block": "#E64C00",
+    "by image": "#0F0F8A",
 }
 
 

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from leukkit.metrics import with_interval
 from leukkit.plots import colors
 
-PROTOCOLS = ("published", "reproduced", "leak-free")
+SIDES = ("published", "reproduced", "kept apart")
+MARKERS = {"published": "D", "by block": "s", "by image": "^"}
 NAMES = {
     "accuracy": "accuracy",
     "auc": "area under the ROC curve (0.5: chance, 1: perfect)",
@@ -23,44 +24,47 @@ LADDERS = {"augmented": "with augmented copies", "plain": "without augmentation"
 
 
 def bars(frame: pd.DataFrame, quantity: str = "accuracy", ax: Axes | None = None) -> Axes:
-    """Show published, reproduced and leak-free values beside each other, one row per model.
+    """Show published, reproduced and kept-apart values beside each other, one row per model.
 
     Points with intervals instead of bars: bars would have to
     begin at 0, where values between 90 and 100 look alike.
 
     Args:
         frame: One row per model; the index names it (several levels are joined). Columns
-            ``published``, ``reproduced``, ``leak-free`` and, for intervals, ``reproduced low``,
-            ``reproduced high``, ``leak-free low``, ``leak-free high``, in percent. Absent columns
-            and missing values are not drawn.
+            ``published``, ``reproduced``, ``kept apart``, in percent; ``<side> low`` and ``<side>
+            high`` for intervals; ``<side> name``, what the side of this row is called in the legend
+            (``leak-free``, ``by block``, …). Absent columns and missing values are not drawn.
         quantity: What the values are, for the axis.
         ax: Axes to draw on.
 
     Raises:
         ValueError: None of the three columns is there.
     """
-    shown = [name for name in PROTOCOLS if name in frame]
+    shown = [side for side in SIDES if side in frame]
     if not shown:
         raise ValueError(
-            f"needs at least one of the columns {', '.join(PROTOCOLS)}; found: "
+            f"needs at least one of the columns {', '.join(SIDES)}; found: "
             f"{', '.join(map(str, frame.columns))}"
         )
     ax = colors.one_axes(ax, 7, 1.2 + 0.5 * len(frame))
     rows = np.arange(len(frame))
-    for number, name in enumerate(shown):
-        offset = (number + 0.5) / len(shown) - 0.5
-        ends = frame.reindex(columns=[name, f"{name} low", f"{name} high"]).apply(pd.to_numeric)
-        marker = "D" if name == "published" else "o"
-        style = {"color": colors.class_color(name), "marker": marker, "label": name}
-        _points(ax, rows + 0.66 * offset, ends.to_numpy(float, na_value=np.nan), **style)
+    for number, side in enumerate(shown):
+        places = rows + 0.66 * ((number + 0.5) / len(shown) - 0.5)
+        ends = frame.reindex(columns=[side, f"{side} low", f"{side} high"]).apply(pd.to_numeric)
+        values = ends.to_numpy(float, na_value=np.nan)
+        names = frame.get(f"{side} name", pd.Series(side, frame.index))
+        for name in names.dropna().unique():
+            style = {"color": colors.COLORS.get(name, "black"), "marker": MARKERS.get(name, "o")}
+            is_here = (names == name).to_numpy(bool, na_value=False)
+            _points(ax, places[is_here], values[is_here], label=name, **style)
     for boundary in rows[1:] - 0.5:
         ax.axhline(boundary, color="0.9", linewidth=1, zorder=0)
     names = [" + ".join(map(str, np.atleast_1d(name))) for name in frame.index]
     ax.set(yticks=rows, yticklabels=names, ylim=(len(frame) - 0.5, -0.5))
-    has_intervals = any(f"{name} low" in frame for name in shown)
+    has_intervals = any(f"{side} low" in frame for side in shown)
     ax.set_xlabel(f"{quantity} (percent)" + (", lines: 95% intervals" if has_intervals else ""))
     colors.grid(ax, axis="x")
-    ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=len(shown), frameon=False)
+    ax.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=5, frameon=False)
     return ax
 
 

@@ -1,7 +1,6 @@
-"""Published | reproduced | leak-free, in tables, on a page, and on cards of models and data."""
+"""Published | reproduced | kept apart, in tables, on a page, and on cards of models and data."""
 
 from leukkit.report.comparison import (
-    SIDES,
     compare,
     compare_images,
     concat,
@@ -12,7 +11,6 @@ from leukkit.report.comparison import (
 )
 
 __all__ = [
-    "SIDES",
     "compare",
     "compare_images",
     "concat",

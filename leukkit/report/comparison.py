@@ -1,4 +1,4 @@
-"""Published | reproduced | leak-free: the printed numbers beside what came out here.
+"""Published | reproduced | kept apart: the printed numbers beside what came out here.
 
 `score` scores a finished run; `compare` puts scores beside the printed cells, `table` makes one
 printed table of that. Everything is computed from the predictions (and, for single epochs, the
@@ -16,14 +16,9 @@ import pandas as pd
 from leukkit import metrics, results
 from leukkit.papers import TAKEN_FOR, Card
 from leukkit.report import facts
+from leukkit.report.facts import APART, SIDES
 from leukkit.splits import Split
 
-# Split of a profile -> its name beside the printed numbers. patel2025 states two protocols.
-SIDES = {
-    "published": "reproduced",
-    "published-split": "70/15/15 split",
-    "leak-free": "leak-free",
-}
 WEIGHTS = {  # where a network begins, other than at ImageNet's weights or a file
     "none": "random weights",
     "synthetic": "the kit's own weights, trained on synthetic cells",
@@ -54,7 +49,7 @@ CELL = (*RUN, *NUMBER)
 ENDS = ("value", "low", "high")
 ORIGINALS = tuple(f"originals {end}" for end in ENDS)
 VALUES = (*ENDS, "mean", "sd", *ORIGINALS)
-ABOUT = ("folds", "images", "groups", "groups_are", "keeps_apart", "weights", "folder")
+ABOUT = ("folds", "images", "groups", "groups_are", "side", "keeps_apart", "weights", "folder")
 COLUMNS = (*RUN, "split", *NUMBER, *VALUES, *ABOUT)
 OF_AN_EPOCH = {  # column of a training history -> part, quantity
     "accuracy": ("training", "accuracy"),
@@ -84,8 +79,8 @@ def score(folder: pathlib.Path | str, **keys: Any) -> pd.DataFrame:
           ``taken for <class>``; and ``epochs`` (trained, at most).
           ``originals value, originals low, originals high``: without the distorted copies among
           the images, NA where there are none.
-        * ``folds``; ``keeps_apart``: see `facts.keeps_apart`; ``weights``: what the network began
-          with; ``folder``.
+        * ``folds``; ``side, keeps_apart``: see `facts`; ``weights``: what the network began with;
+          ``folder``.
 
     Raises:
         ValueError: The predictions cannot be scored (`results.read_table`, `metrics.measure`).
@@ -110,6 +105,7 @@ def score(folder: pathlib.Path | str, **keys: Any) -> pd.DataFrame:
     groups_are = frames[0]["groups_are"].iloc[0]  # of the test
     scored = pd.concat(frames, ignore_index=True).reindex(columns=COLUMNS)
     scored["keeps_apart"] = facts.keeps_apart(records, groups_are)
+    scored["side"] = facts.name_side(records, groups_are)
     return scored.astype({"epoch": "Int64"})
 
 
@@ -162,13 +158,13 @@ def compare(card: Card, measured: pd.DataFrame, about: Iterable[str] = ()) -> pd
 
     Returns:
         Frame with ``paper, table, row, column``, the keys of the cell, ``unit, printed, value``,
-        and for each side (``reproduced``, ``leak-free``, and ``70/15/15 split`` where that was
+        and for each side (``reproduced``, ``kept apart``, and ``70/15/15 split`` where that was
         run) the pooled value, its interval (``<side> low``, ``<side> high``), the mean and
         standard deviation over folds (``<side> mean``, ``<side> sd``), value and interval without
         the copies among the scored images (``<side> originals``, ``… low``, ``… high``), in the
-        unit of the printed number, what the split keeps apart (``<side> keeps_apart``), and
-        whether it was measured (``<side> made``); NaN where it was not; and ``weights``, what the
-        networks began with. A run whose variant says more than the cell's, e.g.
+        unit of the printed number, what the split keeps apart (``<side> keeps_apart``), and what
+        the run is called (``<side> name``); NA where nothing was measured; and ``weights``, what
+        the networks began with. A run whose variant says more than the cell's, e.g.
         ``backbone-normalization``, has a side of its own, ``reproduced, <what it says>``.
     """
     printed = _printed(card)
@@ -195,12 +191,12 @@ def compare(card: Card, measured: pd.DataFrame, about: Iterable[str] = ()) -> pd
             compared[f"{side} {name}".removesuffix(" value")] = values
         for name in ("keeps_apart", *about):
             compared[f"{side} {name}"] = beside[name].convert_dtypes().array
-        compared[f"{side} made"] = position >= 0
+        compared[f"{side} name"] = beside["side"].astype("string").replace("reproduced", side).array
     return compared.assign(weights=_weights(printed, measured, card.run_keys))
 
 
 def table(comparison: pd.DataFrame, name: str, **where: Any) -> pd.DataFrame:
-    """Format one printed table for reading: published, reproduced, leak-free, with intervals.
+    """Format one printed table for reading: published, reproduced, kept apart, with intervals.
 
     Args:
         comparison: The frame of `compare`.
@@ -212,7 +208,7 @@ def table(comparison: pd.DataFrame, name: str, **where: Any) -> pd.DataFrame:
         printed number, the pooled one with its interval, the mean over folds and its standard
         deviation where there are folds, the same without distorted copies where such were scored,
         the other sides, and the weights at the start where they differ (`substitutions` names
-        them). A side that keeps no subjects apart is not called leak-free: see `name_side`.
+        them). Sides are called as `heading` says.
     """
     rows = comparison[comparison["table"] == name]
     for key, value in where.items():
@@ -223,16 +219,17 @@ def table(comparison: pd.DataFrame, name: str, **where: Any) -> pd.DataFrame:
     )
     index = [key for key in CELL if len(rows[key].unique()) > 1] or ["quantity"]
     text = rows[["printed"]].rename(columns={"printed": "published"})
-    for made in [column for column in rows if column.endswith(" made")]:
-        side = made.removesuffix(" made")
-        if side.startswith("reproduced, ") and not rows[made].any():
+    for name in [column for column in rows if column.endswith(" name")]:
+        side = name.removesuffix(" name")
+        if side.startswith("reproduced, ") and rows[name].isna().all():
             continue  # a variant of other runs
         records = rows.to_dict("records")
-        text[name_side(side, rows)] = [_text(row, side) for row in records]
+        head, own = heading(side, rows)
+        text[head] = [_text(row, side) for row in records] + own
         if side == "reproduced" and rows[f"{side} mean"].notna().any():
-            text[f"{side}, mean of folds"] = [_mean(row, side) for row in records]
+            text[f"{head}, mean of folds"] = [_mean(row, side) for row in records]
         if side in SIDES.values() and rows[f"{side} originals"].notna().any():
-            text[f"{side}, originals scored"] = [_text(row, side, " originals") for row in records]
+            text[f"{head}, originals scored"] = [_text(row, side, " originals") for row in records]
     if len({*rows["weights"]} - {""}) > 1:
         text["weights"] = rows["weights"]
     return text.set_axis(
@@ -240,24 +237,25 @@ def table(comparison: pd.DataFrame, name: str, **where: Any) -> pd.DataFrame:
     )
 
 
-def name_side(side: str, rows: pd.DataFrame) -> str:
-    """Return what a side is called over some rows of `compare`.
+def heading(side: str, rows: pd.DataFrame) -> tuple[str, pd.Series]:
+    """Return what a side is called over some rows of `compare`, and what each row has to add.
 
-    *Leak-free* is said where whole subjects are kept apart. Where no patient is known, the side is
-    named after what it keeps apart instead: ``by block proxies``, ``by images``.
+    That is the name of its runs (*leak-free*, *by block*, …) and nothing to add, if all have one;
+    else the side's own (*kept apart*), and for each row that was run its name, as ``, by block``.
     """
-    kept = rows[f"{side} keeps_apart"].dropna().unique()
-    if side != "leak-free" or set(kept) <= {"subjects"}:
-        return side
-    return " / ".join("leak-free" if unit == "subjects" else f"by {unit}" for unit in kept)
+    names = rows[f"{side} name"].astype("string")
+    known = names.dropna().unique()
+    if len(known) == 1:
+        return known[0], pd.Series("", rows.index)
+    return side, (", " + names).fillna("")
 
 
 def variants(comparison: pd.DataFrame) -> list[str]:
     """Say for each row of `compare` what its variants give: ``backbone-normalization 96.2; …``."""
-    sides = [name.removesuffix(" made") for name in comparison if name.endswith(" made")]
+    sides = [name.removesuffix(" name") for name in comparison if name.endswith(" name")]
     more = {side: side.partition(", ")[2] for side in sides if side.startswith("reproduced, ")}
     return [
-        "; ".join(f"{name} {_text(row, one)}" for one, name in more.items() if row[f"{one} made"])
+        "; ".join(f"{more[it]} {_text(row, it)}" for it in more if pd.notna(row[f"{it} name"]))
         for row in comparison.to_dict("records")
     ]
 
@@ -275,16 +273,17 @@ def score_table(
         part: ``test``, ``validation`` or ``training``.
 
     Returns:
-        Frame of text indexed by the run and its split: each score (0..1) with its interval.
+        Frame of text indexed by the run and its split, called as ``side`` in `score`: each score
+        (0..1) with its interval.
     """
     rows = measured[(measured["part"] == part) & measured["quantity"].isin(list(quantities))]
     rows = rows[rows["label"].isna() & rows["epoch"].isna()]
     keys = [key for key in RUN if rows[key].notna().any()]
-    splits = sorted(rows["split"].unique(), key=lambda name: (name == "leak-free", name))
+    splits = sorted(rows["side"].unique(), key=lambda name: (name in APART.values(), name))
     values = rows[["value", "low", "high"]].itertuples(index=False)
     texts = rows.assign(
         text=[metrics.with_interval(*ends) for ends in values],
-        split=pd.Categorical(rows["split"], splits),
+        split=pd.Categorical(rows["side"], splits),
     )
     wide = texts.pivot(index=[*keys, "split"], columns="quantity", values="text").sort_index()
     return wide[list(quantities)].rename_axis(columns=None)
@@ -367,7 +366,7 @@ def prints(cells: pd.DataFrame, quantities: Iterable[str]) -> pd.Series:
 
 def _printed(card: Card) -> pd.DataFrame:
     """Return the results that name a run and print what `score` computes."""
-    cells = card.results()
+    cells = card.results
     place = ["paper", "table", "row", "column"]
     cells = cells.reindex(columns=[*place, *CELL, "unit", "printed", "value"])
     needed = [key for key in card.run_keys if key != "variant"]
@@ -422,7 +421,7 @@ def _epochs(history: pd.DataFrame, folder: pathlib.Path | str) -> pd.DataFrame:
 
 
 def _text(row: dict[str, Any], side: str, of: str = "") -> str:
-    if not row[f"{side} made"]:
+    if pd.isna(row[f"{side} name"]):
         return "not run"
     if of and pd.isna(row[f"{side}{of}"]):
         return "no copies"
@@ -433,7 +432,7 @@ def _text(row: dict[str, Any], side: str, of: str = "") -> str:
 def _mean(row: dict[str, Any], side: str) -> str:
     mean, deviation = row[f"{side} mean"], row[f"{side} sd"]
     if pd.isna(mean):
-        return "undefined" if row[f"{side} made"] else "not run"
+        return "not run" if pd.isna(row[f"{side} name"]) else "undefined"
     decimals = UNITS[row["unit"]][1]
     return f"{mean:.{decimals}f} ± {deviation:.{decimals}f}"
 

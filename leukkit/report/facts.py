@@ -2,7 +2,7 @@
 
 import datetime
 import pathlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -59,8 +59,18 @@ SETTINGS = {  # others are named by their field
     "select": "epoch kept",
     "steps": "batches per epoch (0: all images)",
 }
+# Split of a profile -> the side where it stands. patel2025 states two protocols.
+SIDES = {"published": "reproduced", "published-split": "70/15/15 split", "leak-free": "kept apart"}
+APART = {  # what a split keeps apart -> what the side is then called
+    "subjects": "leak-free",
+    "block proxies": "by block",
+    "source images": "by source image",
+    "original images": "by image",
+    "images": "by image",
+    "nothing": "nothing kept apart",
+}
 COLUMNS = (
-    *("paper", "profile", "split", "run", "folds", "problem", "folder"),
+    *("paper", "profile", "split", "side", "run", "folds", "problem", "folder"),
     *("minutes", "finished", "versions", "hardware", "commit", "data", "network", "weights"),
     *("images", "subjects", "groups_are", *LEAKS),
 )
@@ -79,7 +89,8 @@ def runs(base: pathlib.Path | str | None = None) -> pd.DataFrame:
 
     Returns:
         Frame, one row per run, those of no paper included: ``paper, profile, split, run, folds``;
-        ``problem``, NA or why the run cannot be used (then all that follows but ``folder`` is NA);
+        ``side``, see `name_side`; ``problem``, NA or why the run cannot be used (then ``side`` is
+        the split, and all that follows but ``folder`` is NA);
         ``folder``, relative to ``base``; ``minutes`` (of all folds), ``finished`` (date of the last
         fold, UTC), ``versions, hardware, commit, data`` (set used), ``network`` (used), ``weights``
         (texts; different ones of the folds are joined by " / "; NA where not recorded); ``images``
@@ -90,6 +101,7 @@ def runs(base: pathlib.Path | str | None = None) -> pd.DataFrame:
     top = pathlib.Path(base or files.results_dir()).resolve()
     rows = []
     for row in results.runs(top).to_dict("records"):
+        row["side"] = row["split"]  # of a run that cannot be used
         if pd.isna(row["problem"]):
             try:
                 row |= _of_run(row["folder"])
@@ -114,6 +126,7 @@ def _of_run(folder: pathlib.Path | str) -> dict[str, Any]:
         "data": records[0].configuration.dataset,
         "network": _network(folder, records[0].configuration),
         "weights": _joined(record.weights_used for record in records),
+        "side": name_side(records, groups_are),
         "images": len(predictions),
         "subjects": over.nunique(),
         "groups_are": groups_are,
@@ -145,6 +158,16 @@ def keeps_apart(records: Iterable[FoldRecord], groups_are: str) -> str:
     if leaks["source_image"] == 0:
         return "source images"
     return "images" if pd.isna(leaks["original"]) or leaks["original"] == 0 else "nothing"
+
+
+def name_side(records: Sequence[FoldRecord], groups_are: str) -> str:
+    """Return what a run is called beside others: its side of a comparison, or its split.
+
+    What a profile calls leak-free is so where it keeps subjects apart; elsewhere it is called after
+    what it keeps apart, as in `APART`. Arguments as of `keeps_apart`.
+    """
+    split = records[0].configuration.split
+    return SIDES.get(split, split).replace("kept apart", APART[keeps_apart(records, groups_are)])
 
 
 def _network(folder: pathlib.Path | str, configuration: Configuration) -> str:

@@ -44,7 +44,7 @@ def headlines(cells: pd.DataFrame, folder: pathlib.Path) -> list[dict[str, Any]]
     wide = colors.one_axes(None, 9, 1.2 + 0.6 * len(frame))
     text = "the highest accuracy that each paper printed and the kit ran again"
     sample = "" if len(real) else f", profile {said('sample')}"
-    caption = f"Printed, reproduced, leak-free: {text}{sample}."
+    caption = f"Printed, and what came out here: {text}{sample}."
     alt = f"{caption} The numbers are in the comparison."
     return [write(plots.bars(frame, ax=wide), folder / "papers.svg", alt, caption)]
 
@@ -131,7 +131,7 @@ def write(axes: Any, path: pathlib.Path, alt: str, caption: str) -> dict[str, An
 
 def _as_bars(rows: pd.DataFrame, names: Iterable[str]) -> pd.DataFrame:
     """Return rows of `overview.accuracies` as `plots.bars` takes them."""
-    frame = rows[["value", *(f"{side}{end}" for side in SIDES for end in ENDS)]]
+    frame = rows[["value", *(f"{side}{end}" for side in SIDES for end in (*ENDS, " name"))]]
     frame = frame.set_axis([textwrap.fill(name, 45) for name in names])
     return frame.rename(columns={"value": "published"})
 
@@ -139,7 +139,7 @@ def _as_bars(rows: pd.DataFrame, names: Iterable[str]) -> pd.DataFrame:
 def _best_runs(
     cells: pd.DataFrame, base: pathlib.Path
 ) -> dict[tuple[str, str], dict[str, pathlib.Path]]:
-    """Return, per profile and data set, the folders of the run with the highest printed scores.
+    """Return, per profile and data set, the run with the highest printed scores: name -> folder.
 
     A run on both sides goes before one on a single side; a side that was not run is absent. Only
     what has an interval is looked at, which are the scores of a test.
@@ -147,10 +147,12 @@ def _best_runs(
     tested = cells[cells[[f"{side} low" for side in SIDES]].notna().any(axis=1)]
     tested = tested[tested["unit"].isin(PERCENT)]
     scores = tested["value"] * tested["unit"].map(PERCENT)
-    by = [tested[name] for name in ("profile", *(f"{side} folder" for side in SIDES))]
+    about = [f"{side} {fact}" for fact in ("name", "folder") for side in SIDES]
+    by = [tested[name] for name in ("profile", *about)]
     best: dict = {}
-    for (profile, *places), score in scores.groupby(by, dropna=False).mean().items():
-        runs = {side: base / at for side, at in zip(SIDES, places, strict=True) if pd.notna(at)}
+    for (profile, *names, one, other), score in scores.groupby(by, dropna=False).mean().items():
+        places = zip(names, (one, other), strict=True)
+        runs = {name: base / at for name, at in places if pd.notna(at)}
         place = profile, _keys(next(iter(runs.values())))["dataset"]
         rank = len(runs), score
         if place not in best or rank > best[place][0]:
@@ -169,7 +171,7 @@ def _curves(
     drawn = []
     for side, table in tables.items():
         alt = f"ROC curve of each class against the others, {name}, {side}."
-        path = folder / f"{stem}-roc-{side}.svg"
+        path = folder / f"{stem}-roc-{side.replace(' ', '-')}.svg"
         drawn.append(_curve(plots.roc_one_vs_rest, table, path, alt, alt))
     return drawn
 

@@ -7,39 +7,28 @@ and no profile's file is read. Where a cell has no number, it says why.
 import functools
 import pathlib
 import textwrap
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from leukkit import metrics, papers, results
 from leukkit.papers import PERCENT, Card
 from leukkit.records import Configuration
 from leukkit.report import comparison, facts
-from leukkit.report.comparison import SIDES
+from leukkit.report.facts import APART, SIDES
 from leukkit.schemas import SplitTable, check
 
 SCORES = ("accuracy", "precision", "recall", "sensitivity", "specificity", "f1", "auc", "loss")
-COLUMNS = ("reproduced", "leak-free")  # the sides that have a column of their own
+COLUMNS = ("reproduced", "kept apart")  # the sides that have a column of their own
 ENDS = ("", " low", " high")  # a value and its interval
 MOST = 6  # rows for a terminal
 PLACE = ["table", "row", "column"]
 OF_THE_CELL = ["paper", *PLACE, "what", "part", "quantity", "unit", "printed", "value", "profile"]
 OF_THE_VALUE = {
-    "": "float64",
-    " low": "float64",
-    " high": "float64",
-    " mean": "float64",
-    " sd": "float64",
-    " originals": "float64",
-    " originals low": "float64",
-    " originals high": "float64",
-    " keeps_apart": "string",
-    " images": "Int64",
-    " groups": "Int64",
-    " groups_are": "string",
-    " folder": "string",
+    **dict.fromkeys((*ENDS, " mean", " sd", *(f" originals{end}" for end in ENDS)), "float64"),
+    **dict.fromkeys((" images", " groups"), "Int64"),
+    **dict.fromkeys((" name", " keeps_apart", " groups_are", " folder"), "string"),
 }
 OF_OWN_RUNS = {"accuracy": "Accuracy", "weighted_f1": "Weighted F1", "auc": "AUC"}
 OF_THE_RUN = ["folds", "minutes", "finished", "data", "network", "versions", "hardware", "commit"]
@@ -66,12 +55,13 @@ def cells(known: pd.DataFrame, base: pathlib.Path) -> pd.DataFrame:
         * ``paper, table, row, column`` (positions from 0), ``what`` (in words), ``part, quantity,
           unit, printed`` (text), ``value`` (number, in ``unit``), ``profile``;
         * for each side (``reproduced``; ``70/15/15 split``, of patel2025 alone, NA elsewhere;
-          ``leak-free``): ``<side>``, ``<side> low`` and ``<side> high`` (95% interval), in the unit
-          of the print; NaN where not run, or not defined by the predictions (status ``run``).
+          ``kept apart``): ``<side>``, ``<side> low, <side> high`` (95% interval), in the unit of
+          the print; NaN where not run, or not defined by the predictions (status ``run``).
           Training scores and those of single epochs have no interval;
         * ``<side> mean, sd`` over the folds, where there are several; ``originals`` with ``low``
-          and ``high``: without the distorted copies, where such were scored; ``keeps_apart``: what
-          the split keeps apart, see `facts.keeps_apart`;
+          and ``high``: without the distorted copies, where such were scored; ``name``: what the
+          run is called (``leak-free``, ``by block``, …), see `facts.name_side`; ``keeps_apart``:
+          what its split keeps apart, see `facts.keeps_apart`;
         * ``<side> images, groups`` (number of what the interval is over) and ``groups_are``
           (``subjects``, ``block proxies``, ``original images``), of the part that was scored; NA
           for a single epoch, which comes from the training history;
@@ -101,18 +91,26 @@ def counts(cells: pd.DataFrame) -> pd.DataFrame:
         cells: The frame of `cells`.
 
     Returns:
-        Frame with ``profile, paper, printed`` and a column for each side (NA where a paper has no
-        such side): one row per profile and paper, and last one with ``all`` in both, of cells that
-        were run in any profile.
+        Frame with ``profile, paper, printed`` and a column for each name of a side (`SIDES`,
+        `APART`) that occurs: one row per profile and paper, and last one with ``all`` in both, of
+        cells that were run in any profile.
     """
     place = ["paper", *PLACE]
-    ran = cells[[*place, "profile"]].assign(printed=1).astype({"printed": "Int64"})
-    ran = ran.join(_ran(cells, SIDES.values()).astype("Int64"))
-    numbers = ["printed", *SIDES.values()]
-    by_paper = ran.groupby(["profile", "paper"], sort=False)[numbers].sum(min_count=1)
+    names = cells[[f"{side} name" for side in SIDES.values()]]
+    found = {"reproduced", "leak-free", *names.melt()["value"]}
+    shown = [name for name in dict.fromkeys((*SIDES.values(), *APART.values())) if name in found]
+    numbers = ["printed", *shown]
+    ran = cells[[*place, "profile"]].assign(printed=1)
+    ran = ran.assign(**{name: (names == name).any(axis=1).astype(int) for name in shown})
+    by_paper = ran.groupby(["profile", "paper"], sort=False)[numbers].sum()
     total = ran.groupby(place)[numbers].max().sum().to_frame().T
     total.index = pd.MultiIndex.from_tuples([("all", "all")], names=["profile", "paper"])
     return pd.concat([by_paper, total]).reset_index()
+
+
+def kept_apart(count: pd.Series) -> str:
+    """Say of a row of `counts` how many cells were run leak-free, by block, …."""
+    return ", ".join(f"{count[name]} {name}" for name in count.index if name in APART.values())
 
 
 def accuracies(cells: pd.DataFrame) -> pd.DataFrame:
@@ -138,9 +136,9 @@ def as_text(cells: pd.DataFrame, width: int = 80) -> str:
         width: Characters in a line.
     """
     key, profile = cells[["paper", "profile"]].iloc[0]
-    ran = _ran(cells).sum()
+    ran = counts(cells).iloc[-1]
     head = f"{key}, profile {profile}: {ran['reproduced']} of {len(cells)} printed scores "
-    head += f"reproduced, {ran['leak-free']} leak-free; accuracy in percent (95% interval)"
+    head += f"reproduced, {kept_apart(ran)}; accuracy in percent (95% interval)"
     rows = accuracies(cells)
     if rows.empty:
         return textwrap.fill(head, width)
@@ -148,9 +146,9 @@ def as_text(cells: pd.DataFrame, width: int = 80) -> str:
     table = pd.DataFrame({"": rows["what"], "published": rows["value"].map("{:.2f}".format)})
     for side in COLUMNS:
         values = rows[[f"{side}{end}" for end in ENDS]].itertuples(index=False)
-        texts = [metrics.with_interval(it, low, high, 1) for it, low, high in values]
-        ran = _ran(rows)[side].to_numpy()
-        table[comparison.name_side(side, rows)] = np.where(ran, texts, "not run")
+        name, own = comparison.heading(side, rows)
+        texts = [metrics.with_interval(it, low, high, 1) for it, low, high in values] + own
+        table[name] = texts.where(_ran(rows)[side], "not run")
     table = table.drop_duplicates()
     more = [f"  … and {len(table) - MOST} more"] * (len(table) > MOST)
     numbers = table.iloc[:, 1:].head(MOST).to_string(index=False).splitlines()
@@ -183,9 +181,9 @@ def _foremost_first(rows: pd.DataFrame) -> pd.DataFrame:
     return ordered.drop(columns=[*order])
 
 
-def _ran(cells: pd.DataFrame, sides: Iterable[str] = COLUMNS) -> pd.DataFrame:
+def _ran(cells: pd.DataFrame) -> pd.DataFrame:
     """Tell of each row which of the sides were run."""
-    return pd.DataFrame({side: cells[f"{side} status"] == "run" for side in sides})
+    return pd.DataFrame({side: cells[f"{side} name"].notna() for side in COLUMNS})
 
 
 def own(known: pd.DataFrame, base: pathlib.Path) -> pd.DataFrame:
@@ -196,7 +194,7 @@ def own(known: pd.DataFrame, base: pathlib.Path) -> pd.DataFrame:
         base: Folder of the results.
 
     Returns:
-        Frame with ``run, paper, profile, split, folder``, the scores of `OF_OWN_RUNS` as text
+        Frame with ``run, paper, profile, side, folder``, the scores of `OF_OWN_RUNS` as text
         (or why there are none), and ``changed``: a list of what differs from the planned run of
         this name, if there is one.
     """
@@ -210,7 +208,7 @@ def own(known: pd.DataFrame, base: pathlib.Path) -> pd.DataFrame:
         except ValueError as error:  # said in the row; the others stay
             texts = dict.fromkeys(OF_OWN_RUNS, f"not scored: {error}")
         configuration = results.read_records(base / run["folder"])[0].configuration
-        place = {name: run[name] for name in ("run", "paper", "profile", "split", "folder")}
+        place = {name: run[name] for name in ("run", "paper", "profile", "side", "folder")}
         rows.append({**place, **texts, "changed": _changed(configuration)})
     return pd.DataFrame(rows)
 
@@ -255,7 +253,7 @@ def _compare(card: Card, profile: str, known: pd.DataFrame, base: pathlib.Path) 
     about = ["images", "groups", "groups_are", "folder"]
     compared = comparison.compare(card, measured, about)
     compared = compared.assign(variants=comparison.variants(compared)).set_index(PLACE)
-    printed = card.results()
+    printed = card.results
     printed = printed[comparison.prints(printed, SCORES)].reset_index(drop=True)
     compared = compared.reindex(pd.MultiIndex.from_frame(printed[PLACE])).reset_index(drop=True)
     texts = {"what": facts.name_cells(printed), "profile": [profile] * len(printed)}
@@ -309,7 +307,7 @@ def _not_run(
         return f"its run cannot be used: {problem}"
     if len(same := _with(measured, keys)):
         return _lacks(same, cell)
-    under = f"{facts.name_model(cell)} under {split}"
+    under = f"{facts.name_model(cell)} under the split {split}"
     why = f"no finished run of {under}"
     if name is None and is_known:
         why = f"the profile {profile} does not run {under}"

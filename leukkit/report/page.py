@@ -99,6 +99,7 @@ class _Sources(NamedTuple):
             "other_profiles": [name for name in profiles if name not in ("sample", "paper")],
             "total": overview.counts(cells).iloc[-1],
             "real": overview.counts(cells[cells["profile"] != "sample"]).iloc[-1],
+            "kept_apart": overview.kept_apart,
             "has_sample": "sample" in profiles,
             "headlines": figures.headlines(cells, self.figures_dir),
             "counts": tables.counts(cells),

@@ -10,7 +10,8 @@ from leukkit import metrics, papers
 from leukkit.audit import VERDICTS
 from leukkit.papers import PERCENT
 from leukkit.report import facts, overview
-from leukkit.report.comparison import SIDES, UNITS
+from leukkit.report.comparison import UNITS, heading
+from leukkit.report.facts import SIDES
 from leukkit.report.overview import COLUMNS
 from leukkit.splits import LEAKS
 
@@ -83,16 +84,17 @@ class Table(NamedTuple):
 def comparison(cells: pd.DataFrame) -> Table:
     """Put every printed cell beside what came out here: the frame of `overview.cells`."""
     rows = []
-    for cell in cells.to_dict("records"):
+    apart, own = heading("kept apart", cells)
+    for cell, name in zip(cells.to_dict("records"), own, strict=True):
         sides = {side: _side(cell, side) for side in SIDES.values()}
-        ran = [side for side in SIDES.values() if cell[f"{side} status"] == "run"]
-        status = [side for side in COLUMNS if side in ran] or ["none"]
+        ran = [side for side in SIDES.values() if pd.notna(cell[f"{side} name"])]
+        status = [cell[f"{side} name"] for side in COLUMNS if side in ran] or ["none"]
         others = tuple(
             sides[side]._replace(text=f"{side}: {sides[side].text}", notes=())
             for side in OTHERS
             if side in ran
         ) + (cell["variants"],) * bool(cell["variants"])
-        reproduced, leak_free = (sides[side] for side in COLUMNS)
+        reproduced, kept = (sides[side] for side in COLUMNS)
         printed = cell["printed"] + " %" * (cell["unit"] == "percent")
         shown = {
             "Paper": _paper(cell["paper"]),
@@ -101,7 +103,7 @@ def comparison(cells: pd.DataFrame) -> Table:
             "Quantity": QUANTITIES.get(cell["quantity"], cell["quantity"]),
             "Printed": _number(printed, _percent(cell, "value")),
             "Reproduced": reproduced._replace(notes=(*reproduced.notes, *others)),
-            "Leak-free": leak_free,
+            apart.capitalize(): kept._replace(after=(kept.after + name).removeprefix(", ")),
             "Profile": cell["profile"] or "not run",
         }
         attributes = {
@@ -111,7 +113,8 @@ def comparison(cells: pd.DataFrame) -> Table:
         }
         rows.append(_row(shown, attributes))
     names = {key: facts.name_paper(key) for key in papers.KEYS}
-    statuses = {**{name: name for name in (*COLUMNS, "both")}, "none": "not run"}
+    called = [name for side in COLUMNS for name in cells[f"{side} name"].dropna().unique()]
+    statuses = {**{name: name for name in (*called, "both")}, "none": "not run"}
     profiles = {name or "none": name or "not run" for name in cells["profile"]}
     filters = (
         Filter("Paper", "paper", names),
@@ -127,17 +130,16 @@ def comparison(cells: pd.DataFrame) -> Table:
 def counts(cells: pd.DataFrame) -> Table:
     """Count the cells that were run, per profile and paper."""
     rows = []
-    for row in overview.counts(cells).to_dict("records"):
-        others = [f"{side}: {row[side]}" for side in OTHERS if pd.notna(row[side])]
-        notes = tuple(others) if row["paper"] in papers.KEYS else ()
-        shown = {
-            "Profile": row["profile"] or "not run",
-            "Paper": _paper(row["paper"]),
-            "Printed": Cell(str(row["printed"]), kind="number"),
-            "Reproduced": Cell(str(row["reproduced"]), kind="number", notes=notes),
-            "Leak-free": Cell(str(row["leak-free"]), kind="number"),
+    counted = overview.counts(cells)
+    for row in counted.to_dict("records"):
+        others = [f"{side}: {row[side]}" for side in OTHERS if row.get(side)]
+        notes = {"reproduced": tuple(others) if row["paper"] in papers.KEYS else ()}
+        numbers = {
+            name.capitalize(): Cell(str(row[name]), kind="number", notes=notes.get(name, ()))
+            for name in counted.columns.drop(["profile", "paper", *OTHERS], errors="ignore")
         }
-        rows.append(_row(shown))
+        place = {"Profile": row["profile"] or "not run", "Paper": _paper(row["paper"])}
+        rows.append(_row(place | numbers))
     return Table("Cells reproduced of cells printed, per profile and paper", rows)
 
 
@@ -148,7 +150,7 @@ def runs(known: pd.DataFrame) -> Table:
         place = {
             "Paper": facts.name_paper(run["paper"]),
             "Profile": run["profile"],
-            "Split": run["split"],
+            "Split": run["side"],
             "Run": run["run"],
             "Folds": _formatted("{}", run["folds"]),
         }
@@ -176,7 +178,7 @@ def leakage(known: pd.DataFrame, name: str) -> Table:
     """Show what leaks in the runs of a paper; runs that leak alike share a row."""
     rows = []
     usable = known[known["problem"].isna()]
-    for values, same in usable.groupby(["profile", "split", *SHOWN], sort=False, dropna=False):
+    for values, same in usable.groupby(["profile", "side", *SHOWN], sort=False, dropna=False):
         run = same.iloc[0]
         made = f"{len(same)} runs" if len(same) > 2 else ", ".join(same["run"])
         shown: dict[str, Any] = {"Profile": values[0], "Split": values[1], "Runs": made}
@@ -196,7 +198,7 @@ def own(found: pd.DataFrame) -> Table:
             "Run": Cell(run["run"], link=_link(run)),
             "Paper": facts.name_paper(run["paper"]),
             "Profile": run["profile"],
-            "Split": run["split"],
+            "Split": run["side"],
             "Differs from the planned run": "; ".join(run["changed"])
             or "no profile plans a run of this name",
         }
@@ -260,8 +262,6 @@ def _side(cell: Mapping[str, Any], side: str) -> Cell:
     if pd.notna(about["images"]):
         groups = f"{about['groups']:,} {about['groups_are']}"
         notes = [f"{about['images']:,} images", groups, about["data"]]
-    if side == "leak-free" and about["keeps_apart"] != "subjects":
-        notes.insert(0, f"not leak-free: keeps {about['keeps_apart']} apart")
     if pd.notna(about["mean"]):
         notes.append(f"mean of folds {about['mean']:.{decimals}f} ± {about['sd']:.{decimals}f}")
     if pd.notna(about["originals"]):

@@ -15,6 +15,7 @@ MACHINE = {"processor": "Abacus", "cores": 2, "memory": 23.5}
 EVIL_IMAGE = "<img src=x onerror=\"document.title='hacked'\">.png"
 EVIL_RUN = "<script>document.title='hacked'<"
 SVM = "cnmc-2019_densenet201_svm_augmented"
+IDB = "all-idb2_densenet201_svm_segmented_augmented"
 
 
 def predictions(outcomes, classes=TWO, first=0, sure=0.9):

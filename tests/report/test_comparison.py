@@ -9,6 +9,7 @@ from leukkit.report import overview
 from tests.report.small_results import (
     FIRST,
     FOUR,
+    IDB,
     LEAKS,
     SECOND,
     SVM,
@@ -99,7 +100,7 @@ def test_a_table_has_folds_pooled_split_and_leak_free_side_by_side(patel):
     assert row["reproduced"] == pytest.approx(80)
     assert row["reproduced mean"] == pytest.approx(100 * (3 / 4 + 5 / 6) / 2)
     assert row["70/15/15 split"] == pytest.approx(100 * 5 / 6)
-    assert row["leak-free"] == pytest.approx(75)  # the run with ~ is in no table
+    assert row["kept apart"] == pytest.approx(75)  # the run with ~ is in no table
     text = report.table(compared, "Table 2")
     sides = ["reproduced", "reproduced, mean of folds", "70/15/15 split", "leak-free"]
     assert list(text) == ["published", *sides, "weights"]
@@ -136,7 +137,7 @@ def test_what_mishra_calls_validation_is_the_scored_part(tmp_path):
     compared = report.compare(papers.load("mishra"), measured(*folders))
     recall = cell(compared, table="Table 4", label="pre", quantity="recall")
     assert (recall["part"], recall["printed"]) == ("validation", "0.99")
-    assert recall["reproduced"] == recall["leak-free"] == pytest.approx(3 / 4)
+    assert recall["reproduced"] == recall["kept apart"] == pytest.approx(3 / 4)
     loss = cell(compared, table="Table 3", part="training", quantity="loss")
     assert loss["reproduced"] == pytest.approx(-np.log(0.9))
     assert cell(compared, table="Table 3", quantity="epochs")["reproduced"] == 2
@@ -164,10 +165,10 @@ def test_originals_are_scored_alone_where_distorted_copies_were_scored_too(tmp_p
     ("leaks", "subject", "name"),
     [
         ({}, "P", "leak-free"),
-        ({}, "proxy:pro-", "by block proxies"),
-        ({"subject": None, "source_image": None}, "P", "by images"),
-        ({"subject": 0.5}, "P", "by source images"),
-        ({"subject": 0.5, "source_image": 0.5, "original": 0.5}, "P", "by nothing"),
+        ({}, "proxy:pro-", "by block"),
+        ({"subject": None, "source_image": None}, "P", "by image"),
+        ({"subject": 0.5}, "P", "by source image"),
+        ({"subject": 0.5, "source_image": 0.5, "original": 0.5}, "P", "nothing kept apart"),
     ],
 )
 def test_leak_free_is_what_keeps_subjects_apart(tmp_path, leaks, subject, name):
@@ -177,6 +178,20 @@ def test_leak_free_is_what_keeps_subjects_apart(tmp_path, leaks, subject, name):
     found = measured(write(tmp_path, run, scored, leaks={**LEAKS, **leaks}))
     text = report.table(report.compare(papers.load("mishra"), found), "Table 5")
     assert [*text] == ["published", "reproduced", name]
+
+
+def test_a_table_of_data_sets_with_and_without_patients_says_in_each_cell_what_is_kept_apart(
+    tmp_path,
+):
+    unknown = {**LEAKS, "subject": None, "source_image": None}
+    found = measured(
+        write(tmp_path, planned("farag2025", "leak-free", SVM), SECOND),
+        write(tmp_path, planned("farag2025", "leak-free", IDB), FIRST, leaks=unknown),
+    )
+    text = report.table(report.compare(papers.load("farag2025"), found), "Table III")
+    assert text["kept apart"].loc["cnmc-2019", "svm", :, "test"].str.endswith(", leak-free").all()
+    assert text["kept apart"].loc["all-idb2", "svm", :, "test"].str.endswith(", by image").all()
+    assert set(text["kept apart"].drop("svm", level="classifier")) == {"not run"}
 
 
 def test_a_printed_matrix_is_compared_by_the_share_of_each_class(tmp_path):
@@ -207,13 +222,13 @@ def test_epochs_come_from_the_histories_and_variants_stay_apart(tmp_path):
     epochs = compared[compared["table"] == "Table III"]
     row = cell(epochs, epoch=2, part="training")
     assert (row["printed"], row["reproduced"]) == ("87.2", pytest.approx(60))
-    assert row["leak-free"] == pytest.approx(70)
+    assert row["kept apart"] == pytest.approx(70)
     assert epochs.loc[epochs["epoch"] > 2, "reproduced"].isna().all()
     here = compared[compared["table"] == "Table IV"]  # without a part: the test
     recall = cell(here, model=PROPOSED, quantity="recall", label="ALL")
     assert (recall["printed"], recall["reproduced"]) == ("69", pytest.approx(100 * 2 / 3))
     scores = report.score_table(found, ["accuracy"])
-    here = ("cnmc-2019", PROPOSED, "rescaled-once", "published")
+    here = ("cnmc-2019", PROPOSED, "rescaled-once", "reproduced")
     assert scores.loc[here, "accuracy"].startswith("0.833")
 
 
@@ -234,11 +249,11 @@ def test_a_run_with_pixels_as_the_weights_want_them_stands_beside_the_stated_one
     compared = report.compare(papers.load("sultana"), measured(*folders))
     row = cell(compared, table="Table 5", model="vgg19", part="test")
     assert (row["printed"], row["reproduced"], row[f"reproduced, {own}"]) == ("68", 25, 100)
-    assert not row["leak-free made"] and not [name for name in compared if "member" in name]
+    assert pd.isna(row["kept apart name"]) and not [name for name in compared if "member" in name]
     full = cell(compared, table="Table 3", model="vgg19", part="test")
-    assert not full["reproduced made"] and not full[f"reproduced, {own} made"]
+    assert full[["reproduced name", f"reproduced, {own} name"]].isna().all()
     text = report.table(compared, "Table 5", model="vgg19")
-    sides = ["published", "reproduced", f"reproduced, {own}", "leak-free"]
+    sides = ["published", "reproduced", f"reproduced, {own}", "kept apart"]
     assert list(text.drop(columns="reproduced, mean of folds", errors="ignore")) == sides
 
     run = planned("farag2025", "published", SVM, "paper")
@@ -250,7 +265,7 @@ def test_a_run_with_pixels_as_the_weights_want_them_stands_beside_the_stated_one
     beside = rows.loc["accuracy", ["reproduced", f"reproduced, {own}"]]
     assert [text.split()[0] for text in beside] == ["83.3", "75.0"]
     elsewhere = report.table(compared, "Table V")  # of other runs: no empty column
-    assert list(elsewhere) == ["published", "reproduced", "leak-free"]
+    assert list(elsewhere) == ["published", "reproduced", "kept apart"]
 
 
 def test_a_profile_that_normalizes_otherwise_than_the_paper_says_so():
@@ -287,7 +302,7 @@ def test_features_with_a_classifier_are_compared_by_all_of_their_keys(tmp_path):
     run = planned("farag2025", "published", SVM)
     folder = write(tmp_path, run, SECOND, tables={"training_predictions": FIRST})
     compared = report.compare(papers.load("farag2025"), measured(folder))
-    made = compared[compared["reproduced made"]]
+    made = compared[compared["reproduced name"].notna()]
     assert (made["augmentation"] & ~made["segmentation"]).all()
     assert set(made["classifier"]) == {"svm"}
     rows = report.table(compared, "Table III", dataset="cnmc-2019", classifier="svm")
@@ -299,7 +314,7 @@ def test_a_score_without_a_value_is_not_a_run_that_was_not_made(tmp_path):
     found = measured(write(tmp_path, planned("patel2025", "published", "vgg19"), never))
     text = report.table(report.compare(papers.load("patel2025"), found), "Table 2")
     assert text.loc[("vgg19", "precision"), "reproduced"] == "undefined"
-    assert text.loc[("vgg19", "precision"), "leak-free"] == "not run"
+    assert text.loc[("vgg19", "precision"), "kept apart"] == "not run"
     assert text.loc[("vgg19", "sensitivity"), "reproduced"].startswith("0.0 (")
     assert report.score_table(found, ["precision"])["precision"].tolist() == ["undefined"]
 

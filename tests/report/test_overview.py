@@ -10,6 +10,7 @@ from leukkit import metrics, models, papers
 from leukkit.report import facts, overview
 from tests.report.small_results import (
     FIRST,
+    IDB,
     LEAKS,
     MACHINE,
     SECOND,
@@ -82,7 +83,7 @@ def test_every_score_that_the_papers_printed_of_their_own_is_there_once(tmp_path
     assert nothing.groupby("paper", sort=False).size().to_dict() == PRINTED
     assert set(nothing["profile"]) == {""}
     assert set(nothing["reproduced status"]) == {"not run: no results of this paper"}
-    assert nothing[["reproduced", "leak-free low"]].isna().all(axis=None)
+    assert nothing[["reproduced", "kept apart low"]].isna().all(axis=None)
     assert not nothing.duplicated(["paper", "table", "what", "quantity"]).any()
     counts = overview.counts(nothing)
     assert counts["printed"].tolist() == [*PRINTED.values(), sum(PRINTED.values())]
@@ -116,8 +117,20 @@ def test_a_terminal_gets_each_accuracy_once_and_how_much_was_run(cells, width):
     text = " ".join(" ".join(lines).split())
     assert text.startswith("patel2025, profile sample: 6 of 23 printed scores reproduced, 0 leak-")
     # 3 + 5 of 10 images; the table's two rows of the same run and print are one
-    expected = "published reproduced leak-free VGG-19, test 98.87 80.0 (31.0 to 97.3) not run"
+    expected = "published reproduced kept apart VGG-19, test 98.87 80.0 (31.0 to 97.3) not run"
     assert text.endswith(expected)
+
+
+def test_where_data_sets_differ_in_what_is_kept_apart_each_line_says_it(tmp_path):
+    unknown = {**LEAKS, "subject": None, "source_image": None}
+    for name, leaks in ((SVM, LEAKS), (IDB, unknown)):
+        write(tmp_path, planned("farag2025", "leak-free", name, "paper"), SECOND, leaks=leaks)
+    cells = compared(tmp_path)
+    head, names, *rows = overview.as_text(cells[cells["paper"] == "farag2025"], 140).splitlines()
+    assert "0 of 144 printed scores reproduced, 12 leak-free, 11 by image; " in head
+    assert names.endswith("kept apart")
+    ends = {row.split(", ")[1]: row.rpartition(", ")[2] for row in rows}
+    assert ends == {"ALL-IDB2": "by image", "C-NMC 2019": "leak-free"}
 
 
 def test_a_terminal_gets_no_table_where_no_accuracy_was_run(tmp_path):
@@ -133,12 +146,12 @@ def test_features_with_a_classifier_are_compared_under_a_profile_without_its_fil
     what = "DenseNet-201 with SVM, C-NMC 2019, not segmented, augmented"
     here = cells[cells["profile"] == "mine"]
     accuracy = cell(here, table="Table VI", what=f"{what}, test", quantity="accuracy")
-    assert accuracy["leak-free"] == pytest.approx(100 * 5 / 6)
-    assert (accuracy["leak-free groups"], accuracy["leak-free folds"]) == (3, 1)
+    assert accuracy["kept apart"] == pytest.approx(100 * 5 / 6)
+    assert (accuracy["kept apart groups"], accuracy["kept apart folds"]) == (3, 1)
     assert pd.isna(accuracy["reproduced"]) and pd.isna(accuracy["reproduced folder"])
     training = cell(cells, table="Table III", what=f"{what}, training")
-    assert training["leak-free"] == pytest.approx(75)
-    assert (training["leak-free images"], pd.isna(training["leak-free low"])) == (4, True)
+    assert training["kept apart"] == pytest.approx(75)
+    assert (training["kept apart images"], pd.isna(training["kept apart low"])) == (4, True)
     assert set(cells.loc[cells["paper"] == "farag2025", "profile"]) == {"mine"}
 
 
@@ -146,22 +159,22 @@ def test_the_second_published_protocol_has_a_side_of_its_own(cells):
     accuracy = cell(cells, table="Table 2", what="GoogLeNet, test", quantity="accuracy")
     assert accuracy["70/15/15 split"] == pytest.approx(100 * 5 / 6)
     assert accuracy["reproduced status"] == (
-        "not run: the profile sample does not run GoogLeNet under published"
+        "not run: the profile sample does not run GoogLeNet under the split published"
     )
     other = cells[cells["paper"] != "patel2025"]
     sides = [column for column in cells if column.startswith("70/15/15 split")]
-    assert len(sides) == 23 and other[sides].isna().all(axis=None)
+    assert len(sides) == 24 and other[sides].isna().all(axis=None)
 
 
 @pytest.mark.parametrize(
     ("where", "side", "reason"),
     [
         (TABLE_3, "70/15/15 split", "no finished run of VGG-19"),
-        ({"table": "Table IX"}, "leak-free", "no finished run of DenseNet-201 with SVM under"),
+        ({"table": "Table IX"}, "kept apart", "no finished run of DenseNet-201 with SVM under"),
         ({"table": "Table 5", "paper": "mishra"}, "reproduced", "no results of this paper"),
         (
             TABLE_3,
-            "leak-free",
+            "kept apart",
             "its run cannot be used: patel2025/sample/leak-free/vgg19 has 1 of 2 folds; missing: "
             "fold-1",
         ),
@@ -201,7 +214,7 @@ def test_runs_tell_when_where_and_from_what_and_what_is_wrong(kept):
 )
 def test_damaged_predictions_count_as_not_run(tmp_path, damage, problem):
     damage(write(tmp_path, LEAK_FREE, FIRST) / "predictions.csv")
-    status = table_3(tmp_path, "leak-free status")
+    status = table_3(tmp_path, "kept apart status")
     assert status.startswith("not run: its run cannot be used") and problem in status
     assert str(tmp_path) not in status
     assert problem in facts.runs(tmp_path)["problem"][0]
@@ -215,9 +228,9 @@ def test_runs_that_cannot_be_scored_do_not_stop_the_others(tmp_path):
     write(tmp_path, VGG, FIRST)
     frame = compared(tmp_path)
     row = cell(frame, **TABLE_3)
-    assert re.search("cannot be used.*the same group", row["leak-free status"])
+    assert re.search("cannot be used.*the same group", row["kept apart status"])
     assert row["reproduced status"] == "run"
-    status = cell(frame, paper="mishra", table="Table 5")["leak-free status"]
+    status = cell(frame, paper="mishra", table="Table 5")["kept apart status"]
     assert "history.csv lacks accuracy" in status and str(tmp_path) not in status
 
 
@@ -226,7 +239,7 @@ def test_a_score_that_the_predictions_do_not_define_was_run(tmp_path):
     write(tmp_path, LEAK_FREE, never)
     frame = compared(tmp_path)
     row = cell(frame, table="Table 2", what="VGG-19, test", quantity="precision")
-    assert row["leak-free status"] == "run" and np.isnan(row["leak-free"])
+    assert row["kept apart status"] == "run" and np.isnan(row["kept apart"])
 
 
 def test_a_variant_of_the_published_run_is_told_beside_it(tmp_path):
@@ -245,7 +258,7 @@ def test_an_epoch_that_was_not_reached_and_a_variant_that_was_run_instead(tmp_pa
     second = cell(frame, what=f"{network}, training, epoch 2")
     assert (second["printed"], second["reproduced"]) == ("87.2", 75)
     assert pd.isna(second["reproduced images"]) and pd.isna(second["reproduced low"])
-    assert "'rescaled-once'" in second["leak-free status"] and second["variants"] == ""
+    assert "'rescaled-once'" in second["kept apart status"] and second["variants"] == ""
     last = cell(frame, what=f"{network}, validation, epoch 60")
     assert last["reproduced status"] == "not run: its training ended with epoch 2"
     watched = cell(frame, table="Table II", what=f"{network}, validation")
@@ -258,8 +271,8 @@ def test_the_data_and_network_that_were_used_are_named(tmp_path):
     recipe = LEAK_FREE.recipe.replace(network="mobilenet-0.25", head="pooled")
     write(tmp_path, LEAK_FREE.model_copy(update={"profile": "mine", "recipe": recipe}), FIRST)
     row = cell(compared(tmp_path), **TABLE_3)
-    assert (row["what"], row["leak-free network"]) == ("VGG-19, test", "MobileNet 0.25")
-    assert row["leak-free data"] == "sample-cells" and pd.isna(row["reproduced data"])
+    assert (row["what"], row["kept apart network"]) == ("VGG-19, test", "MobileNet 0.25")
+    assert row["kept apart data"] == "sample-cells" and pd.isna(row["reproduced data"])
 
 
 def test_what_a_run_does_otherwise_than_the_paper_states_is_named(cells):
@@ -287,7 +300,7 @@ def test_without_patients_the_groups_are_original_images(tmp_path):
     write(tmp_path, LEAK_FREE, FIRST.assign(subject=pd.NA, image_id=["a", "a#1", "b", "c"]))
     run = facts.runs(tmp_path).iloc[0]
     assert (run["subjects"], run["groups_are"]) == (3, "original images")
-    assert table_3(tmp_path, "leak-free groups_are") == "original images"
+    assert table_3(tmp_path, "kept apart groups_are") == "original images"
 
 
 def test_counts_are_per_profile_and_paper_and_of_all(cells, tmp_path):
@@ -297,12 +310,17 @@ def test_counts_are_per_profile_and_paper_and_of_all(cells, tmp_path):
     assert counts.loc[("sample", "patel2025"), sides].tolist() == [23, 6, 5, 0]
     # SVM on augmented C-NMC: 2 cells of Table III, 1 of IV, 6 of VI, 1 of VIII, 2 of X, and the
     # area of Figure 14 (c)
-    assert counts.loc[("mine", "farag2025"), "leak-free"] == 13
-    assert counts.loc[("all", "all"), sides].tolist() == [661, 6, 5, 13]
+    assert counts.loc[("mine", "farag2025"), ["leak-free", "by image"]].tolist() == [0, 13]
+    assert counts.loc[("all", "all"), [*sides, "by image"]].tolist() == [661, 6, 5, 0, 13]
     for profile in ("sample", "mine"):  # what two profiles ran counts once among all
         write(tmp_path, LEAK_FREE.model_copy(update={"profile": profile}), FIRST)
     again = overview.counts(compared(tmp_path))
-    assert again.iloc[-1][sides].tolist() == [661, 0, 0, 6]
+    assert again.iloc[-1].to_dict() == {
+        **dict.fromkeys(("profile", "paper"), "all"),
+        "printed": 661,
+        "reproduced": 0,
+        "leak-free": 6,
+    }
 
 
 def test_runs_of_ones_own_say_what_they_changed_and_enter_no_table(tmp_path):

@@ -139,7 +139,7 @@ def test_the_comparison_as_csv_has_every_cell_with_all_that_is_known_of_its_run(
     assert len(written) == len(cells)
     for name in ("printed", "reproduced status"):
         assert written[name].tolist() == cells[name].tolist()
-    np.testing.assert_allclose(written["leak-free low"], cells["leak-free low"], rtol=1e-5)
+    np.testing.assert_allclose(written["kept apart low"], cells["kept apart low"], rtol=1e-5)
     ran = written[written["reproduced status"] == "run"].merge(
         facts.runs(results_dir), left_on="reproduced folder", right_on="folder"
     )
@@ -182,6 +182,33 @@ def test_inconsistent_claims_are_shown_by_what_they_rest_on(text):
 
 def test_where_no_patient_is_known_the_page_says_so(text):
     assert text.count("leak-free on these images") == 3  # ALL 2021 twice, ALL-IDB2
+
+
+def test_nothing_is_called_leak_free_where_no_subjects_are_kept_apart(tmp_path, monkeypatch):
+    unknown = {**small_results.LEAKS, "subject": None, "source_image": None}
+    stages = [(name, name) for name in small_results.FOUR for _ in range(8)]
+    blocks = small_results.predictions([*stages, ("pro", "pre")], small_results.FOUR)
+    blocks["subject"] = "proxy:" + blocks["subject"]
+    runs = [("mishra", "vgg16-cnn", blocks, small_results.LEAKS)]
+    runs += [("farag2025", small_results.IDB, small_results.many(0), unknown)]
+    for paper, run, tested, leaks in runs:
+        planned = small_results.planned(paper, "leak-free", run, "paper")
+        small_results.write(tmp_path / "results", planned, tested, leaks=leaks)
+    legends, draw = [], plots.bars
+
+    def bars(frame, ax):
+        legends.append([text.get_text() for text in draw(frame, ax=ax).get_legend().get_texts()])
+        return ax
+
+    monkeypatch.setattr(plots, "bars", bars)
+    text = built(tmp_path)
+    names = ["by block", "by image"]
+    assert legends == [["published", *names], *(["published", name] for name in names)]
+    assert "kept apart: 0 leak-free, 16 by block, 11 by image</p>" in text
+    assert 'data-key="kept apart"' in text
+    assert [len(re.findall(f"[>,]( ?){name}</span>", text)) for name in names] == [16, 11]
+    assert "paper-all-2021-roc-by-block.svg" in text
+    assert not re.search("(>|, |roc-)leak-free[,.<]", text.replace("<em>leak-free</em>", ""))
 
 
 def test_links_lead_to_anchors_of_the_page_or_to_files(tags, report_dir):
@@ -277,7 +304,12 @@ def test_accuracies_are_drawn_in_percent(cells, tmp_path, monkeypatch):
     assert (frame["reproduced low"] < frame["reproduced"]).all()
     fractions = cells.assign(unit="fraction")
     figures.accuracies(fractions[cells["paper"] == "patel2025"], tmp_path)
-    assert frames[1].equals(100 * frame)
+    numbers = frame.select_dtypes("number").columns
+    assert frames[1][numbers].equals(100 * frame[numbers])
+    assert set(frame["reproduced name"]) | set(frame["kept apart name"]) == {
+        "reproduced",
+        "leak-free",
+    }
     assert figures.accuracies(cells[cells["paper"] == "mishra"], tmp_path) == []
 
 
@@ -285,7 +317,7 @@ def test_runs_that_leak_alike_are_one_line(results_dir):
     known = facts.runs(results_dir)
     table = tables.leakage(known[known["paper"] == "patel2025"], "Patel")
     rows = [[cell.text for cell in row.cells.values()] for row in table.rows]
-    assert ["sample", "published", "vgg19", "100.0%", "100.0%", "0.0%", "no copies"] in rows
+    assert ["sample", "reproduced", "vgg19", "100.0%", "100.0%", "0.0%", "no copies"] in rows
     assert ["sample", "leak-free", "vgg19, vgg19~0123abcd", "0.0%"] in [row[:4] for row in rows]
     shares = [cell.share for cell in table.rows[0].cells.values()]
     assert shares[3:] == [0, 0, 0, None]
