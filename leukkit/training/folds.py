@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from leukkit import features, images, results, saved
+from leukkit.datasets.cells import label_codes
 from leukkit.files import bar
 from leukkit.metrics import prediction_frame
 from leukkit.records import Configuration
@@ -231,7 +232,7 @@ def _train_fold(
     statistics = None
     if recipe.normalization == "z-score":
         statistics = images.channel_statistics(inputs, fold.train)
-    labels = pd.Categorical(cells["label"], classes).codes
+    labels = label_codes(cells, classes, configuration.dataset)
     targets = np.eye(len(classes), dtype=np.float32)[labels]
     alone = _has_feature_maps(recipe)
     trained = network.compiled(recipe, len(classes), statistics, seed, strategy, alone)
