@@ -17,18 +17,24 @@ import leukkit
 DESCRIPTION = (
     "What a leukemia image classifier is really worth: papers re-run, with and without leaks."
 )
+
+
+def _path(text: str) -> pathlib.Path:
+    return pathlib.Path(text).expanduser()  # a shell leaves ~ in --output=~/a.csv
+
+
 ARGUMENTS: dict[str, dict[str, Any]] = {
     "paper": {"nargs": "?", "default": "all", "help": "a paper's key, or all (default)"},
     "name": {"help": "a data set, e.g. cnmc-2019"},
-    "folder": {"type": pathlib.Path, "metavar": "DIR"},
+    "folder": {"type": _path, "metavar": "DIR"},
     "model": {"help": "a fold's folder with a saved model, or the model file"},
     "images": {"nargs": "+", "metavar": "IMAGE", "help": "image file, or folder of them"},
     "--root": {"help": "the data set's folder, if not LEUKKIT_DATA_DIR/<name>"},
-    "--profile": {"default": "sample", "help": "sample (default), paper, or a profile's TOML file"},
+    "--profile": {"help": "sample (default), paper, or a profile's TOML file (LEUKKIT_PROFILE)"},
     "--data-dir": {"help": "folder that holds the data sets (LEUKKIT_DATA_DIR)"},
     "--results-dir": {"help": "folder of the results (LEUKKIT_RESULTS_DIR)"},
     "--report-dir": {
-        "type": pathlib.Path,
+        "type": _path,
         "default": pathlib.Path("report"),
         "help": "folder of the report (default: report)",
     },
@@ -38,7 +44,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
         "metavar": "N",
         "help": "notebooks side by side (default: 2 for the sample, else 1: each may want the GPU)",
     },
-    "--grad-cam": {"type": pathlib.Path, "metavar": "FOLDER", "help": "draw where a network looks"},
+    "--grad-cam": {"type": _path, "metavar": "FOLDER", "help": "draw where a network looks"},
     "--verdict": {"help": "only these rows: consistent, inconsistent, not checkable"},
     "--links": {
         "default": "several pairs",
@@ -53,21 +59,18 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
         "help": "also look for images that are nearly alike",
     },
 }
+SETTINGS = ("data_dir", "results_dir", "cache_dir", "weights_dir", "profile", "gap_profile")
 OF_RUNS = ("--profile", "--data-dir", "--results-dir")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; return the exit status (0 fine, 1 the work failed, 2 wrong call)."""
     options = _parser().parse_args(arguments)
-    for name, variable in (
-        ("data_dir", "LEUKKIT_DATA_DIR"),
-        ("results_dir", "LEUKKIT_RESULTS_DIR"),
-        ("profile", "LEUKKIT_PROFILE"),
-    ):
-        value = getattr(options, name, None)
-        if value is not None:  # the notebooks' kernels read the environment
-            is_path = name != "profile" or value.endswith(".toml")
-            os.environ[variable] = str(pathlib.Path(value).resolve()) if is_path else value
+    for name in SETTINGS:  # the notebooks' kernels read the environment, in another folder
+        variable = f"LEUKKIT_{name.upper()}"
+        if value := getattr(options, name, None) or os.environ.get(variable):
+            is_path = name.endswith("_dir") or value.endswith(".toml")
+            os.environ[variable] = str(_path(value).resolve()) if is_path else value
     try:
         return options.command(options) or 0
     except (ValueError, OSError, RuntimeError) as error:
@@ -118,9 +121,11 @@ def _add(commands: Any, function: Any, *arguments: str, **files: str) -> None:
     command.set_defaults(command=function)
     for name in arguments:
         command.add_argument(name, **ARGUMENTS[name])
+    if "--profile" in arguments:
+        command.set_defaults(profile=os.environ.get("LEUKKIT_PROFILE") or "sample")
     for name, use in files.items():
         flags = ["-o"] * (name == "output") + [f"--{name}"]
-        command.add_argument(*flags, type=pathlib.Path, metavar="FILE", help=use)
+        command.add_argument(*flags, type=_path, metavar="FILE", help=use)
 
 
 def reproduce(options: argparse.Namespace) -> None:

@@ -40,8 +40,15 @@ def project_dir() -> pathlib.Path:
 
 
 def _configured(variable: str) -> pathlib.Path | None:
-    folder = os.environ.get(variable)
-    return pathlib.Path(folder) if folder else None
+    if not (text := os.environ.get(variable)):
+        return None
+    folder = pathlib.Path(text).expanduser()
+    if not folder.is_absolute():
+        raise ValueError(
+            f"{variable} is {text!r}, which a notebook takes in its own folder and a command in "
+            f"another: expected a path from the root, such as {folder.absolute()}"
+        )
+    return folder
 
 
 @contextlib.contextmanager

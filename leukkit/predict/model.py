@@ -76,16 +76,12 @@ def load(path: pathlib.Path | str) -> Predictor:
         leukkit.models.WeightsError: The weights under a classifier cannot be read.
     """
     folder, record, recipe, reference = saved.read(path)
-    place = folder / saved.RECORD
-    try:
-        preparation = images.Preparation(recipe.image_size, recipe.segmentation)
-    except TypeError as error:
-        raise ModelFileError(f"{place}: recipe, segmentation: {error}") from error
+    preparation = images.Preparation(recipe.image_size, recipe.segmentation)
     is_network = record.model == saved.NETWORK
     if is_network != (recipe.classifier is None):
         raise ModelFileError(
-            f"{place}: model {record.model} and classifier {recipe.classifier!r} of the "
-            "recipe contradict each other"
+            f"{folder / saved.RECORD}: model {record.model} and classifier "
+            f"{recipe.classifier!r} of the recipe contradict each other"
         )
     environment.start_tensorflow()
     network = None

@@ -160,10 +160,10 @@ def check_fold(split: Split, recipe: Recipe, number: int) -> None:
             f"fold {number}: {len(fold.train)} training images do not fill one batch of "
             f"{recipe.batch_size}. Use a smaller batch_size, or more images"
         )
-    if recipe.select == "best" and len(fold.validation) == 0:
+    if (recipe.select == "best" or recipe.patience) and len(fold.validation) == 0:
         raise ValueError(
             f"fold {number} has no validation images to choose the best epoch by. Set aside a "
-            "share for validation, or use select = 'last'"
+            "share for validation, or use select = 'last' and patience = 0"
         )
 
 

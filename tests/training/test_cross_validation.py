@@ -140,6 +140,13 @@ def test_patience_stops_training(tmp_path):
     assert max(record.epochs for record in results.read_records(folder)) < 30
 
 
+def test_patience_without_validation_images_is_refused(tmp_path):
+    frame = tiny.cells()
+    divided = splits.folds(frame, {"split": "stratified", "folds": 3})
+    with pytest.raises(ValueError, match=r"no validation images .* patience = 0"):
+        tiny.run_folds(tiny.split(frame, divided), tmp_path, select="last", patience=2)
+
+
 def test_mixed_precision_ends_in_float32(tmp_path):
     folder = tiny.cross_validate(tmp_path, mixed_precision=True, folds=2)
     assert np.isfinite(pooled(folder)["prob_ALL"]).all()
