@@ -138,8 +138,16 @@ def test_folders_are_searched(tmp_path):
     for name in ("b.PNG", "sub/a.tif", "notes.txt"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
+    elsewhere = tmp_path.with_name("elsewhere")
+    elsewhere.mkdir()
+    (elsewhere / "c.bmp").touch()
+    (tmp_path / "link").symlink_to(elsewhere)  # as `datasets.load` follows it
+    for litter in ("._b.PNG", "__MACOSX/b.PNG"):
+        (tmp_path / litter).parent.mkdir(exist_ok=True)
+        (tmp_path / litter).touch()
     found = predict.find_images([tmp_path, tmp_path / "notes.txt"])
-    assert found == [tmp_path / name for name in ("b.PNG", "sub/a.tif", "notes.txt")]
+    expected = ("b.PNG", "link/c.bmp", "sub/a.tif", "notes.txt")
+    assert found == [tmp_path / name for name in expected]
 
 
 def test_names_with_html_or_control_characters_are_escaped(network, paths, tmp_path):
