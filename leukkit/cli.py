@@ -76,9 +76,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ValueError, OSError, RuntimeError) as error:
         if os.environ.get("LEUKKIT_TRACEBACK"):
             raise
-        print(f"leukkit: {error}", file=sys.stderr)
+        _say(f"leukkit: {error}", file=sys.stderr)
         print("(LEUKKIT_TRACEBACK=1 shows where it happened)", file=sys.stderr)
         return 1
+
+
+def _say(text: object = "", **options: Any) -> None:
+    """Print text with names of files in it, which may hold what moves the cursor."""
+    from leukkit.files import printable
+
+    print("\n".join(map(printable, str(text).split("\n"))), **options)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -175,7 +182,7 @@ def report(options: argparse.Namespace) -> None:
     base = files.results_dir()
     written = cards.write_model_cards(base)
     for row in written[written["skipped"].notna()].itertuples():
-        print(f"no card for {row.model}: {row.skipped}", file=sys.stderr)
+        _say(f"no card for {row.model}: {row.skipped}", file=sys.stderr)
     print(f"The report: {page.build(base, options.report_dir)}. {leukkit.NOT_FOR_CLINICAL_USE}")
 
 
@@ -298,7 +305,7 @@ def check(options: argparse.Namespace) -> int:
     )
     if len(problems):
         print(problems["kind"].value_counts().to_string())
-        print(problems.to_string(index=False, max_colwidth=100))
+        _say(problems.to_string(index=False, max_colwidth=100))
     if pairs is not None:
         print(f"\nnear-duplicates\n{near_duplicates.count(pairs).to_string()}")
         if options.figure is not None and len(pairs):
@@ -319,7 +326,7 @@ def card(options: argparse.Namespace) -> None:
     except FileNotFoundError as error:
         if options.root is not None or options.data_dir is not None:
             raise  # a folder was named, and it is not there
-        print(f"without the images: {error}", file=sys.stderr)
+        _say(f"without the images: {error}", file=sys.stderr)
         cells = None
     shown = "" if options.figure is None else _draw_twice(options, cells)
     _print_or_write(cards.data_card(options.name, cells, shown), options.output)
@@ -329,7 +336,7 @@ def _print_or_write(text: str, path: pathlib.Path | None) -> None:
     from leukkit.files import replace_when_done
 
     if path is None:
-        print(text, end="")
+        _say(text, end="")
         return
     with replace_when_done(path) as target:
         target.write_text(text, encoding="utf-8")

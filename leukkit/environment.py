@@ -76,15 +76,15 @@ def check_keras(**more: str) -> None:
     for name, value in wanted.items():
         found = getattr(keras.config, name)()
         found = getattr(found, "name", found)  # of a policy
+        do = f"call keras.config.set_{name}({value!r}) first, or correct ~/.keras/keras.json"
+        if name == "backend":
+            do = f"set KERAS_BACKEND={value} before Python starts"
+        if name == "dtype_policy":
+            do += "; float16 is recipe.replace(mixed_precision=True)"
         if found != value:
-            do = f"call keras.config.set_{name}({value!r}) first, or correct ~/.keras/keras.json"
-            if name == "backend":
-                do = f"set KERAS_BACKEND={value} before Python starts"
             raise ValueError(
                 f"Keras is set to {name} = {found!r}, expected {value!r}, or the same run would "
                 f"give other numbers: {do}"
-                + "; float16 is recipe.replace(mixed_precision=True)"
-                * (name == "dtype_policy")
             )
 
 

@@ -93,15 +93,7 @@ _KEYS_OF_SOME = {key for required, optional in _KEYS.values() for key in (*requi
 _ORIGIN = ("paper", "profile", "name")
 _Count = Annotated[int, Field(ge=1)]
 _Positive = Annotated[float, Field(gt=0)]
-
-
-class _Copies(Model):
-    """How many copies: one of these."""
-
-    counts: dict[str, _Count] = Field({}, min_length=1)
-    balance: Literal[True] = True
-    each: _Count = 1
-    data_set: Literal[True] = True
+_COPIES = {"counts": dict, "balance": bool, "each": int, "data_set": bool}
 
 
 class SplitTable(Model):
@@ -145,13 +137,11 @@ class SplitTable(Model):
                 "augment says when, copies how many: give both of them, or neither; found "
                 f"augment={self.augment!r} and copies={self.copies}"
             )
-        copies = {"balance": True} if self.copies is None else self.copies
-        try:
-            _Copies.model_validate(copies)
-            fits = len(copies) == 1
-        except pydantic.ValidationError:
-            fits = False
-        if not fits:
+        copies: dict[Any, Any] = {"balance": True} if self.copies is None else dict(self.copies)
+        fits = [type(value) is _COPIES[kind] and bool(value) for kind, value in copies.items()]
+        numbers = [*copies.get("counts", {}).values()] if fits == [True] else []
+        numbers += [copies.get("each", 1)]
+        if fits != [True] or not all(type(one) is int and one > 0 for one in numbers):
             raise ValueError(
                 f"copies is {self.copies}; expected one of counts = images of each class, each = "
                 "copies of an image, balance = true, or data_set = true, which takes the profile's "

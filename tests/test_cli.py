@@ -244,3 +244,15 @@ def test_python_m_leukkit_is_the_command():
     command = [sys.executable, "-m", "leukkit", "data", "card", "nothing"]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 1 and "unknown data set 'nothing'" in done.stderr
+
+
+@pytest.mark.parametrize("sign", ["\x1b[2J", "\x9b31m", "\r"])
+def test_no_name_of_a_file_moves_the_cursor(project, capsys, sign):
+    cells = project / "cnmc-2019" / "C-NMC_training_data" / "fold_0" / "all"
+    cells.mkdir(parents=True)
+    assert cli.main(["data", "check", "cnmc-2019", "--root", f"{project}/{sign}"]) == 1
+    (cells / "UID_1_1_1_all.bmp").write_text("?")
+    (cells / f"UID_{sign}.bmp").write_text("?")
+    cli.main(["data", "check", "cnmc-2019", "--root", str(cells.parents[2])])
+    printed = "".join(capsys.readouterr())
+    assert "\N{REPLACEMENT CHARACTER}" in printed and sign[0] not in printed

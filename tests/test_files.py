@@ -57,6 +57,8 @@ def test_a_log_gets_plain_lines_and_every_item(capsys, monkeypatch):
     assert items == [0, 1, 2]
     lines = capsys.readouterr().err.splitlines()
     assert lines == [f"hashing: {done} of 3 images" for done in (1, 2, 3)]
+    list(files.progress("a", "predicting", unit="batch"))
+    assert capsys.readouterr().err == "predicting: 1 of 1 batches\n"
 
 
 def test_silence_on_request(capsys, monkeypatch):

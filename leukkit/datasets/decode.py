@@ -275,15 +275,10 @@ def _open(data: bytes, suffix: str) -> tuple[np.ndarray, str]:
         ) from error
     except Exception as error:  # the decoders raise whatever the damage leads them into
         raise ImageError(f"is damaged or cut short ({error}): {len(data)} bytes found") from error
-    if pictures > 1:
+    if pictures > 1 or turned in range(2, 9):
+        found = f"{pictures} pictures" if pictures > 1 else f"one to turn (EXIF {turned})"
         raise ImageError(
-            f"holds {pictures} pictures (pages, or an animation), expected 1: save the one that is "
-            "meant as a file of its own"
-        )
-    if turned in range(2, 9):
-        raise ImageError(
-            f"is to be turned or mirrored when it is shown (EXIF orientation {turned}), expected "
-            "1: save it as it is to be seen"
+            f"holds {found}, expected one upright picture: save what is meant as a file of its own"
         )
     _check_suffix(image.format, suffix)
     if image.format == "PNG" and PNG_END not in data[-64:]:

@@ -199,10 +199,7 @@ def can_be_saved(network: "keras.Model") -> bool:
 
 
 def _safe_mode():
-    """Return the context in which Keras runs no code of a file.
-
-    ``safe_mode=True`` alone gives way to ``keras.config.enable_unsafe_deserialization()``.
-    """
+    """Return what ``keras.config.enable_unsafe_deserialization()`` cannot overrule."""
     from keras.src.saving.serialization_lib import SafeModeScope  # not public
 
     return SafeModeScope(True)

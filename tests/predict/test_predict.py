@@ -7,6 +7,7 @@ import pathlib
 import shutil
 
 import numpy as np
+import pandas as pd
 import PIL.Image
 import pytest
 
@@ -158,6 +159,19 @@ def test_names_with_html_or_control_characters_are_escaped(network, paths, tmp_p
     assert "<img" not in page and "&lt;img" in page
     assert "\x1b" not in predict.as_text(frame)
     assert predict.draw(network, frame) is not None
+
+
+@pytest.mark.parametrize("name", ["=1+1.png", "@cell.png", "-.png"])
+def test_a_spreadsheet_computes_no_name_of_a_file(network, paths, tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(paths[0], name)
+    pathlib.Path(f"+{name}").write_text("no image")
+    frame = predict.predict(network, [name, f"+{name}"])
+    predict.write(frame, network, "answers.csv")
+    written = pd.read_csv("answers.csv")
+    assert written["image"].tolist() == [f"'{name}", f"'+{name}"]
+    assert written["error"][1].startswith(f"'+{name}: is not an image")
+    assert frame["image"].tolist() == [name, f"+{name}"]
 
 
 def test_uploaded_files_are_predicted_and_not_kept(network, paths):
