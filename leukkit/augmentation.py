@@ -67,7 +67,7 @@ def check(ranges: Mapping[str, Any]) -> None:
             fits, expected = value in FILLS, " or ".join(map(repr, FILLS))
         elif key == "elastic":
             fits = isinstance(value, dict) and set(value) == {"alpha", "sigma"}
-            fits = fits and value["alpha"] >= 0 and value["sigma"] > 0
+            fits = fits and _are_numbers([*value.values()], 0, math.inf) and value["sigma"] > 0
             expected = "a table with alpha, 0 or more, and sigma, above 0"
         elif key == "angles":
             fits, expected = _are_numbers(value, -180, 180), "a list of degrees from -180 to 180"

@@ -17,18 +17,24 @@ import leukkit
 DESCRIPTION = (
     "What a leukemia image classifier is really worth: papers re-run, with and without leaks."
 )
+
+
+def _path(text: str) -> pathlib.Path:
+    return pathlib.Path(text).expanduser()  # a shell leaves ~ in --output=~/a.csv
+
+
 ARGUMENTS: dict[str, dict[str, Any]] = {
     "paper": {"nargs": "?", "default": "all", "help": "a paper's key, or all (default)"},
     "name": {"help": "a data set, e.g. cnmc-2019"},
-    "folder": {"type": pathlib.Path, "metavar": "DIR"},
+    "folder": {"type": _path, "metavar": "DIR"},
     "model": {"help": "a fold's folder with a saved model, or the model file"},
     "images": {"nargs": "+", "metavar": "IMAGE", "help": "image file, or folder of them"},
     "--root": {"help": "the data set's folder, if not LEUKKIT_DATA_DIR/<name>"},
-    "--profile": {"default": "sample", "help": "sample (default), paper, or a profile's TOML file"},
+    "--profile": {"help": "sample (default), paper, or a profile's TOML file (LEUKKIT_PROFILE)"},
     "--data-dir": {"help": "folder that holds the data sets (LEUKKIT_DATA_DIR)"},
     "--results-dir": {"help": "folder of the results (LEUKKIT_RESULTS_DIR)"},
     "--report-dir": {
-        "type": pathlib.Path,
+        "type": _path,
         "default": pathlib.Path("report"),
         "help": "folder of the report (default: report)",
     },
@@ -38,7 +44,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
         "metavar": "N",
         "help": "notebooks side by side (default: 2 for the sample, else 1: each may want the GPU)",
     },
-    "--grad-cam": {"type": pathlib.Path, "metavar": "FOLDER", "help": "draw where a network looks"},
+    "--grad-cam": {"type": _path, "metavar": "FOLDER", "help": "draw where a network looks"},
     "--verdict": {"help": "only these rows: consistent, inconsistent, not checkable"},
     "--links": {
         "default": "several pairs",
@@ -53,29 +59,33 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
         "help": "also look for images that are nearly alike",
     },
 }
+SETTINGS = ("data_dir", "results_dir", "cache_dir", "weights_dir", "profile", "gap_profile")
 OF_RUNS = ("--profile", "--data-dir", "--results-dir")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; return the exit status (0 fine, 1 the work failed, 2 wrong call)."""
     options = _parser().parse_args(arguments)
-    for name, variable in (
-        ("data_dir", "LEUKKIT_DATA_DIR"),
-        ("results_dir", "LEUKKIT_RESULTS_DIR"),
-        ("profile", "LEUKKIT_PROFILE"),
-    ):
-        value = getattr(options, name, None)
-        if value is not None:  # the notebooks' kernels read the environment
-            is_path = name != "profile" or value.endswith(".toml")
-            os.environ[variable] = str(pathlib.Path(value).resolve()) if is_path else value
+    for name in SETTINGS:  # the notebooks' kernels read the environment, in another folder
+        variable = f"LEUKKIT_{name.upper()}"
+        if value := getattr(options, name, None) or os.environ.get(variable):
+            is_path = name.endswith("_dir") or value.endswith(".toml")
+            os.environ[variable] = str(_path(value).resolve()) if is_path else value
     try:
         return options.command(options) or 0
     except (ValueError, OSError, RuntimeError) as error:
         if os.environ.get("LEUKKIT_TRACEBACK"):
             raise
-        print(f"leukkit: {error}", file=sys.stderr)
+        _say(f"leukkit: {error}", file=sys.stderr)
         print("(LEUKKIT_TRACEBACK=1 shows where it happened)", file=sys.stderr)
         return 1
+
+
+def _say(text: object = "", **options: Any) -> None:
+    """Print text with names of files in it, which may hold what moves the cursor."""
+    from leukkit.files import printable
+
+    print("\n".join(map(printable, str(text).split("\n"))), **options)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -118,9 +128,11 @@ def _add(commands: Any, function: Any, *arguments: str, **files: str) -> None:
     command.set_defaults(command=function)
     for name in arguments:
         command.add_argument(name, **ARGUMENTS[name])
+    if "--profile" in arguments:
+        command.set_defaults(profile=os.environ.get("LEUKKIT_PROFILE") or "sample")
     for name, use in files.items():
         flags = ["-o"] * (name == "output") + [f"--{name}"]
-        command.add_argument(*flags, type=pathlib.Path, metavar="FILE", help=use)
+        command.add_argument(*flags, type=_path, metavar="FILE", help=use)
 
 
 def reproduce(options: argparse.Namespace) -> None:
@@ -170,7 +182,7 @@ def report(options: argparse.Namespace) -> None:
     base = files.results_dir()
     written = cards.write_model_cards(base)
     for row in written[written["skipped"].notna()].itertuples():
-        print(f"no card for {row.model}: {row.skipped}", file=sys.stderr)
+        _say(f"no card for {row.model}: {row.skipped}", file=sys.stderr)
     print(f"The report: {page.build(base, options.report_dir)}. {leukkit.NOT_FOR_CLINICAL_USE}")
 
 
@@ -293,7 +305,7 @@ def check(options: argparse.Namespace) -> int:
     )
     if len(problems):
         print(problems["kind"].value_counts().to_string())
-        print(problems.to_string(index=False, max_colwidth=100))
+        _say(problems.to_string(index=False, max_colwidth=100))
     if pairs is not None:
         print(f"\nnear-duplicates\n{near_duplicates.count(pairs).to_string()}")
         if options.figure is not None and len(pairs):
@@ -314,7 +326,7 @@ def card(options: argparse.Namespace) -> None:
     except FileNotFoundError as error:
         if options.root is not None or options.data_dir is not None:
             raise  # a folder was named, and it is not there
-        print(f"without the images: {error}", file=sys.stderr)
+        _say(f"without the images: {error}", file=sys.stderr)
         cells = None
     shown = "" if options.figure is None else _draw_twice(options, cells)
     _print_or_write(cards.data_card(options.name, cells, shown), options.output)
@@ -324,7 +336,7 @@ def _print_or_write(text: str, path: pathlib.Path | None) -> None:
     from leukkit.files import replace_when_done
 
     if path is None:
-        print(text, end="")
+        _say(text, end="")
         return
     with replace_when_done(path) as target:
         target.write_text(text, encoding="utf-8")

@@ -31,6 +31,7 @@ def check() -> None:
 
     Raises:
         RuntimeError: A package is older than its floor; says which and how to update.
+        ValueError: As `check_keras`.
     """
     from leukkit import NOT_FOR_CLINICAL_USE, __version__
 
@@ -40,6 +41,7 @@ def check() -> None:
         wanted = " ".join(f"'{name}>={'.'.join(map(str, FLOORS[name]))}'" for name in old)
         raise RuntimeError(f"too old: {', '.join(old)}. Run: pip install -U {wanted}")
     devices = start_tensorflow()
+    check_keras()
     versions = ", ".join(f"{name} {version}" for name, version in found.items())
     print(f"leukkit {__version__}, Python {platform.python_version()}, {versions}")
     print(f"GPUs: {', '.join(devices) or 'none (the paper profile will be slow)'}")
@@ -55,6 +57,35 @@ def start_tensorflow() -> list[str]:
         devices = tensorflow.config.list_physical_devices("GPU")
     tensorflow.get_logger().setLevel("ERROR")  # warnings of a first trace tell a reader nothing
     return [device.name for device in devices]
+
+
+def check_keras(**more: str) -> None:
+    """Refuse settings of Keras under which the same recipe and weights give other numbers.
+
+    They come from ``keras.json``, the environment or an earlier cell, and stand in no record.
+
+    Args:
+        more: What also must be so: ``backend``, ``dtype_policy``.
+
+    Raises:
+        ValueError: A setting is another one; says which and how to change it.
+    """
+    import keras
+
+    wanted = {"image_data_format": "channels_last", "floatx": "float32", "epsilon": 1e-7, **more}
+    for name, value in wanted.items():
+        found = getattr(keras.config, name)()
+        found = getattr(found, "name", found)  # of a policy
+        do = f"call keras.config.set_{name}({value!r}) first, or correct ~/.keras/keras.json"
+        if name == "backend":
+            do = f"set KERAS_BACKEND={value} before Python starts"
+        if name == "dtype_policy":
+            do += "; float16 is recipe.replace(mixed_precision=True)"
+        if found != value:
+            raise ValueError(
+                f"Keras is set to {name} = {found!r}, expected {value!r}, or the same run would "
+                f"give other numbers: {do}"
+            )
 
 
 @functools.cache

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from leukkit import models, results
+from leukkit import environment, models, results
 from leukkit.images import Preparation, prepare
 from leukkit.metrics import arrays
 from leukkit.saved.outliers import members
@@ -99,11 +99,7 @@ def grad_cam(
     """
     import keras
 
-    if keras.backend.backend() != "tensorflow":
-        raise ValueError(
-            f"Grad-CAM needs Keras on TensorFlow, but Keras runs on {keras.backend.backend()}: "
-            "set KERAS_BACKEND=tensorflow before Python starts"
-        )
+    environment.check_keras(backend="tensorflow")
     images = np.asarray(images)
     _check(model, images, classes)
     networks = [_parts(member) for member in members(model)]

@@ -40,8 +40,15 @@ def project_dir() -> pathlib.Path:
 
 
 def _configured(variable: str) -> pathlib.Path | None:
-    folder = os.environ.get(variable)
-    return pathlib.Path(folder) if folder else None
+    if not (text := os.environ.get(variable)):
+        return None
+    folder = pathlib.Path(text).expanduser()
+    if not folder.is_absolute():
+        raise ValueError(
+            f"{variable} is {text!r}, which a notebook takes in its own folder and a command in "
+            f"another: expected a path from the root, such as {folder.absolute()}"
+        )
+    return folder
 
 
 @contextlib.contextmanager
@@ -106,7 +113,15 @@ def progress(iterable: Iterable, description: str, unit: str = "it") -> Iterator
         yield item
         if time.monotonic() - last >= SECONDS_BETWEEN_LINES:
             last = time.monotonic()
-            print(f"{description}: {done} of {total or '?'} {unit}s", file=sys.stderr, flush=True)
+            units = unit + ("es" if unit.endswith("ch") else "s")
+            print(f"{description}: {done} of {total or '?'} {units}", file=sys.stderr, flush=True)
+
+
+def printable(text: object) -> str:
+    """Return text in which no character can move the cursor or color the terminal."""
+    return "".join(
+        sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in str(text)
+    )
 
 
 def bar(total: int | None, description: str, unit: str = "it") -> tqdm.std.tqdm:

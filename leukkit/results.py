@@ -21,6 +21,7 @@ import filelock
 import pandas as pd
 
 from leukkit import environment, papers, splits
+from leukkit.datasets.cells import label_codes
 from leukkit.files import replace_when_done, results_dir
 from leukkit.metrics import check_predictions
 from leukkit.papers.profiles import Run
@@ -94,8 +95,10 @@ def place(
 
     Raises:
         ConfigurationError: A finished fold was made with another configuration.
+        DatasetError: A label is missing, or none of the classes.
     """
     table, cells = split.table, split.cells
+    label_codes(cells, cells.attrs["classes"], cells.attrs["dataset"])
     planned = planned or _planned_like(split, recipe, name, seed)
     common = {
         "paper": table.paper,
@@ -127,14 +130,19 @@ def place(
 def run_folder(
     base: pathlib.Path | str | None, paper: str, profile: str, split: str, run: str
 ) -> pathlib.Path:
-    """Return the folder of a run (not created); ``profile`` may be the path of its file."""
-    return (
-        pathlib.Path(base or results_dir()).resolve()
-        / paper
-        / pathlib.Path(profile).stem
-        / split
-        / run
-    )
+    """Return the folder of a run (not created); ``profile`` may be the path of its file.
+
+    Raises:
+        ResultsError: One of the names would lead out of the results.
+    """
+    levels = (paper, pathlib.Path(profile).stem, split, run)
+    for kind, level in zip(PLACE, levels, strict=True):
+        if level in ("", ".", "..") or set(level) & set("/\\\0"):
+            raise ResultsError(
+                f"the {kind} {level!r} cannot be a folder of the results: expected a name without "
+                "/ and \\; give it another one"
+            )
+    return pathlib.Path(base or results_dir()).resolve().joinpath(*levels)
 
 
 def cells_digest(cells: pd.DataFrame, positions: Any) -> str:

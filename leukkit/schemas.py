@@ -9,6 +9,7 @@ import inspect
 import itertools
 import json
 import os
+import pathlib
 import re
 import types
 from collections.abc import Callable, Mapping
@@ -51,7 +52,7 @@ def check(schema: type[Checked], content: Any, place: str = "") -> Checked:
 
 
 _ALTERNATIVE = re.compile(  # what stands at the end of a place for one of several types
-    r"(constrained-)?int|float|str|callable|literal\[.*\]"
+    r"(constrained-)?(int|float)|str|callable|literal\[.*\]"
 )
 
 
@@ -90,6 +91,8 @@ _KEYS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 }
 _KEYS_OF_SOME = {key for required, optional in _KEYS.values() for key in (*required, *optional)}
 _ORIGIN = ("paper", "profile", "name")
+_Count = Annotated[int, Field(ge=1)]
+_Positive = Annotated[float, Field(gt=0)]
 _COPIES = {"counts": dict, "balance": bool, "each": int, "data_set": bool}
 
 
@@ -105,16 +108,16 @@ class SplitTable(Model):
     name: str = "own"
     split: Literal["holdout", "stratified", "subject", "counts", "official", "manifest"]
     test: float | None = Field(None, gt=0, lt=1)
-    folds: int | None = None
+    folds: Annotated[int, Field(ge=2)] | None = None
     by: str | None = None
     missing: Literal["error", "image"] = "error"
     embargo: int = Field(0, ge=0)
-    test_counts: dict[str, int] | None = None
+    test_counts: dict[str, _Count] | None = None
     manifest: str | None = None
-    validation: float | Literal["test"] = 0.0
+    validation: Annotated[float, Field(ge=0, lt=1)] | Literal["test"] = 0.0
     augment: Literal["before", "after"] | None = None
     copies: dict[Literal["counts", "balance", "each", "data_set"], Any] | None = None
-    tuning: int = 0
+    tuning: Literal[0] | Annotated[int, Field(ge=2)] = 0
     tuned_by_image: bool = False
 
     @pydantic.model_validator(mode="after")
@@ -134,9 +137,11 @@ class SplitTable(Model):
                 "augment says when, copies how many: give both of them, or neither; found "
                 f"augment={self.augment!r} and copies={self.copies}"
             )
-        copies = {"balance": True} if self.copies is None else self.copies
+        copies: dict[Any, Any] = {"balance": True} if self.copies is None else dict(self.copies)
         fits = [type(value) is _COPIES[kind] and bool(value) for kind, value in copies.items()]
-        if fits != [True]:
+        numbers = [*copies.get("counts", {}).values()] if fits == [True] else []
+        numbers += [copies.get("each", 1)]
+        if fits != [True] or not all(type(one) is int and one > 0 for one in numbers):
             raise ValueError(
                 f"copies is {self.copies}; expected one of counts = images of each class, each = "
                 "copies of an image, balance = true, or data_set = true, which takes the profile's "
@@ -215,22 +220,22 @@ class Recipe(Model):
     head: str | Callable = "pooled"
     image_size: int = Field(ge=1)
     width: float = Field(1.0, gt=0, le=1)
-    weights: str = "none"
+    weights: str = Field("none", min_length=1)
     normalization: Literal["backbone", "unit", "z-score"] = "backbone"
     segmentation: dict[str, Any] | None = None
     distortion: dict[str, Any] = {}
     classifier: Literal["svm", "rf", "xgboost"] | None = None
     scaled: bool = False
-    c: list[float] = []
-    gamma: list[float] = []
+    c: list[_Positive] = []
+    gamma: list[_Positive] = []
     kernels: list[Literal["rbf", "poly"]] = []
     class_weight: Literal["balanced"] | None = None
     phases: list[Phase] = []
     batch_size: int = Field(32, ge=1)
     optimizer: Literal["adam", "sgd"] = "adam"
-    momentum: float = 0.9
-    weight_decay: float = 0.0
-    new_layer_factor: float = 1.0
+    momentum: float = Field(0.9, ge=0, lt=1)
+    weight_decay: float = Field(0.0, ge=0)
+    new_layer_factor: float = Field(1.0, gt=0)
     steps: int = Field(0, ge=0)
     patience: int = Field(0, ge=0)
     select: Literal["best", "last"] = "best"
@@ -265,6 +270,14 @@ class Recipe(Model):
             raise ValueError("the three networks of dex are trained whole: trainable = 'all'")
         if self.optimizer != "sgd" and (self.weight_decay or self.new_layer_factor != 1):
             raise ValueError("weight_decay and new_layer_factor need optimizer = 'sgd'")
+        if self.segmentation or self.distortion or self.augmentation:
+            from leukkit import augmentation, images
+
+            augmentation.check(self.augmentation)
+            try:
+                images.Preparation(self.image_size, self.segmentation, distortion=self.distortion)
+            except TypeError as error:
+                raise ValueError(f"segmentation: {error}") from None
         return self
 
     def replace(self, **changes: Any) -> "Recipe":
@@ -299,7 +312,8 @@ class Recipe(Model):
     @property
     def weights_source(self) -> str | None:
         """The weights as `leukkit.models.build` takes them: None, a word or a path."""
-        return None if self.weights == "none" else os.path.expandvars(self.weights)
+        path = pathlib.Path(os.path.expandvars(self.weights)).expanduser()
+        return None if self.weights == "none" else str(path)
 
     @property
     def epochs(self) -> int:

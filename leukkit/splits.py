@@ -114,14 +114,17 @@ def divide(cells: pd.DataFrame, table: Mapping[str, Any], seed: int = 0) -> Spli
         )
     phases = PHASES if wanted.split == "official" else PHASES[:1]
     phase = _phase(cells)
+    whole = cells["label"][phase == PHASES[0]]
     cells = _part(cells, np.flatnonzero(np.isin(phase, phases)))
+    if wanted.copies and "counts" in wanted.copies:
+        _check_counts(wanted.copies["counts"], whole)
     if wanted.augment == "before":
         cells = augmentation.expand(cells, _targets(wanted.copies, cells), seed)
     parts = folds(cells, table, seed)
     if wanted.augment == "after":
         # How many images a set has with its copies is said of what a paper trains and tests on;
         # the preliminary phase is no part of that.
-        cells, parts = _copy_training(cells, parts, wanted.copies, seed, (phase == PHASES[0]).sum())
+        cells, parts = _copy_training(cells, parts, wanted.copies, seed, len(whole))
     if wanted.validation == "test":
         parts = [fold._replace(validation=fold.test) for fold in parts]
     tuning: list = []
@@ -255,14 +258,13 @@ def _tested(
         return [_exact_counts(images, table.test_counts or {}, generator)]
     if table.split == "holdout":
         test = table.test or 0.0
-        if share < 0 or test + share >= 1:
+        if test + share >= 1:
             raise ValueError(
-                f"test={test} and validation={share}: validation must not be negative, and both "
-                "together must leave a share for training"
+                f"test={test} and validation={share}: both together must leave a share for training"
             )
         return [images.take_share(np.arange(len(images.labels)), test, generator)]
     if table.split == "manifest":
-        return _listed(cells, pathlib.Path(table.manifest or ""))
+        return _listed(cells, pathlib.Path(table.manifest or "").expanduser())
     number = table.folds or 0
     images.check_folds(number, share)
     if table.split == "stratified":
@@ -385,6 +387,18 @@ def _copy_training(
     return everything, with_copies
 
 
+def _check_counts(counts: Mapping[str, int], labels: pd.Series) -> None:
+    """Refuse counts of images after augmentation that would leave no room for copies."""
+    present = labels.value_counts()
+    missing = {label: count - int(present.get(label, 0)) for label, count in counts.items()}
+    if min(missing.values()) < 0 or not any(missing.values()):
+        raise ValueError(
+            f"copies: counts = {dict(counts)} are images after augmentation, and there are "
+            f"{present.to_dict()} before it, none of which is left out. Ask for no fewer of any "
+            "class, and for more of one; or leave augment and copies out"
+        )
+
+
 def _targets(copies: Any, cells: pd.DataFrame, whole: int | None = None) -> dict[str, int]:
     """Return the images per class that ``cells`` have after augmentation.
 
@@ -457,13 +471,9 @@ class _Images(NamedTuple):
 
     def check_folds(self, folds: int, validation: float) -> None:
         """Check the number of folds and the validation share against what there is to split."""
-        if folds < 2:
+        if validation >= 1 - 1 / folds:
             raise ValueError(
-                f"folds={folds}: at least 2 are needed; for a single split use holdout"
-            )
-        if not 0 <= validation < 1 - 1 / folds:
-            raise ValueError(
-                f"validation={validation}: with {folds} folds it must be at least 0 and less than "
+                f"validation={validation}: with {folds} folds it must be less than "
                 f"{1 - 1 / folds:.3g}, which is the share of the images that is not tested"
             )
         self.check_enough(np.arange(len(self.labels)), folds, f"{folds} folds need")

@@ -122,6 +122,11 @@ def test_labels_that_do_not_fit(fit):
         holed[3] = missing
         with pytest.raises(ValueError, match="1 of 90 labels are missing"):
             fit(features, holed)
+    mixed = labels.astype(object)
+    mixed[[3, 5]] = 1
+    for numbers, count in ((mixed, 2), ((labels == "ALL").astype(int), 90)):
+        with pytest.raises(ValueError, match=rf"{count} of 90 labels are no text \(first: [01]\)"):
+            fit(features, numbers)
 
 
 def test_fewer_images_of_a_class_than_folds():

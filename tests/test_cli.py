@@ -89,6 +89,24 @@ def test_an_installed_package_brings_its_notebooks_and_leaves_them_alone(project
     assert "leukkit notebooks DIR" in capsys.readouterr().err
 
 
+def test_the_environment_says_what_no_option_says_and_means_the_folder_of_the_command(
+    project, capsys, monkeypatch
+):
+    names = [f"LEUKKIT_{name}" for name in ("CACHE_DIR", "PROFILE", "RESULTS_DIR")]
+    write(project, f"import os; print([os.environ[name] for name in {names}])")
+    (project / "mine.toml").write_text('extends = "sample"')
+    monkeypatch.setenv("HOME", str(project))
+    for name, value in zip(names, ("~/cache", "mine.toml", "here"), strict=True):
+        monkeypatch.setenv(name, value)
+    assert cli.main(["reproduce", "farag2025", "--report-dir=~/told"]) == 0
+    kept = nbformat.read(project / "here" / "notebooks" / "mine" / "09_try.ipynb", 4)
+    expected = [str(project / name) for name in ("cache", "mine.toml", "here")]
+    assert kept.cells[0].outputs[0]["text"] == f"{expected}\n"
+    assert (project / "told" / "index.html").exists()
+    assert cli.main(["reproduce", "farag2025", "--profile", "none.toml"]) == 1  # the option wins
+    assert "none.toml does not exist" in capsys.readouterr().err
+
+
 def test_notebooks_are_copied_and_none_is_overwritten(project, capsys):
     write(project, "first")
     write(project, "second", "10_more.ipynb")
@@ -226,3 +244,15 @@ def test_python_m_leukkit_is_the_command():
     command = [sys.executable, "-m", "leukkit", "data", "card", "nothing"]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 1 and "unknown data set 'nothing'" in done.stderr
+
+
+@pytest.mark.parametrize("sign", ["\x1b[2J", "\x9b31m", "\r"])
+def test_no_name_of_a_file_moves_the_cursor(project, capsys, sign):
+    cells = project / "cnmc-2019" / "C-NMC_training_data" / "fold_0" / "all"
+    cells.mkdir(parents=True)
+    assert cli.main(["data", "check", "cnmc-2019", "--root", f"{project}/{sign}"]) == 1
+    (cells / "UID_1_1_1_all.bmp").write_text("?")
+    (cells / f"UID_{sign}.bmp").write_text("?")
+    cli.main(["data", "check", "cnmc-2019", "--root", str(cells.parents[2])])
+    printed = "".join(capsys.readouterr())
+    assert "\N{REPLACEMENT CHARACTER}" in printed and sign[0] not in printed

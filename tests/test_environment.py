@@ -33,6 +33,14 @@ def test_tensorflow_starts_in_silence():
     assert done.stderr == "" and done.stdout.startswith("leukkit ")
 
 
+def test_a_keras_json_that_takes_rows_for_channels_is_refused_by_the_first_cell(tmp_path):
+    (tmp_path / "keras.json").write_text('{"image_data_format": "channels_first"}')
+    command = [sys.executable, "-c", "from leukkit import environment; environment.check()"]
+    here = {**os.environ, "KERAS_HOME": str(tmp_path)}
+    done = subprocess.run(command, capture_output=True, text=True, env=here)
+    assert done.returncode == 1 and "image_data_format = 'channels_first', expected" in done.stderr
+
+
 def test_what_is_no_chatter_is_passed_on_even_where_the_start_fails(capfd):
     said = (
         b"I0 port.cc:153] oneDNN custom operations are on.\nW0 Cannot dlopen some GPU libraries\n"

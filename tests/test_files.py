@@ -19,6 +19,16 @@ def test_folders_follow_the_environment(tmp_path, monkeypatch):
     assert files.results_dir() == files.project_dir() / "results"
 
 
+def test_a_folder_is_the_same_wherever_it_is_asked_for(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for name, ask in FOLDERS.items():
+        monkeypatch.setenv(name, "~/own")
+        assert ask() == tmp_path / "own"
+        monkeypatch.setenv(name, "own")
+        with pytest.raises(ValueError, match=f"{name} is 'own'.*expected .*such as /.*/own"):
+            ask()
+
+
 def test_a_file_is_replaced_whole_or_not_at_all(tmp_path):
     path = tmp_path / "new folder" / "scores.csv"
     with files.replace_when_done(path) as temporary:
@@ -47,6 +57,8 @@ def test_a_log_gets_plain_lines_and_every_item(capsys, monkeypatch):
     assert items == [0, 1, 2]
     lines = capsys.readouterr().err.splitlines()
     assert lines == [f"hashing: {done} of 3 images" for done in (1, 2, 3)]
+    list(files.progress("a", "predicting", unit="batch"))
+    assert capsys.readouterr().err == "predicting: 1 of 1 batches\n"
 
 
 def test_silence_on_request(capsys, monkeypatch):

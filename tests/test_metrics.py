@@ -373,10 +373,15 @@ GOOD = binary([1, 0, 1], [0.9, 0.1, 0.4])
         ("at least two classes", GOOD.drop(columns="prob_ALL")),
         ("no rows", GOOD[:0]),
         (
-            r"'image-0' has a label that is none of healthy, ALL \(1 of 3 rows\)",
+            r"'image-0' has the label 'all', expected .*: healthy, ALL \(1 of 3 images\)",
             GOOD.assign(label=["all", "ALL", "healthy"]),
         ),
-        ("'image-1' has a label", GOOD.assign(label=["ALL", None, "healthy"])),
+        ("'image-1' has the label (None|nan)", GOOD.assign(label=["ALL", None, "healthy"])),
+        ("'image-1' has the label 1, expected", GOOD.assign(label=["ALL", 1, "healthy"])),
+        (
+            "'image-0' has the label 1, expected the name of a class: 0, 1",
+            GOOD.set_axis([*GOOD.columns[:3], "prob_0", "prob_1"], axis=1).assign(label=[1, 0, 1]),
+        ),
         (r"'image-2' has a probability outside 0\.\.1", GOOD.assign(prob_ALL=[0.9, 0.1, 1.5])),
         ("'image-1' has a probability outside", GOOD.assign(prob_ALL=[0.9, np.nan, 0.4])),
         ("'image-0' has a probability outside", GOOD.assign(prob_ALL=[-0.1, 0.1, 0.4])),

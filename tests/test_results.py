@@ -245,6 +245,14 @@ def test_a_fold_records_when_where_and_from_which_code_it_came(tmp_path):
     assert record.leakage["source_image"] is None
 
 
+@pytest.mark.parametrize("name", ["../../run", "..", "a\\b", ""])
+def test_no_name_leads_out_of_the_results(tmp_path, name):
+    for levels in ((name, "sample", "plain", "run"), ("own", "sample", "plain", name)):
+        with pytest.raises(results.ResultsError, match=r"cannot be a folder of the results"):
+            results.run_folder(tmp_path, *levels)
+    assert results.run_folder(tmp_path, "own", "../a.b.toml", "plain", "run").parts[-3] == "a.b"
+
+
 def test_a_write_that_dies_leaves_no_half_fold(tmp_path, monkeypatch):
     def dies(self, *args, **keywords):
         raise KeyboardInterrupt

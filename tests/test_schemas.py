@@ -55,7 +55,9 @@ def test_a_recipe_builds_its_network_on_the_weights_that_it_names(monkeypatch):
         "seed": 0,
         "width": 1.0,
     }
+    monkeypatch.setenv("HOME", "/home")
     named = {"imagenet": "imagenet", "$LEUKKIT_WEIGHTS_DIR/a.h5": "/weights/a.h5"}
+    named["~/a.h5"] = "/home/a.h5"
     for weights, source in named.items():
         built = recipe(normalization="z-score", weights=weights).build(4)
         assert built == (("vgg16", 4, 32, source, "pooled"), gray)
@@ -139,6 +141,16 @@ exec("def without_source(features): return features")
             {"phases": [{**STEPS[0], "trainable": 0}]},
             "trainable: .*'all' or 'head' or .* 1, found 0",
         ),
+        ({"weights": ""}, "weights: .*at least 1 character"),
+        ({"optimizer": "sgd", "momentum": 5.0}, "momentum: .*less than 1, found 5.0"),
+        ({"optimizer": "sgd", "weight_decay": -1.0}, "weight_decay: .*found -1.0"),
+        ({"optimizer": "sgd", "new_layer_factor": 0.0}, "new_layer_factor: .*found 0.0"),
+        (GRID | {"c": [1.0, 0.0]}, "c.1: .*greater than 0, found 0.0"),
+        (GRID | {"gamma": ["1"]}, "gamma.0: .*valid number, found '1'"),
+        ({"augmentation": {"rotatoin": 5}}, "unknown augmentation 'rotatoin'; known are"),
+        ({"distortion": {"rotation": "5"}}, "rotation is '5', expected a number from 0"),
+        ({"distortion": {"elastic": {"alpha": "1", "sigma": 2}}}, "elastic is .*a table with"),
+        ({"segmentation": {"clusters": 3}}, "segmentation: .*'clusters'"),
         ({"phases": [{**STEPS[0], "trainable": "top"}]}, "'all' or 'head' or .*, found 'top'"),
     ],
 )
@@ -182,6 +194,12 @@ COPIED = {**HOLDOUT, "augment": "after"}
         ({**COPIED, "copies": {"each": 1, "balance": True}}, "expected one of counts = "),
         ({**COPIED, "copies": {"balance": False}}, "copies is {'balance': False}; expected one"),
         ({**COPIED, "copies": {"counts": 100}}, "copies is {'counts': 100}; expected one"),
+        ({**COPIED, "copies": {"counts": {"ALL": "9"}}}, "'9'}}; expected one"),
+        ({**COPIED, "copies": {"each": -1}}, "copies is {'each': -1}; expected one"),
+        ({"split": "subject", "folds": "3"}, "folds: .*valid integer, found '3'"),
+        ({"split": "subject", "folds": 0}, "folds: .*or equal to 2, found 0"),
+        ({"split": "subject", "folds": 3, "tuning": 1}, "tuning: .*0 or .*to 2, found 1"),
+        ({"split": "counts", "test_counts": {"ALL": 1.5}}, "test_counts.ALL: .*found 1.5"),
         (
             {**HOLDOUT, "augment": "before", "copies": {"each": 1}, "tuning": 2},
             "augment = 'before' mixes the copies: .*tuned_by_image = true",

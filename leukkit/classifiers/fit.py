@@ -24,7 +24,8 @@ def fit_random_forest(
         scale: Standardize each feature first.
 
     Raises:
-        ValueError: One class only, values that are not finite, or missing labels.
+        ValueError: One class only, values that are not finite, or labels that are missing or no
+            text.
     """
     return _fit(RandomForestClassifier(random_state=seed), features, labels, scale)
 
@@ -124,6 +125,11 @@ def checked(features, labels):
     if labels.isna().any():
         raise ValueError(
             f"{labels.isna().sum()} of {len(labels)} labels are missing; leave these images out"
+        )
+    if numbers := [label for label in labels if not isinstance(label, str)]:
+        raise ValueError(
+            f"{len(numbers)} of {len(labels)} labels are no text (first: {numbers[0]!r}), expected "
+            "names of classes, as cells['label'] has them; give each number its class's name"
         )
     labels = labels.to_numpy().astype(str)
     names = np.unique(labels)

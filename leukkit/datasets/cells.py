@@ -13,6 +13,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
@@ -129,6 +130,31 @@ def link_subjects(patients: Iterable, hashes: Iterable) -> list:
     _, component = connected_components(graph, directed=False)
     members = pd.Series([*names], dtype=object).groupby(component[: len(names)]).agg(join_names)
     return [pd.NA if code < 0 else members[component[code]] for code in patient]
+
+
+def label_codes(cells: pd.DataFrame, classes: Sequence[str], place: str) -> NDArray[np.intp]:
+    """Return the position of each image's label among the classes (images,).
+
+    The only way from labels to numbers: a label that is no class must not become one.
+
+    Args:
+        cells: A frame with ``image_id`` and ``label``: cells or predictions.
+        classes: The class names.
+        place: Where the labels stand, for the message.
+
+    Raises:
+        DatasetError: A label is missing or none of the classes; 1 is not ``"1"``.
+    """
+    labels = cells["label"].astype(object)
+    codes = pd.Index(classes, dtype=object).get_indexer(pd.Index(labels, dtype=object))
+    if (strange := codes < 0).any():
+        first = int(strange.argmax())
+        raise DatasetError(
+            f"{place}: image {cells['image_id'].iloc[first]!r} has the label "
+            f"{labels.iloc[first]!r}, expected the name of a class: {', '.join(classes)} "
+            f"({strange.sum()} of {len(codes)} images). Correct their labels, or leave them out"
+        )
+    return codes
 
 
 def join_subjects(cells: pd.DataFrame, subjects: Sequence[Sequence[str]]) -> pd.DataFrame:

@@ -13,8 +13,6 @@ from leukkit.datasets.cells import TEXT, natural_order, wrong_sizes
 from leukkit.datasets.decode import verify_all
 from leukkit.datasets.published import FACTS, files_below, find
 
-LITTER = ("Thumbs.db", "desktop.ini", "__MACOSX")
-
 Problem = tuple  # kind, image_id, detail
 
 
@@ -146,9 +144,7 @@ def _unexpected_files(cells: pd.DataFrame) -> Iterator[Problem]:
             strangers[foreign[-1] if foreign else path] += 1
     for path, count in strangers.items():
         where = f"{path}: {count} files that do not" if path.is_dir() else f"{path}: does not"
-        litter = path.name.startswith(".") or path.name in LITTER
-        harmless = " (written by the operating system)" if litter else ""
-        yield "unexpected-file", pd.NA, f"{where} belong to {name}{harmless}"
+        yield "unexpected-file", pd.NA, f"{where} belong to {name}"
 
 
 def _near_duplicates(pairs: pd.DataFrame | None) -> Iterator[Problem]:

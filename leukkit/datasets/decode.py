@@ -1,7 +1,8 @@
 """Image files: what a readable one is, its pixels, their hash, and resizing.
 
-A readable image is a BMP, JPEG, PNG or TIFF file that holds what its name says, is whole, and has
-8 bits each of red, green and blue. Every image is uint8 RGB of shape (height, width, 3).
+A readable image is a BMP, JPEG, PNG or TIFF file that holds what its name says, one upright
+picture, is whole, and has 8 bits each of red, green and blue. Every image is uint8 RGB of shape
+(height, width, 3).
 """
 
 import contextlib
@@ -18,6 +19,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 import pandas as pd
+import PIL.ExifTags
 import PIL.Image
 
 from leukkit.files import cache_dir, progress
@@ -72,7 +74,7 @@ def read(path: FilePath, crop: int | None = None) -> np.ndarray:
 
     Raises:
         ImageError: The file is empty, cut short, not an image, of another format than its name
-            says, not 8-bit RGB, or smaller than ``crop``.
+            says, several pictures, not upright, not 8-bit RGB, or smaller than ``crop``.
     """
     with _naming(path) as path, path.open("rb", buffering=0) as file:  # a buffer costs a copy
         rgb = decode(file.read(), path.suffix)
@@ -187,7 +189,7 @@ def verify_all(paths: Iterable[FilePath], threads: int = 2) -> pd.DataFrame:
         keys.append((str(path), status.st_size, status.st_mtime_ns))
     with contextlib.closing(_open_cache()) as cache, ThreadPoolExecutor(threads) as pool:
         recall = (
-            "SELECT sha256, height, width, damage FROM findings_2"
+            "SELECT sha256, height, width, damage FROM findings_3"
             " WHERE path = ? AND size = ? AND mtime_ns = ?"
         )
         known = {key: cache.execute(recall, key).fetchone() for key in keys}
@@ -198,7 +200,7 @@ def verify_all(paths: Iterable[FilePath], threads: int = 2) -> pd.DataFrame:
             known.update(zip(part, pool.map(verify, [key[0] for key in part]), strict=True))
             with cache:
                 rows = [(*key, *known[key]) for key in part]
-                cache.executemany("INSERT OR REPLACE INTO findings_2 VALUES (?,?,?,?,?,?,?)", rows)
+                cache.executemany("INSERT OR REPLACE INTO findings_3 VALUES (?,?,?,?,?,?,?)", rows)
     findings = pd.DataFrame([known[key] for key in keys], columns=Finding._fields)
     text = pd.StringDtype("python")
     return findings.astype({"sha256": text, "height": "Int64", "width": "Int64", "damage": text})
@@ -260,16 +262,24 @@ def _open(data: bytes, suffix: str) -> tuple[np.ndarray, str]:
     try:
         with PIL.Image.open(io.BytesIO(data), formats=FORMATS) as image:
             tiles = [*image.tile]  # emptied by load()
+            turned = image.getexif().get(PIL.ExifTags.Base.Orientation)  # TIFF: gone after load()
+            pictures = getattr(image, "n_frames", 1)
             image.load()
         if image.format == "PNG":
             with PIL.Image.open(io.BytesIO(data)) as again:
                 again.verify()  # checksums, which decoding skips
     except PIL.UnidentifiedImageError as error:
         raise ImageError(
-            f"is not an image (it starts with {data[:8]!r}), expected {', '.join(FORMATS)}"
+            f"is not an image of a format that is read (it starts with {data[:8]!r}), expected "
+            f"{', '.join(FORMATS)}"
         ) from error
     except Exception as error:  # the decoders raise whatever the damage leads them into
         raise ImageError(f"is damaged or cut short ({error}): {len(data)} bytes found") from error
+    if pictures > 1 or turned in range(2, 9):
+        found = f"{pictures} pictures" if pictures > 1 else f"one to turn (EXIF {turned})"
+        raise ImageError(
+            f"holds {found}, expected one upright picture: save what is meant as a file of its own"
+        )
     _check_suffix(image.format, suffix)
     if image.format == "PNG" and PNG_END not in data[-64:]:
         raise ImageError("is cut short: the end of the PNG is missing")
@@ -297,7 +307,7 @@ def _open_cache() -> sqlite3.Connection:
         cache = sqlite3.connect(path, timeout=60)
         with cache:
             cache.execute(
-                "CREATE TABLE IF NOT EXISTS findings_2 (path TEXT PRIMARY KEY, size INTEGER,"
+                "CREATE TABLE IF NOT EXISTS findings_3 (path TEXT PRIMARY KEY, size INTEGER,"
                 " mtime_ns INTEGER, sha256 TEXT, height INTEGER, width INTEGER, damage TEXT)"
             )
     except (OSError, sqlite3.Error) as error:

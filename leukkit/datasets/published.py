@@ -63,6 +63,7 @@ CSV_NAME = re.compile(r".*prelim.*labels.*\.csv", re.I)
 CSV_COLUMNS = ["Patient_ID", "new_names", "labels"]
 ALL_IDB_NAME = re.compile(r"Im\d+_([01])", re.I)
 ALL_2021_NAME = re.compile(r"WBC-(?:(Benign)|Malignant-(Early|Pre|Pro))-(\d+)", re.I)
+LITTER = ("thumbs.db", "desktop.ini", "__macosx")
 IMAGES_PER_BLOCK = 37  # 3,256 images of 89 patients: 36.6 each
 
 
@@ -108,7 +109,10 @@ def overview() -> pd.DataFrame:
 
 
 def files_below(root: str | pathlib.Path) -> list[pathlib.Path]:
-    """Return the paths of all files below a folder, through links, each folder once."""
+    """Return the paths of all files below a folder, through links, each folder once.
+
+    Hidden files and what operating systems leave behind (`LITTER`) are no part of a data set.
+    """
     found, seen = [], set()
     for folder, subfolders, names in os.walk(root, followlinks=True):
         real = os.path.realpath(folder)
@@ -116,9 +120,13 @@ def files_below(root: str | pathlib.Path) -> list[pathlib.Path]:
             subfolders.clear()  # a link in a circle, or to a folder that was already listed
             continue
         seen.add(real)
-        subfolders.sort()
-        found += [pathlib.Path(folder, name) for name in sorted(names)]
+        subfolders[:] = sorted(name for name in subfolders if not _is_litter(name))
+        found += [pathlib.Path(folder, name) for name in sorted(names) if not _is_litter(name)]
     return found
+
+
+def _is_litter(name: str) -> bool:
+    return name.startswith(".") or name.lower() in LITTER
 
 
 def find(name: str, files: list[pathlib.Path]) -> list[dict]:

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from leukkit.datasets.cells import PROXY
+from leukkit.datasets.cells import PROXY, label_codes
 
 STEPS = 20  # between the weights 0 and 1 of a network
 
@@ -62,10 +62,9 @@ def arrays(predictions: pd.DataFrame) -> Arrays:
     if len(predictions) == 0:
         raise ValueError("predictions have no rows: there is nothing to score")
     probabilities = predictions[[f"prob_{name}" for name in classes]].to_numpy(dtype=float)
-    actual = pd.Index(classes).get_indexer(pd.Index(predictions["label"].astype(object)))
+    actual = label_codes(predictions, classes, "predictions")
     is_probability = (probabilities >= 0) & (probabilities <= 1)
     problems = {
-        f"has a label that is none of {', '.join(classes)}": actual < 0,
         "has a probability outside 0..1 or none": ~is_probability.all(axis=1),
         "has probabilities that do not sum to 1": abs(probabilities.sum(axis=1) - 1) > 1e-6,
         "occurs twice (if each time in another fold, add a column 'fold')": predictions.duplicated(

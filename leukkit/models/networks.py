@@ -4,6 +4,7 @@ import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from leukkit import environment
 from leukkit.models import backbones
 from leukkit.models.backbones import BACKBONES, WeightsError, check_image_size
 from leukkit.models.heads import Head, build_head
@@ -74,7 +75,8 @@ def build(
 
     Raises:
         ValueError: Unknown name, head or normalization, statistics that do not go with it, fewer
-            than two classes, images too small for this network, a head that gives something else.
+            than two classes, images too small for this network, a head that gives something else,
+            or Keras's settings are other ones (`environment.check_keras`).
         WeightsError: The weights cannot be downloaded, read, or fitted to this network.
         FileNotFoundError: The weights file does not exist.
     """
@@ -93,6 +95,7 @@ def build(
         "seed": seed,
         "width": width,
     }
+    environment.check_keras()
     if network == "dex":
         return _build_dex(classes, image_size, weights, head, settings)
 
@@ -142,12 +145,13 @@ def build_backbone(
         float32 (n, features).
 
     Raises:
-        ValueError: Unknown name, or an image size below the smallest.
+        ValueError: Unknown name, an image size below the smallest, or `environment.check_keras`.
         WeightsError: The weights cannot be downloaded, read, or fitted to this network.
         FileNotFoundError: The weights file does not exist.
     """
     check_image_size(name, image_size)
     path = weights_file(name, weights, width)
+    environment.check_keras(dtype_policy="float32")
 
     import keras
 
@@ -165,12 +169,17 @@ def load(path: str | os.PathLike) -> "keras.Model":
     """Return a network that was saved as a .keras file, not compiled; runs no code of the file.
 
     ``keras.models.load_model`` does the same once ``leukkit.models.normalize`` is imported.
+
+    Raises:
+        ValueError: The file holds code, or as `environment.check_keras`.
     """
     import keras
 
     import leukkit.models.normalize  # noqa: F401  # makes its layer known to Keras
 
-    return keras.models.load_model(path, compile=False, safe_mode=True)
+    environment.check_keras()
+    with _safe_mode():
+        return keras.models.load_model(path, compile=False)
 
 
 def can_be_saved(network: "keras.Model") -> bool:
@@ -182,10 +191,18 @@ def can_be_saved(network: "keras.Model") -> bool:
     import keras
 
     try:
-        keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(network))
+        with _safe_mode():
+            keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(network))
     except Exception:  # a layer of a reader's own may raise anything, and would when it is saved
         return False
     return True
+
+
+def _safe_mode():
+    """Return what ``keras.config.enable_unsafe_deserialization()`` cannot overrule."""
+    from keras.src.saving.serialization_lib import SafeModeScope  # not public
+
+    return SafeModeScope(True)
 
 
 def _build_dex(classes, image_size, weights, head, settings):

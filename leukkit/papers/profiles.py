@@ -151,9 +151,9 @@ class Profile(Model):
     key: str
     name: str
     datasets: dict[str, str] = Field(min_length=1)
-    seed: int
+    seed: int = Field(ge=0)
     jobs: int = Field(ge=1)
-    models_kept: list[int]
+    models_kept: list[Annotated[int, Field(ge=0)]]
     splits: dict[str, _Table]
     made_under: list[str] = []
     copies: dict[str, dict[str, Any]] = {}
@@ -193,7 +193,8 @@ class Profile(Model):
                     f"{section}: no run has {', '.join(unknown)}; known are "
                     f"{', '.join(sorted(known))}"
                 )
-        self.plan()
+        if not self.plan():
+            raise ValueError(f"leave_out = {self.leave_out} leaves no run to make")
         return self
 
     def plan(self, split: str | None = None) -> list[Run]:
@@ -348,7 +349,7 @@ def resolve(
         if not path.exists():
             raise SchemaError(f"the profile {path} does not exist; built in are {', '.join(known)}")
         try:
-            content = tomllib.loads(path.read_text(encoding="utf-8"))
+            content = tomllib.loads(path.read_text(encoding="utf-8-sig"))
         except tomllib.TOMLDecodeError as error:
             raise SchemaError(f"{path}: {error}") from None
     elif name in known:

@@ -24,7 +24,7 @@ from leukkit import (
     saved,
     segmentation,
 )
-from leukkit.datasets import decode
+from leukkit.datasets import decode, published
 from leukkit.files import progress
 from leukkit.metrics import calibration
 from leukkit.records import SavedRecord
@@ -76,16 +76,12 @@ def load(path: pathlib.Path | str) -> Predictor:
         leukkit.models.WeightsError: The weights under a classifier cannot be read.
     """
     folder, record, recipe, reference = saved.read(path)
-    place = folder / saved.RECORD
-    try:
-        preparation = images.Preparation(recipe.image_size, recipe.segmentation)
-    except TypeError as error:
-        raise ModelFileError(f"{place}: recipe, segmentation: {error}") from error
+    preparation = images.Preparation(recipe.image_size, recipe.segmentation)
     is_network = record.model == saved.NETWORK
     if is_network != (recipe.classifier is None):
         raise ModelFileError(
-            f"{place}: model {record.model} and classifier {recipe.classifier!r} of the "
-            "recipe contradict each other"
+            f"{folder / saved.RECORD}: model {record.model} and classifier "
+            f"{recipe.classifier!r} of the recipe contradict each other"
         )
     environment.start_tensorflow()
     network = None
@@ -157,6 +153,8 @@ def check_explainable(predictor: Predictor) -> None:
 def find_images(paths: Iterable[pathlib.Path | str]) -> list[pathlib.Path]:
     """Return image files in the order given; in place of a folder those below it, sorted.
 
+    Folders behind links count, hidden files do not: `leukkit.datasets.published.files_below`.
+
     Raises:
         FileNotFoundError: A folder holds no image.
     """
@@ -165,7 +163,8 @@ def find_images(paths: Iterable[pathlib.Path | str]) -> list[pathlib.Path]:
         if not path.is_dir():
             found.append(path)
             continue
-        below = sorted(one for one in path.rglob("*") if one.suffix.lower() in decode.SUFFIXES)
+        files = published.files_below(path)
+        below = sorted(one for one in files if one.suffix.lower() in decode.SUFFIXES)
         if not below:
             raise FileNotFoundError(
                 f"{path}: no image in this folder; looked for {', '.join(decode.SUFFIXES)}"

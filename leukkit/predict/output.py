@@ -18,7 +18,7 @@ import pandas as pd
 
 from leukkit import NOT_FOR_CLINICAL_USE, results
 from leukkit.datasets import decode
-from leukkit.files import replace_when_done
+from leukkit.files import printable, replace_when_done
 from leukkit.predict.model import Predictor, look, predict
 
 AT_ONCE = 16  # images in a figure
@@ -96,6 +96,9 @@ def write(frame: pd.DataFrame, predictor: Predictor, path: pathlib.Path | str) -
     path = pathlib.Path(path)
     check_output(path)
     if path.suffix.lower() == ".csv":
+        for name in ("image", "error"):  # or a spreadsheet computes what a file is called
+            told = frame[name].str.replace(r"^(?=[-+=@\t\r])", "'", regex=True)
+            frame = frame.assign(**{name: told})
         text = frame.to_csv(index=False)
     else:
         record = {
@@ -260,13 +263,6 @@ def named(frame: pd.DataFrame) -> pd.DataFrame:
     ]
     image = frame["image"].map(names).astype("string")
     return frame.assign(image=image, error=pd.array(errors, dtype="string"))
-
-
-def printable(text: object) -> str:
-    """Return text in which no character can move the cursor or color the terminal."""
-    return "".join(
-        sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in str(text)
-    )
 
 
 def _readable(frame):

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from leukkit import features, images, results, saved
+from leukkit.datasets.cells import label_codes
 from leukkit.files import bar
 from leukkit.metrics import prediction_frame
 from leukkit.records import Configuration
@@ -159,10 +160,10 @@ def check_fold(split: Split, recipe: Recipe, number: int) -> None:
             f"fold {number}: {len(fold.train)} training images do not fill one batch of "
             f"{recipe.batch_size}. Use a smaller batch_size, or more images"
         )
-    if recipe.select == "best" and len(fold.validation) == 0:
+    if (recipe.select == "best" or recipe.patience) and len(fold.validation) == 0:
         raise ValueError(
             f"fold {number} has no validation images to choose the best epoch by. Set aside a "
-            "share for validation, or use select = 'last'"
+            "share for validation, or use select = 'last' and patience = 0"
         )
 
 
@@ -231,7 +232,7 @@ def _train_fold(
     statistics = None
     if recipe.normalization == "z-score":
         statistics = images.channel_statistics(inputs, fold.train)
-    labels = pd.Categorical(cells["label"], classes).codes
+    labels = label_codes(cells, classes, configuration.dataset)
     targets = np.eye(len(classes), dtype=np.float32)[labels]
     alone = _has_feature_maps(recipe)
     trained = network.compiled(recipe, len(classes), statistics, seed, strategy, alone)

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from leukkit import environment
 from leukkit.schemas import Recipe
 
 # Of a recipe: what its layers and its training step do not depend on.
@@ -205,15 +206,18 @@ def build(recipe: Recipe, classes: int, statistics: tuple | None, seed: int) -> 
         classes: Number of classes.
         statistics: ``(mean, standard deviation)`` per channel for ``"z-score"``, else None.
         seed: Of random weights.
+
+    Raises:
+        ValueError: As `environment.check_keras`.
     """
     import keras
 
-    before = keras.config.dtype_policy()
+    environment.check_keras(backend="tensorflow", dtype_policy="float32")
     keras.config.set_dtype_policy("mixed_float16" if recipe.mixed_precision else "float32")
     try:
         network = recipe.build(classes, statistics, seed)
     finally:
-        keras.config.set_dtype_policy(before)
+        keras.config.set_dtype_policy("float32")
     for layer in _layers(network):
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.synchronized = recipe.synchronized

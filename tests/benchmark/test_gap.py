@@ -171,6 +171,13 @@ weights = "none"
 """
 
 
+def test_a_profile_whose_counts_leave_no_room_for_copies_is_refused(tmp_path):
+    profile = tmp_path / "small.toml"
+    profile.write_text(SMALL + "[copies]\ncnmc-2019 = { counts = { healthy = 9, ALL = 9 } }")
+    with pytest.raises(ValueError, match=r"'ALL': 9} are images after augmentation, .*none of"):
+        gap.run(str(profile), tmp_path)
+
+
 def test_a_run_goes_on_where_it_stopped(tmp_path, monkeypatch, capsys):
     for name in ("TQDM_DISABLE", "LEUKKIT_PROFILE", "LEUKKIT_RESULTS_DIR"):
         monkeypatch.setenv(name, "1")  # the command line sets the last two

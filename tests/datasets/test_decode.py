@@ -4,6 +4,7 @@ import struct
 import cv2
 import numpy as np
 import pandas as pd
+import PIL.ExifTags
 import PIL.Image
 import pytest
 
@@ -130,6 +131,22 @@ def save_as(mode, **options):
     return lambda path: save(path, draw(1, 20), mode, **options)
 
 
+def save_several(path, **options):
+    save(
+        path,
+        draw(1, 20),
+        save_all=True,
+        append_images=[PIL.Image.fromarray(draw(0, 20))],
+        **options,
+    )
+
+
+def save_turned(path):
+    exif = PIL.Image.Exif()
+    exif[PIL.ExifTags.Base.Orientation] = 6
+    save(path, draw(1, 20), exif=exif)
+
+
 @pytest.mark.parametrize(
     ("name", "make", "reason"),
     [
@@ -145,6 +162,13 @@ def save_as(mode, **options):
         ("a.png", save_as("RGBA"), "RGB with transparency"),
         ("a.bmp", save_as("RGBA"), "RGB"),
         ("a.jpg", save_as("CMYK"), "CMYK"),
+        ("a.png", save_several, "holds 2 pictures"),  # animated
+        ("a.tif", save_several, "holds 2 pictures"),  # pages
+        ("a.jpg", lambda path: save_several(path, format="MPO"), "holds 2 pictures"),
+        ("a.jpg", save_turned, r"holds one to turn \(EXIF 6\), expected one upright"),
+        ("a.png", save_turned, "EXIF 6"),
+        ("a.tif", save_turned, "EXIF 6"),
+        ("a.gif", save_several, "is not an image of a format that is read"),
         ("a.png", save_16_bit, "16-bit RGB"),
         ("a.tif", save_16_bit, "16-bit RGB"),
     ],

@@ -144,6 +144,59 @@ def test_the_head_computes_in_float32_under_mixed_precision():
 
 
 @pytest.mark.parametrize(
+    ("name", "value"),
+    [("image_data_format", "channels_first"), ("floatx", "float64"), ("epsilon", 0.001)],
+)
+def test_settings_of_keras_that_change_the_numbers_are_refused(name, value, tmp_path):
+    import keras
+
+    path = tmp_path / "model.keras"
+    models.build("mobilenet-0.25", 2, 32).save(path)
+    before = getattr(keras.config, name)()
+    change = getattr(keras.config, f"set_{name}")
+    change(value)
+    try:
+        for make in (
+            lambda: models.build("mobilenet-0.25", 2, 32),
+            lambda: models.build_backbone("mobilenet-0.25", 32, weights=None),
+            lambda: models.load(path),
+        ):
+            with pytest.raises(
+                ValueError, match=rf"{name} = '?{value}.*call keras.config.set_{name}"
+            ):
+                make()
+    finally:
+        change(before)
+
+
+def test_features_are_not_extracted_in_float16_unseen():
+    import keras
+
+    keras.config.set_dtype_policy("mixed_float16")
+    try:
+        with pytest.raises(ValueError, match=r"dtype_policy = 'mixed_float16'.*mixed_precision=Tr"):
+            models.build_backbone("mobilenet-0.25", 32, weights=None)
+    finally:
+        keras.config.set_dtype_policy("float32")
+
+
+def test_no_code_of_a_file_runs_where_keras_is_told_that_it_may(tmp_path):
+    import keras
+    from keras.src.saving.serialization_lib import SafeModeScope
+
+    path, run = tmp_path / "model.keras", []
+    layer = keras.layers.Lambda(lambda pixels: (run.append(1), pixels)[1])
+    network = keras.Sequential([keras.Input((32, 32, 3)), layer])
+    network.save(path)
+    run.clear()
+    with SafeModeScope(False):  # what keras.config.enable_unsafe_deserialization() sets
+        with pytest.raises(ValueError, match="unsafe"):
+            models.load(path)
+        assert not models.can_be_saved(network)
+    assert run == []
+
+
+@pytest.mark.parametrize(
     ("arguments", "match"),
     [
         ({"network": "vgg16-cnn"}, r"unknown network 'vgg16-cnn'.*seresnet152.*dex.*with head"),

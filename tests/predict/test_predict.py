@@ -7,6 +7,7 @@ import pathlib
 import shutil
 
 import numpy as np
+import pandas as pd
 import PIL.Image
 import pytest
 
@@ -138,8 +139,16 @@ def test_folders_are_searched(tmp_path):
     for name in ("b.PNG", "sub/a.tif", "notes.txt"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
+    elsewhere = tmp_path.with_name("elsewhere")
+    elsewhere.mkdir()
+    (elsewhere / "c.bmp").touch()
+    (tmp_path / "link").symlink_to(elsewhere)  # as `datasets.load` follows it
+    for litter in ("._b.PNG", "__MACOSX/b.PNG"):
+        (tmp_path / litter).parent.mkdir(exist_ok=True)
+        (tmp_path / litter).touch()
     found = predict.find_images([tmp_path, tmp_path / "notes.txt"])
-    assert found == [tmp_path / name for name in ("b.PNG", "sub/a.tif", "notes.txt")]
+    expected = ("b.PNG", "link/c.bmp", "sub/a.tif", "notes.txt")
+    assert found == [tmp_path / name for name in expected]
 
 
 def test_names_with_html_or_control_characters_are_escaped(network, paths, tmp_path):
@@ -150,6 +159,19 @@ def test_names_with_html_or_control_characters_are_escaped(network, paths, tmp_p
     assert "<img" not in page and "&lt;img" in page
     assert "\x1b" not in predict.as_text(frame)
     assert predict.draw(network, frame) is not None
+
+
+@pytest.mark.parametrize("name", ["=1+1.png", "@cell.png", "-.png"])
+def test_a_spreadsheet_computes_no_name_of_a_file(network, paths, tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(paths[0], name)
+    pathlib.Path(f"+{name}").write_text("no image")
+    frame = predict.predict(network, [name, f"+{name}"])
+    predict.write(frame, network, "answers.csv")
+    written = pd.read_csv("answers.csv")
+    assert written["image"].tolist() == [f"'{name}", f"'+{name}"]
+    assert written["error"][1].startswith(f"'+{name}: is not an image")
+    assert frame["image"].tolist() == [name, f"+{name}"]
 
 
 def test_uploaded_files_are_predicted_and_not_kept(network, paths):

@@ -209,7 +209,7 @@ def test_runs_tell_when_where_and_from_what_and_what_is_wrong(kept):
     [
         (lambda path: path.unlink(), "No such file"),
         (lambda path: path.write_text(path.read_text().replace("0.9", "1.9")), "outside 0..1"),
-        (lambda path: path.write_text(path.read_text().replace(",ALL,", ",AML,")), "a label that"),
+        (lambda path: path.write_text(path.read_text().replace(",ALL,", ",AML,")), "has the label"),
     ],
 )
 def test_damaged_predictions_count_as_not_run(tmp_path, damage, problem):

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from leukkit import metrics, models, results, splits, training
+from leukkit import datasets, metrics, models, results, splits, training
 from leukkit.images import ImageError, Preparation, load
 from leukkit.metrics import check_predictions
 from leukkit.training import network
@@ -140,12 +140,31 @@ def test_patience_stops_training(tmp_path):
     assert max(record.epochs for record in results.read_records(folder)) < 30
 
 
+def test_patience_without_validation_images_is_refused(tmp_path):
+    frame = tiny.cells()
+    divided = splits.folds(frame, {"split": "stratified", "folds": 3})
+    with pytest.raises(ValueError, match=r"no validation images .* patience = 0"):
+        tiny.run_folds(tiny.split(frame, divided), tmp_path, select="last", patience=2)
+
+
 def test_mixed_precision_ends_in_float32(tmp_path):
     folder = tiny.cross_validate(tmp_path, mixed_precision=True, folds=2)
     assert np.isfinite(pooled(folder)["prob_ALL"]).all()
     import keras
 
     assert keras.config.dtype_policy().name == "float32"
+
+
+@pytest.mark.parametrize("label", ["all", 1, pd.NA])
+def test_a_label_that_is_no_class_is_not_trained_as_the_last_one(tmp_path, label):
+    frame = tiny.cells()
+    divided = splits.folds(frame, {"split": "stratified", "folds": 3, "validation": 0.2})
+    frame["label"] = frame["label"].astype(object)
+    frame.loc[5, "label"] = label
+    message = rf"image {frame['image_id'][5]!r} has the label {label!r}, expected .*healthy, ALL"
+    with pytest.raises(datasets.DatasetError, match=message):
+        tiny.run_folds(tiny.split(frame, divided), tmp_path)
+    assert not list(tmp_path.rglob("predictions.csv"))
 
 
 def test_a_class_missing_in_a_fold_is_named(tmp_path):

@@ -7,7 +7,7 @@ import pytest
 
 from leukkit import training
 from leukkit.results import ConfigurationError
-from leukkit.training import batches, fit
+from leukkit.training import batches, fit, network
 from leukkit.training.network import compiled, cross_entropy, make_optimizer
 from tests.training import tiny
 
@@ -166,3 +166,18 @@ def test_a_batch_smaller_than_the_devices_is_refused():
     two = types.SimpleNamespace(num_replicas_in_sync=2)
     with pytest.raises(ValueError, match="a batch of 1 cannot be divided over 2 devices"):
         compiled(recipe(batch_size=1), 2, None, 0, two)
+
+
+def test_training_refuses_another_backend_and_a_precision_that_no_recipe_says(monkeypatch):
+    import keras
+
+    with tiny.installed():
+        keras.config.set_dtype_policy("mixed_float16")
+        try:
+            with pytest.raises(ValueError, match=r"dtype_policy.*recipe.replace\(mixed_precision"):
+                network.build(recipe(), 2, None, 0)
+        finally:
+            keras.config.set_dtype_policy("float32")
+        monkeypatch.setattr(keras.config, "backend", lambda: "torch")
+        with pytest.raises(ValueError, match=r"backend = 'torch'.*set KERAS_BACKEND=tensorflow"):
+            network.build(recipe(), 2, None, 0)
