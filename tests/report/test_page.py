@@ -112,6 +112,16 @@ def test_html_in_names_is_escaped(text, tags):
     assert not [1 for _, attributes in tags if "onerror" in attributes]
 
 
+def test_a_notebook_whose_name_is_a_script_is_linked_as_a_file(tmp_path):
+    kept = notebooks.kept_path(tmp_path / "results", "sample", "javascript:alert(1).ipynb")
+    kept.parent.mkdir(parents=True)
+    nbformat.write(nbformat.v4.new_notebook(), kept)
+    page.build(tmp_path / "results", tmp_path / "report")
+    text = (tmp_path / "report" / "index.html").read_text(encoding="utf-8")
+    assert "javascript%3Aalert%281%29.html" in text
+    assert not re.search(r"""(href|src)=["']javascript:""", text)
+
+
 def test_html_in_a_card_and_in_a_claim_is_escaped(monkeypatch, tmp_path):
     evil = "<img src=x onerror=alert(1)>"
     claims = pd.DataFrame([[key, *[evil] * 6] for key in papers.KEYS], columns=audit.COLUMNS)
