@@ -14,6 +14,7 @@ import pandas as pd
 
 from leukkit import metrics, papers, results
 from leukkit.papers import PERCENT, Card
+from leukkit.papers.profiles import Run
 from leukkit.records import Configuration
 from leukkit.report import comparison, facts
 from leukkit.report.facts import APART, SIDES
@@ -223,19 +224,23 @@ def _changed(ours: Configuration, profile: str = "") -> list[str]:
     profile = profile or ours.profile
     if ours.paper not in papers.KEYS or profile not in papers.load(ours.paper).profiles:
         return []
-    name = ours.run.partition("~")[0]
-    for run in papers.load(ours.paper).plan(profile):
-        if (run.name, run.split) == (name, ours.split):
-            table = check(SplitTable, run.table, "split").record()
-            recipe = None if run.recipe is None else run.recipe.record()
-            theirs = facts.settings(recipe, table, run.data, run.seed)
-            here = facts.settings(ours.recipe, ours.table, ours.dataset, ours.seed)
-            return [
-                f"{key}: {here.get(key, 'none')} (planned: {theirs.get(key, 'none')})"
-                for key in {**theirs, **here}
-                if here.get(key) != theirs.get(key)
-            ]
-    return []
+    run = _planned(ours.paper, profile).get((ours.run.partition("~")[0], ours.split))
+    if run is None:
+        return []
+    table = check(SplitTable, run.table, "split").record()
+    recipe = None if run.recipe is None else run.recipe.record()
+    theirs = facts.settings(recipe, table, run.data, run.seed)
+    here = facts.settings(ours.recipe, ours.table, ours.dataset, ours.seed)
+    return [
+        f"{key}: {here.get(key, 'none')} (planned: {theirs.get(key, 'none')})"
+        for key in {**theirs, **here}
+        if here.get(key) != theirs.get(key)
+    ]
+
+
+@functools.cache  # the same for every run of a paper
+def _planned(paper: str, profile: str) -> dict[tuple[str, str], Run]:
+    return {(run.name, run.split): run for run in papers.load(paper).plan(profile)}
 
 
 def _compare(card: Card, profile: str, known: pd.DataFrame, base: pathlib.Path) -> pd.DataFrame:

@@ -15,7 +15,7 @@ from leukkit.datasets import decode, sample
 from leukkit.datasets.cells import DamagedImagesError
 
 SIDES = {"sample-cells": 112, "sample-idb": 257, "sample-smears": 224}
-PIXELS = "c993905604ae0649388fd639f064866a50a450f59deed571e4a68704a8841888"
+PIXELS = "af754215f36dcc25ce6d139c704c7d9edfbbd981fcff7d0f937f62a1f6458456"
 
 
 @pytest.fixture(scope="module")

@@ -276,7 +276,7 @@ def test_a_profile_that_normalizes_otherwise_than_the_paper_says_so():
     assert not stated.str.contains("pixels").any()
     extractors = report.substitutions(papers.load("farag2025"), "sample")["used here"]
     assert extractors["densenet201, divided-by-255"].endswith("pixels divided by 255")
-    assert "vgg19" in extractors and len(extractors) == 2 + 4 + 2  # data sets, networks, variants
+    assert "vgg19" in extractors and len(extractors) == 2 + 4 + 4  # data sets, networks, variants
 
 
 def test_the_weighted_ensemble_is_a_variant_and_classes_are_supported(tmp_path):

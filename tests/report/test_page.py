@@ -214,7 +214,7 @@ def test_nothing_is_called_leak_free_where_no_subjects_are_kept_apart(tmp_path, 
     text = built(tmp_path)
     names = ["by block", "by image"]
     assert legends == [["published", *names], *(["published", name] for name in names)]
-    assert "kept apart: 0 leak-free, 16 by block, 11 by image</p>" in text
+    assert "reproduced, 0 leak-free, 16 by block, 11 by image</p>" in text
     assert 'data-key="kept apart"' in text
     assert [len(re.findall(f"[>,]( ?){name}</span>", text)) for name in names] == [16, 11]
     assert "paper-all-2021-roc-by-block.svg" in text

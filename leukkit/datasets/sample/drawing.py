@@ -73,9 +73,9 @@ def cell_among_red_cells(
     center = tuple((size - 1) / 2 + random.uniform(-9.0, 9.0, 2))
     taken = [(center, 1.06 * traits.radius)]
     # As on many real smears, cytoplasm is violet, above the 141 in a that Farag et al. take for
-    # nucleus, and red cells lie on both sides of it: their rule keeps both in six of ten pictures.
+    # nucleus: their rule keeps it in seven of ten pictures. Red cells are pale beside it.
     stain = stain._replace(
-        cytoplasm=stain.cytoplasm * [0.8, 1.8, 3.3], red_cell=stain.red_cell * [0.86, 1.11, 0.86]
+        cytoplasm=stain.cytoplasm * [0.8, 2.1, 4.1], red_cell=stain.red_cell * [1.0, 0.65, 0.8]
     )
     _add_red_cells(density, random, stain, 0.72 * radius, random.randint(8, 15), taken)
     _add_platelets(density, random, stain, 0.13 * radius, random.poisson(0.7), taken)
