@@ -38,6 +38,9 @@ VERSION = 1  # raise it when the same settings begin to give other pixels
 CHUNK_BYTES = 32 * 2**20  # counted at once
 
 
+_OF_SEGMENTATION = inspect.signature(segmentation.segment_nucleus)  # once: reading it is slow
+
+
 @dataclasses.dataclass(frozen=True)
 class Preparation:
     """How images become pixels.
@@ -72,7 +75,7 @@ class Preparation:
         if self.segmentation is not None:
             given = dict(self.segmentation)
             order = {"after_resizing": True} if given.pop("after_resizing", False) else {}
-            bound = inspect.signature(segmentation.segment_nucleus).bind(None, **given)
+            bound = _OF_SEGMENTATION.bind(None, **given)
             bound.apply_defaults()
             settings = dict(list(bound.arguments.items())[1:])
             object.__setattr__(self, "segmentation", settings | order)

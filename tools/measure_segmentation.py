@@ -15,15 +15,15 @@ import numpy as np
 import PIL.Image
 
 from leukkit import datasets, images, segmentation
+from leukkit.datasets import decode
 
-CHOICES = [("above threshold", 3), ("above threshold", 7)]
-CHOICES += [(rule, 3) for rule in segmentation.RULES[1:]]
+CHOICES = [("above threshold", 7), *((rule, 3) for rule in segmentation.RULES)]
 WHITE = 200  # of 0..255: cytoplasm is gray (128) in the masks of Zheng et al.
 
 
 def pairs(folder: pathlib.Path) -> list[tuple[pathlib.Path, pathlib.Path]]:
     """Return each image of a folder with its mask."""
-    suffixes = {".bmp", ".jpg", ".jpeg", ".tif", ".tiff"}
+    suffixes = decode.SUFFIXES.keys() - {".png"}
     found = sorted(path for path in folder.iterdir() if path.suffix.lower() in suffixes)
     if not found:
         raise SystemExit(f"{folder}: no image (BMP, JPEG, TIFF), expected some beside PNG masks")

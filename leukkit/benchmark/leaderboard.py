@@ -158,16 +158,11 @@ def measure(profile: str, base: pathlib.Path | str | None = None) -> pd.DataFram
         records, table = results.read_records(folder), results.read_table(folder)
         one = metrics.leave_out(table.assign(group=metrics.groups(table)[0]), "group")
         left_out.setdefault(split, {})[paper, method] = one
-        scored = metrics.measure(table, intervals=False)  # they come from what was left out
+        scored = metrics.measure(table, one)
         scored = scored[scored["label"].isna() & scored["quantity"].isin(list(QUANTITIES))]
-        scored = scored.set_index("quantity")
-        scored.update(metrics.interval(one)[["low", "high"]])
-        if pd.notna(scored.loc["patient_level_accuracy", "value"]):
-            ends = metrics.patient_level_accuracy(table)[1:]
-            scored.loc["patient_level_accuracy", ["low", "high"]] = ends
         about = {"paper": paper, "method": method, "split": split, "folds": len(records)}
         about["weights"] = records[0].weights_used
-        rows += [{**about, **row} for row in scored.reset_index().to_dict("records")]
+        rows += [{**about, **row} for row in scored.to_dict("records")]
     behind = {split: _behind(of_split, split) for split, of_split in left_out.items()}
     for row in rows:
         key = (row["paper"], row["method"], row["quantity"])

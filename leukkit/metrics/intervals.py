@@ -192,8 +192,13 @@ def holm(p: pd.Series) -> pd.Series:
     return (rising * factors).cummax().clip(upper=1).reindex(p.index)
 
 
-def measure(predictions: pd.DataFrame, intervals: bool = True) -> pd.DataFrame:
+def measure(predictions: pd.DataFrame, intervals: bool | LeftOut = True) -> pd.DataFrame:
     """Score pooled predictions in every way: of all images, and of each class.
+
+    Args:
+        predictions: See `leukkit.metrics.predictions`.
+        intervals: Whether scores have one. What `leave_out` gave for the groups of these
+            predictions gives the scores of all theirs, and saves leaving them out again.
 
     Returns:
         Frame, one row per number:
@@ -218,11 +223,10 @@ def measure(predictions: pd.DataFrame, intervals: bool = True) -> pd.DataFrame:
     grouped = predictions.assign(group=over)
     folds = [fold for _, fold in predictions.groupby("fold")] if "fold" in predictions else []
     positives = (classes[-1] if len(classes) == 2 else None, *classes)
-    ends = {
-        positive: jackknife(grouped, "group", positive)[["low", "high"]]
-        for positive in set(positives)
-        if intervals
-    }
+    if isinstance(intervals, LeftOut):
+        ends = {positives[0]: interval(intervals)}
+    else:
+        ends = {one: jackknife(grouped, "group", one) for one in set(positives) if intervals}
     frames = []
     for label, positive in zip((None, *classes), positives, strict=True):
         frame = _values(predictions, label).to_frame("value").rename_axis("quantity")
@@ -230,10 +234,10 @@ def measure(predictions: pd.DataFrame, intervals: bool = True) -> pd.DataFrame:
         if len(folds) > 1:
             by_fold = pd.DataFrame([_values(fold, label) for fold in folds])
             frame["mean"], frame["sd"] = by_fold.mean(skipna=False), by_fold.std(skipna=False)
-        if intervals:
-            frame.update(ends[positive])
+        if positive in ends:
+            frame.update(ends[positive][["low", "high"]])
             frame.loc["recall"] = frame.loc["sensitivity"]
-        if intervals and label is None and _can_vote(predictions):
+        if ends and label is None and _can_vote(predictions):
             exact = patient_level_accuracy(predictions)[1:]
             frame.loc["patient_level_accuracy", ["low", "high"]] = exact
         frame.insert(0, "label", pd.array([label] * len(frame), dtype="string"))
