@@ -3,8 +3,12 @@
 A folder of shards. A shard is one NumPy file of keys and rows, named by the SHA-256 of its own
 bytes and never changed: two runs cannot write different things under one name, a reader sees
 whether what it reads is what was written, and a run that dies leaves its finished shards.
+
+Rows of floating-point numbers are finite. A shard with other ones, of another version or a
+stranger, counts as damaged.
 """
 
+import contextlib
 import errno
 import hashlib
 import io
@@ -12,8 +16,9 @@ import os
 import pathlib
 import shutil
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
+import filelock
 import numpy as np
 from numpy.typing import DTypeLike
 
@@ -45,8 +50,8 @@ class Rows:
         self.paths, self.places = paths, places
         self.shape, self.dtype = (len(places), *row.shape), row.base
         self._row, self._shards = row, [_open(path, row)["rows"][0] for path in paths]
-        for path in paths:
-            _verify(path)
+        for path, shard in zip(paths, self._shards, strict=True):
+            _verify(path, shard)
 
     def __len__(self) -> int:
         return len(self.places)
@@ -78,6 +83,8 @@ def rows(
 ) -> Rows:
     """Return one row for each key, from the cache where it is there.
 
+    Of two processes that miss rows of one folder, one waits for what the other makes.
+
     Args:
         folder: The cache folder; made if missing. All of its rows have one shape and type.
         keys: 32 bytes each, that tell all that the row depends on. Equal keys share one row.
@@ -93,17 +100,31 @@ def rows(
     row = np.dtype((dtype, tuple(shape)))
     first = {key: position for position, key in reversed([*enumerate(keys)])}
     paths, places = _find(folder, first, row)
-    missing = sorted(position for key, position in first.items() if key not in places)
-    if missing:
-        _check_space(folder, len(missing) * (row.itemsize + 32))
-        with files.bar(len(missing), description, unit="image") as bar:
-            at_once = max(1, min(SHARD_ROWS, SHARD_BYTES // row.itemsize))
-            for start in range(0, len(missing), at_once):
-                chosen = missing[start : start + at_once]
-                shard = _filled([keys[position] for position in chosen], make(chosen), row, bar)
-                places |= {keys[position]: (len(paths), i) for i, position in enumerate(chosen)}
-                paths.append(_write(folder, shard))
+    if len(places) < len(first):
+        with _alone(folder):
+            paths, places = _find(folder, first, row)
+            missing = sorted(position for key, position in first.items() if key not in places)
+            _check_space(folder, len(missing) * (row.itemsize + 32))
+            with files.bar(len(missing), description, unit="image") as bar:
+                at_once = max(1, min(SHARD_ROWS, SHARD_BYTES // row.itemsize))
+                for start in range(0, len(missing), at_once):
+                    chosen = missing[start : start + at_once]
+                    shard = _filled([keys[at] for at in chosen], make(chosen), row, bar)
+                    places |= {keys[at]: (len(paths), i) for i, at in enumerate(chosen)}
+                    paths.append(_write(folder, shard))
     return Rows(paths, np.array([places[key] for key in keys], np.int32).reshape(-1, 2), row)
+
+
+@contextlib.contextmanager
+def _alone(folder: pathlib.Path) -> Iterator[None]:
+    """Make the folder if it is missing, and let no other process fill it meanwhile."""
+    with contextlib.ExitStack() as held:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            held.enter_context(filelock.FileLock(folder / ".lock"))
+        except OSError as error:
+            raise _unwritable(folder, error) from error
+        yield
 
 
 def _find(folder, wanted, row):
@@ -111,10 +132,11 @@ def _find(folder, wanted, row):
     paths, places = [], {}
     for path in sorted(folder.glob(SHARDS)):
         try:
-            keys = enumerate(_open(path, row)["keys"][0].tolist())
+            shard = _open(path, row)
+            keys = enumerate(shard["keys"][0].tolist())
             held = {key: i for i, key in keys if key in wanted and key not in places}
             if held:  # a shard that this run does not need is not read through
-                _verify(path)
+                _verify(path, shard["rows"])
                 places |= {key: (len(paths), i) for key, i in held.items()}
                 paths.append(path)
         except FileNotFoundError:  # another run has just found it damaged
@@ -155,14 +177,15 @@ def _open(path, row):
     raise _damaged(path)
 
 
-def _verify(path):
-    """Refuse a shard whose bytes do not have the hash in its name; hashed once in a process."""
+def _verify(path, rows):
+    """Refuse a shard without the hash of its name, or with NaN; looked at once in a process."""
     status = path.stat()
-    version = path, status.st_ino, status.st_size, status.st_mtime_ns
+    version = path, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
     if version not in _verified:
         with path.open("rb") as file:
-            if hashlib.file_digest(file, "sha256").hexdigest() != path.stem:
-                raise _damaged(path)
+            is_whole = hashlib.file_digest(file, "sha256").hexdigest() == path.stem
+        if not (is_whole and np.isfinite(rows).all()):
+            raise _damaged(path)
         _verified.add(version)
 
 
@@ -176,14 +199,13 @@ def _write(folder, shard):
             temporary.write_bytes(buffer.getbuffer())
         except OSError as error:
             if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-                raise
+                raise _unwritable(path, error) from error
             raise _no_space(folder, error.strerror) from error
     return path
 
 
 def _check_space(folder, needed):
-    existing = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
-    free = shutil.disk_usage(existing).free
+    free = shutil.disk_usage(folder).free
     if free < needed:
         raise _no_space(folder, f"{free / 1e6:.0f} MB are free, {needed / 1e6:.0f} MB needed")
 
@@ -194,6 +216,15 @@ def _no_space(folder, found):
         f"not enough space for the cache: {found}. What was finished is kept; free some space, or "
         "set LEUKKIT_CACHE_DIR to a folder on a larger disk",
         os.fspath(folder),
+    )
+
+
+def _unwritable(path, error):
+    return type(error)(
+        error.errno,
+        f"cannot write the cache: {error.strerror}. Set LEUKKIT_CACHE_DIR to a folder you may "
+        "write to",
+        os.fspath(path),
     )
 
 

@@ -76,13 +76,7 @@ def extract(
         network = _network(backbone, image_size, weights, seed, width, used)
         images = prepare(cells.iloc[positions], preparation)
         scale = functools.partial(network_input, backbone=backbone, normalization=normalization)
-        for rows in _rows(network, images, scale):
-            if not np.isfinite(rows).all():
-                raise ValueError(
-                    f"{backbone} gave features that are not finite (NaN or infinite); its weights "
-                    "are damaged or are not made for this normalization. Check the weights file"
-                )
-            yield rows
+        return _rows(network, images, scale)
 
     root = pathlib.Path(cache_dir) if cache_dir else files.cache_dir() / "features"
     return np.asarray(
@@ -119,6 +113,7 @@ def feature_maps(
         float32 (images, height, width, channels), mapped into memory.
 
     Raises:
+        ValueError: Maps that are not finite.
         OSError: The cache folder cannot be written to, or has too little space.
     """
     root = pathlib.Path(cache_dir) if cache_dir else files.cache_dir() / "feature-maps"
@@ -159,7 +154,13 @@ def _rows(network, images, scale):
     for start in range(0, len(images), BATCH):
         batch = scale(images[start : start + BATCH])
         padding = [(0, BATCH - len(batch)), (0, 0), (0, 0), (0, 0)]
-        yield network.predict_on_batch(np.pad(batch, padding, mode="edge"))[: len(batch)]
+        rows = network.predict_on_batch(np.pad(batch, padding, mode="edge"))[: len(batch)]
+        if not np.isfinite(rows).all():
+            raise ValueError(
+                f"{network.name} gave features that are not finite (NaN or infinite); its weights "
+                "are damaged or are not made for this normalization. Check the weights file"
+            )
+        yield rows
 
 
 def _digest(*parts):
