@@ -305,7 +305,8 @@ def check(options: argparse.Namespace) -> int:
     )
     if len(problems):
         print(problems["kind"].value_counts().to_string())
-        _say(problems.to_string(index=False, max_colwidth=100))
+        for problem in problems.fillna("").itertuples(index=False):
+            _say(": ".join(filter(None, problem)))
     if pairs is not None:
         print(f"\nnear-duplicates\n{near_duplicates.count(pairs).to_string()}")
         if options.figure is not None and len(pairs):

@@ -1,3 +1,4 @@
+import os
 import shutil
 import subprocess
 import sys
@@ -8,6 +9,7 @@ import pytest
 
 from leukkit import cli, models, papers, runs
 from leukkit.report import notebooks
+from tests.datasets import trees
 
 
 @pytest.fixture
@@ -199,6 +201,25 @@ def test_data_check_prints_the_findings_of_the_sample(capsys):
     text = capsys.readouterr().out
     assert "449 images, 24 patients, 21 subjects" in text
     assert "P15+P20" in text
+
+
+def test_data_check_goes_on_after_a_file_that_cannot_be_read_and_cuts_nothing(tmp_path, capsys):
+    folder = tmp_path / ("a long name of a folder " * 8) / os.fsdecode(b"not-utf-8-\xff")
+    trees.write_all_idb2(folder)
+    trees.write(folder / "Im006_1.tif", 1, 193)  # another size, as copies in circulation hold
+    trees.write(folder / os.fsdecode(b"\xff.tif"), 1, 20)
+    command = ["data", "check", "all-idb2", "--root", str(tmp_path)]
+    assert cli.main(command) == 0
+    shown = str(folder).replace(os.fsdecode(b"\xff"), "\N{REPLACEMENT CHARACTER}")
+    lines = capsys.readouterr().out.splitlines()
+    wrong = "wrong size: 193x193 pixels, 257x257 was expected"
+    assert f"size: Im006_1: {shown}/Im006_1.tif: {wrong}" in lines
+    assert sum("unexpected-file: " in line for line in lines) == 1
+    (folder / "Im007_1.tif").symlink_to("gone.tif")
+    assert cli.main(command) == 1
+    text = capsys.readouterr().out
+    assert "Im007_1.tif: cannot be read: No such file or directory, a link to gone.tif" in text
+    assert wrong in text
 
 
 def test_audit_prints_rows_of_one_paper_or_one_verdict_and_writes_them_as_csv(tmp_path, capsys):

@@ -96,7 +96,7 @@ def build(
         if damaged == "error":
             raise DamagedImagesError(_damage_message(bad))
         dropped = tuple(bad.itertuples(index=False, name=None))
-        warnings.warn(f"{dataset}: {len(bad)} damaged images left out", stacklevel=4)
+        warnings.warn(f"{dataset}: {len(bad)} unusable images left out", stacklevel=4)
         cells = cells.drop(index=bad.index).reset_index(drop=True)
 
     linked = link_subjects(cells["patient"], cells["sha256"])
@@ -233,7 +233,7 @@ def _damage_message(bad: pd.DataFrame) -> str:
         lines.append(f"  … and {len(bad) - LISTED_FILES} more")
     return "\n".join(
         [
-            f"{len(bad)} damaged images:",
+            f"{len(bad)} unusable images:",
             *lines,
             'Download these files again, or leave them out with damaged="drop"; '
             'damaged="keep" loads everything, for leukkit.datasets.check',

@@ -28,7 +28,8 @@ def check(cells: pd.DataFrame, near_duplicates: pd.DataFrame | None = None) -> p
         A frame with the columns ``kind``, ``image_id`` (missing where no single image is meant) and
         ``detail``. The kinds, in this order:
 
-        - ``damaged``: cannot be decoded in full, or of another size than the official one;
+        - ``damaged``: cannot be read, or of a size that `leukkit.datasets.load` refuses;
+        - ``size``: of another size than the official one, as some copies in circulation are;
         - ``duplicate``: same pixels as an earlier image, one row per further copy;
         - ``label-conflict``: same pixels as an earlier image of another class;
         - ``subject-merge``: patients who share images and so count as one subject;
@@ -43,6 +44,7 @@ def check(cells: pd.DataFrame, near_duplicates: pd.DataFrame | None = None) -> p
     copies = _copies(cells)
     problems = [
         *_damaged(cells),
+        *_sizes(cells),
         *_duplicates(copies),
         *_label_conflicts(copies),
         *_subject_merges(cells, copies),
@@ -56,15 +58,20 @@ def check(cells: pd.DataFrame, near_duplicates: pd.DataFrame | None = None) -> p
 def _damaged(cells: pd.DataFrame) -> Iterator[Problem]:
     for image_id, path, reason in cells.attrs["dropped"]:
         yield "damaged", image_id, f"{path}: {reason} (left out)"
-    findings = verify_all(cells["path"])
-    damage = findings["damage"]
-    if facts := FACTS.get(cells.attrs["dataset"]):
-        side = facts["side"]
-        sides = cells["split"].map(side) if isinstance(side, dict) else [side] * len(cells)
-        damage = damage.fillna(wrong_sizes(findings, sides))
-    for image_id, path, reason in zip(cells["image_id"], cells["path"], damage, strict=True):
-        if reason is not pd.NA:
+    if "damage" in cells:  # else the loader has refused what is damaged, or left it out
+        bad = cells[cells["damage"].notna()]
+        for image_id, path, reason in zip(bad["image_id"], bad["path"], bad["damage"], strict=True):
             yield "damaged", image_id, f"{path}: {reason}"
+
+
+def _sizes(cells: pd.DataFrame) -> Iterator[Problem]:
+    side = FACTS.get(cells.attrs["dataset"], {"side": {}})["side"]
+    if isinstance(side, dict):  # those of a phase are the loader's to refuse
+        return
+    other = wrong_sizes(verify_all(cells["path"]), [side] * len(cells))
+    for image_id, path, reason in zip(cells["image_id"], cells["path"], other, strict=True):
+        if reason is not pd.NA:
+            yield "size", image_id, f"{path}: {reason}"
 
 
 def _copies(cells: pd.DataFrame) -> pd.DataFrame:

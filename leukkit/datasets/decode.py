@@ -10,7 +10,6 @@ import hashlib
 import io
 import os
 import pathlib
-import sqlite3
 import struct
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -22,7 +21,7 @@ import pandas as pd
 import PIL.ExifTags
 import PIL.Image
 
-from leukkit.files import cache_dir, progress
+from leukkit.files import progress
 
 FilePath = str | os.PathLike
 
@@ -35,20 +34,25 @@ SUFFIXES = {
     ".tiff": "TIFF",
 }
 FORMATS = tuple(dict.fromkeys(SUFFIXES.values()))
+BEGINNINGS = (b"BM", b"\xff\xd8", b"\x89PNG", b"II*\0", b"MM\0*")  # of files of these formats
 MODES = {
     "1": "black and white",
     "L": "grayscale",
     "LA": "grayscale with transparency",
+    "F": "floating-point grayscale",
+    "I": "32-bit grayscale",
     "I;16": "16-bit grayscale",
     "P": "palette",
     "RGBA": "RGB with transparency",
 }
 RGB_LAYOUTS = {"RGB", "BGR", "R", "G", "B"}  # 8 bits each, interleaved or in planes
 PNG_END = b"\0\0\0\0IEND\xaeB`\x82"  # length, name, no data, checksum
-FILES_PER_COMMIT = 256
+# 150 MB as RGB, of which two threads hold some copies: ten times a microscope camera's picture.
+LARGEST = 50_000_000  # pixels
+FILES_AT_ONCE = 256  # between two steps of the progress
 FILES_PER_TASK = 16  # handing a task to a thread costs a tenth of reading an image
 FETCH_AGAIN = (
-    "Fetch the file again, or leave damaged images out when loading the data set (damaged='drop')."
+    "Fetch the file again, or leave unusable images out when loading the data set (damaged='drop')."
 )
 
 
@@ -73,11 +77,11 @@ def read(path: FilePath, crop: int | None = None) -> np.ndarray:
         crop: Side in pixels of the square to take from the center; None takes the whole image.
 
     Raises:
-        ImageError: The file is empty, cut short, not an image, of another format than its name
-            says, several pictures, not upright, not 8-bit RGB, or smaller than ``crop``.
+        ImageError: The file is empty, cut short, too large, not an image, of another format than
+            its name says, several pictures, not upright, not 8-bit RGB, or smaller than ``crop``.
     """
-    with _naming(path) as path, path.open("rb", buffering=0) as file:  # a buffer costs a copy
-        rgb = decode(file.read(), path.suffix)
+    with _naming(path) as path:
+        rgb = decode(_content(path), path.suffix)
     if crop is None:
         return rgb
     height, width = rgb.shape[:2]
@@ -119,7 +123,7 @@ def read_mask(path: FilePath) -> np.ndarray:
         ImageError: The file is damaged, or holds other values than 0 and 255.
     """
     with _naming(path) as path:
-        pixels, kind = _open(path.read_bytes(), path.suffix)
+        pixels, kind = _open(_content(path), path.suffix)
         if kind != MODES["L"] or not np.isin(pixels, (0, 255)).all():
             raise ImageError(
                 f"is not a mask, expected grayscale of 0 and 255 only, found {kind}: check the "
@@ -161,47 +165,30 @@ def pixel_hash(rgb: np.ndarray) -> str:
 
 
 def verify(path: FilePath) -> Finding:
-    """Decode one file in full and hash its pixels."""
+    """Decode one file in full and hash its pixels; what cannot be read counts as damaged."""
     path = pathlib.Path(path)
     try:
-        with path.open("rb", buffering=0) as file:
-            rgb = decode(file.read(), path.suffix)
+        rgb = decode(_content(path), path.suffix)
     except ImageError as error:
         return Finding(None, None, None, str(error))
+    except OSError as error:
+        link = f", a link to {os.readlink(path)}" if path.is_symlink() else ""
+        return Finding(None, None, None, f"cannot be read: {error.strerror}{link}")
     return Finding(pixel_hash(rgb), rgb.shape[0], rgb.shape[1], None)
 
 
 def verify_all(paths: Iterable[FilePath], threads: int = 2) -> pd.DataFrame:
-    """Verify files on some threads, or take what is known of them from the cache.
-
-    What is found is kept in ``files.sqlite`` in the cache folder, by path, size and time of
-    modification, so that a second look at 10,000 files takes seconds.
+    """Verify files on some threads.
 
     Returns:
         A frame with one row per path, in their order: the fields of `Finding`.
-
-    Raises:
-        OSError: A file cannot be read, or the cache cannot be written.
     """
-    keys = []
-    for path in paths:
-        status = pathlib.Path(path).stat()
-        keys.append((str(path), status.st_size, status.st_mtime_ns))
-    with contextlib.closing(_open_cache()) as cache, ThreadPoolExecutor(threads) as pool:
-        recall = (
-            "SELECT sha256, height, width, damage FROM findings_3"
-            " WHERE path = ? AND size = ? AND mtime_ns = ?"
-        )
-        known = {key: cache.execute(recall, key).fetchone() for key in keys}
-        unknown = [key for key, finding in known.items() if finding is None]
-        starts = range(0, len(unknown), FILES_PER_COMMIT)
-        for start in progress(starts, f"verifying {len(unknown)} images", unit="part"):
-            part = unknown[start : start + FILES_PER_COMMIT]
-            known.update(zip(part, pool.map(verify, [key[0] for key in part]), strict=True))
-            with cache:
-                rows = [(*key, *known[key]) for key in part]
-                cache.executemany("INSERT OR REPLACE INTO findings_3 VALUES (?,?,?,?,?,?,?)", rows)
-    findings = pd.DataFrame([known[key] for key in keys], columns=Finding._fields)
+    paths, found = list(paths), []
+    starts = range(0, len(paths), FILES_AT_ONCE)
+    with ThreadPoolExecutor(threads) as pool:
+        for start in progress(starts, f"verifying {len(paths)} images", unit="part"):
+            found += pool.map(verify, paths[start : start + FILES_AT_ONCE])
+    findings = pd.DataFrame(found, columns=Finding._fields)
     text = pd.StringDtype("python")
     return findings.astype({"sha256": text, "height": "Int64", "width": "Int64", "damage": text})
 
@@ -233,6 +220,22 @@ def _naming(path: FilePath) -> Iterator[pathlib.Path]:
         raise ImageError(f"{path}: {error}. {FETCH_AGAIN}") from error
 
 
+def _content(path: pathlib.Path) -> bytes:
+    with path.open("rb", buffering=0) as file:  # a buffer costs a copy
+        size, most = os.fstat(file.fileno()).st_size, 4 * LARGEST
+        if size > most:
+            raise ImageError(f"is too large: {size:,} bytes, at most {most:,} are read")
+        return file.read()
+
+
+def _check_size(width: int, height: int) -> None:
+    if width * height > LARGEST:
+        raise ImageError(
+            f"is too large: {width:,} x {height:,} pixels, at most {LARGEST:,} are decoded. Cut "
+            "out what is meant"
+        )
+
+
 def _plain_bmp(data: bytes, suffix: str) -> np.ndarray | None:
     """Return the pixels of an uncompressed 24-bit BMP, sooner than Pillow; None for other files."""
     if data[:2] != b"BM" or len(data) < 54:
@@ -245,6 +248,7 @@ def _plain_bmp(data: bytes, suffix: str) -> np.ndarray | None:
     if bits != 24 or compression != 0 or width <= 0 or height == 0:
         return None
     _check_suffix("BMP", suffix)
+    _check_size(width, abs(height))
     stride = (3 * width + 3) // 4 * 4
     expected = offset + stride * abs(height)
     if len(data) < expected:
@@ -261,6 +265,7 @@ def _open(data: bytes, suffix: str) -> tuple[np.ndarray, str]:
     """Return the pixels and their kind; Pillow refuses truncated files, OpenCV fills them up."""
     try:
         with PIL.Image.open(io.BytesIO(data), formats=FORMATS) as image:
+            _check_size(*image.size)
             tiles = [*image.tile]  # emptied by load()
             turned = image.getexif().get(PIL.ExifTags.Base.Orientation)  # TIFF: gone after load()
             pictures = getattr(image, "n_frames", 1)
@@ -269,10 +274,16 @@ def _open(data: bytes, suffix: str) -> tuple[np.ndarray, str]:
             with PIL.Image.open(io.BytesIO(data)) as again:
                 again.verify()  # checksums, which decoding skips
     except PIL.UnidentifiedImageError as error:
+        found = "is not an image of a format that is read"
+        if data.startswith(BEGINNINGS):
+            found = "is damaged in its first bytes, or has a kind of pixels that is not read"
         raise ImageError(
-            f"is not an image of a format that is read (it starts with {data[:8]!r}), expected "
-            f"{', '.join(FORMATS)}"
+            f"{found} (it starts with {data[:8]!r}), expected {', '.join(FORMATS)} of 8-bit RGB"
         ) from error
+    except PIL.Image.DecompressionBombError as error:
+        raise ImageError(f"is too large: {error}") from error
+    except ImageError:
+        raise
     except Exception as error:  # the decoders raise whatever the damage leads them into
         raise ImageError(f"is damaged or cut short ({error}): {len(data)} bytes found") from error
     if pictures > 1 or turned in range(2, 9):
@@ -298,21 +309,3 @@ def _check_suffix(found: str | None, suffix: str) -> None:
             f"holds a {found} image, expected {expected} by its name: rename it to end in {ending} "
             "if it belongs to this data set"
         )
-
-
-def _open_cache() -> sqlite3.Connection:
-    path = cache_dir() / "files.sqlite"
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        cache = sqlite3.connect(path, timeout=60)
-        with cache:
-            cache.execute(
-                "CREATE TABLE IF NOT EXISTS findings_3 (path TEXT PRIMARY KEY, size INTEGER,"
-                " mtime_ns INTEGER, sha256 TEXT, height INTEGER, width INTEGER, damage TEXT)"
-            )
-    except (OSError, sqlite3.Error) as error:
-        raise OSError(
-            f"cannot use the cache of file hashes {path}: {error}. Delete that file if it is "
-            "broken, or set LEUKKIT_CACHE_DIR to a folder you may write to"
-        ) from error
-    return cache

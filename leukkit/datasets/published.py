@@ -63,7 +63,7 @@ CSV_NAME = re.compile(r".*prelim.*labels.*\.csv", re.I)
 CSV_COLUMNS = ["Patient_ID", "new_names", "labels"]
 ALL_IDB_NAME = re.compile(r"Im\d+_([01])", re.I)
 ALL_2021_NAME = re.compile(r"WBC-(?:(Benign)|Malignant-(Early|Pre|Pro))-(\d+)", re.I)
-LITTER = ("thumbs.db", "desktop.ini", "__macosx")
+LITTER = ("thumbs.db", "desktop.ini", "__macosx", "lost+found", "system volume information")
 IMAGES_PER_BLOCK = 37  # 3,256 images of 89 patients: 36.6 each
 
 
@@ -112,9 +112,16 @@ def files_below(root: str | pathlib.Path) -> list[pathlib.Path]:
     """Return the paths of all files below a folder, through links, each folder once.
 
     Hidden files and what operating systems leave behind (`LITTER`) are no part of a data set.
+
+    Raises:
+        OSError: A folder cannot be read.
     """
+
+    def refuse(error: OSError) -> None:
+        raise error
+
     found, seen = [], set()
-    for folder, subfolders, names in os.walk(root, followlinks=True):
+    for folder, subfolders, names in os.walk(root, onerror=refuse, followlinks=True):
         real = os.path.realpath(folder)
         if real in seen:
             subfolders.clear()  # a link in a circle, or to a folder that was already listed

@@ -78,7 +78,7 @@ def test_damaged_images_are_refused_by_name(one_of_four_empty):
     with pytest.raises(DamagedImagesError) as error:
         build_from(one_of_four_empty)
     assert str(error.value) == (
-        f"1 damaged images:\n  {one_of_four_empty[1]}: is empty (0 bytes), expected an image\n"
+        f"1 unusable images:\n  {one_of_four_empty[1]}: is empty (0 bytes), expected an image\n"
         'Download these files again, or leave them out with damaged="drop"; damaged="keep" loads '
         "everything, for leukkit.datasets.check"
     )
@@ -91,7 +91,7 @@ def test_a_long_list_of_damaged_images_is_cut(tmp_path, count, listed, more):
     paths = [tmp_path / f"{number}.png" for number in range(count)]
     for path in paths:
         path.write_bytes(b"")
-    with pytest.raises(DamagedImagesError, match=f"{count} damaged images") as error:
+    with pytest.raises(DamagedImagesError, match=f"{count} unusable images") as error:
         build_from(paths)
     assert str(error.value).count(": is empty") == listed
     assert (more or "\nDownload") in str(error.value)
@@ -99,7 +99,7 @@ def test_a_long_list_of_damaged_images_is_cut(tmp_path, count, listed, more):
 
 
 def test_damaged_images_are_dropped_with_a_warning(one_of_four_empty):
-    with pytest.warns(UserWarning, match=r"^some-set: 1 damaged images left out$"):
+    with pytest.warns(UserWarning, match=r"^some-set: 1 unusable images left out$"):
         cells = build_from(one_of_four_empty, "drop")
     assert cells["image_id"].tolist() == ["0.png", "1.png", "2.png"]
     assert cells["subject"].tolist() == ["0", "2", "3"]
@@ -111,7 +111,7 @@ def test_damaged_images_are_dropped_with_a_warning(one_of_four_empty):
 
 def test_the_warning_names_the_line_that_loads(tmp_path):
     (write_all_idb2(tmp_path) / "ALL_IDB2/img/Im001_1.tif").write_bytes(b"")
-    with pytest.warns(UserWarning, match="all-idb2: 1 damaged images left out") as caught:
+    with pytest.warns(UserWarning, match="all-idb2: 1 unusable images left out") as caught:
         datasets.load("all-idb2", tmp_path, damaged="drop")
     assert caught[0].filename == __file__
 
@@ -129,7 +129,9 @@ def test_damaged_images_are_kept_with_the_reason(one_of_four_empty):
 
 def test_wrong_size_is_damage_where_a_size_is_required(tmp_path):
     paths = [write(tmp_path / "a.png", 1, 20), write(tmp_path / "b.png", 2, 21)]
-    with pytest.raises(DamagedImagesError, match=r"1 damaged images:\n.*b\.png: wrong size: 21x21"):
+    with pytest.raises(
+        DamagedImagesError, match=r"1 unusable images:\n.*b\.png: wrong size: 21x21"
+    ):
         build_from(paths, side=20)
     assert len(build_from(paths)) == 2
 

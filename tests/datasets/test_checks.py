@@ -50,7 +50,7 @@ def test_copies_and_the_patients_whom_they_link(tmp_path):
 
 
 @pytest.mark.parametrize("damaged", ["keep", "drop"])
-@pytest.mark.filterwarnings("ignore:.*damaged images left out")
+@pytest.mark.filterwarnings("ignore:.*unusable images left out")
 def test_damage_is_listed_whether_kept_or_dropped(tmp_path, damaged):
     write_cnmc(tmp_path)
     folder = tmp_path / "C-NMC_training_data/fold_0/all"

@@ -1,5 +1,7 @@
 import io
+import os
 import struct
+import zlib
 
 import cv2
 import numpy as np
@@ -127,6 +129,10 @@ def save_16_bit(path):
     assert cv2.imwrite(str(path), np.full((20, 20, 3), 40_000, np.uint16))
 
 
+def save_float(path):
+    assert cv2.imwrite(str(path), np.full((20, 20, 3), 0.5, np.float32))
+
+
 def save_as(mode, **options):
     return lambda path: save(path, draw(1, 20), mode, **options)
 
@@ -169,6 +175,13 @@ def save_turned(path):
         ("a.png", save_turned, "EXIF 6"),
         ("a.tif", save_turned, "EXIF 6"),
         ("a.gif", save_several, "is not an image of a format that is read"),
+        ("a.png", save_as("RGB", format="JPEG2000"), "not an image of a format"),
+        (
+            "a.png",
+            lambda path: path.write_bytes(b"\x89PNG\r\n\x1a\n"),
+            "damaged in its first bytes",
+        ),
+        ("a.tif", save_float, "a kind of pixels that is not read"),
         ("a.png", save_16_bit, "16-bit RGB"),
         ("a.tif", save_16_bit, "16-bit RGB"),
     ],
@@ -227,27 +240,72 @@ def test_read_all_names_the_damaged_file(tmp_path, rgb):
         decode.read_all(paths, 16)
 
 
-def test_second_look_decodes_only_what_changed(tmp_path, monkeypatch):
-    monkeypatch.setattr(decode, "FILES_PER_COMMIT", 3)
-    paths = [write(tmp_path / f"{seed}.png", seed, 20) for seed in range(7)]
-    paths[3].write_bytes(b"")
+def test_a_second_look_sees_what_has_changed_whatever_the_times_say(tmp_path):
+    """Names, sizes and times of modification do not tell what is in a file."""
+    paths = [write(tmp_path / f"{seed}.bmp", seed, 20) for seed in range(3)]
+    paths[2].write_bytes(b"")
+    for path in paths:
+        os.utime(path, (1, 1))
     first = decode.verify_all([*paths, paths[0]])
-    assert first["damage"].notna().tolist() == [False] * 3 + [True] + [False] * 4
-    assert first.loc[0].equals(first.loc[7])
-    looked = []
-    original = decode.verify
-    monkeypatch.setattr(decode, "verify", lambda path: looked.append(path) or original(path))
-    pd.testing.assert_frame_equal(decode.verify_all([*paths, paths[0]]), first)
-    assert looked == []
-    write(paths[2], 99, 21)
+    assert first["damage"].notna().tolist() == [False, False, True, False]
+    assert first.loc[0].equals(first.loc[3])
+    paths[0].rename(tmp_path / "away")
+    paths[1].rename(paths[0])
+    (tmp_path / "away").rename(paths[1])
     second = decode.verify_all(paths)
-    assert looked == [str(paths[2])]
-    assert second["height"].tolist() == [20, 20, 21, pd.NA, 20, 20, 20]
-    assert second["sha256"][2] != first["sha256"][2]
+    assert second["sha256"][[0, 1]].tolist() == first["sha256"][[1, 0]].tolist()
 
 
-def test_unusable_cache_says_which_file_to_delete(tmp_path, monkeypatch):
-    monkeypatch.setenv("LEUKKIT_CACHE_DIR", str(tmp_path))
-    (tmp_path / "files.sqlite").write_text("this is no database " * 100)
-    with pytest.raises(OSError, match=r"files\.sqlite.*Delete that file.*LEUKKIT_CACHE_DIR"):
-        decode.verify_all([write(tmp_path / "a.png", 1, 20)])
+def test_files_that_cannot_be_opened_are_rows_too(tmp_path):
+    paths = [tmp_path / "gone.png", tmp_path / "loop.png", write(tmp_path / "a.png", 1, 20)]
+    paths[0].symlink_to("nowhere")
+    paths[1].symlink_to("loop.png")
+    found = decode.verify_all(paths)["damage"]
+    assert found[0] == "cannot be read: No such file or directory, a link to nowhere"
+    assert "cannot be read" in found[1] and found[2] is pd.NA
+
+
+def write_large_bmp(path):
+    """A header and a hole: 588 MB that take no space."""
+    path.write_bytes(bmp_bytes(noise(1, 1))[:18] + struct.pack("<ii", 14_000, 14_000))
+    with path.open("ab") as file:
+        file.write(bmp_bytes(noise(1, 1))[26:54])
+        file.truncate(54 + 3 * 14_000 * 14_000)
+
+
+def write_large_png(path, side):
+    """A correct header; what would follow is not needed to know the size."""
+    whole = write(path, 1, 20).read_bytes()
+    header = b"IHDR" + struct.pack(">II", side, side) + whole[24:29]
+    path.write_bytes(whole[:12] + header + struct.pack(">I", zlib.crc32(header)) + whole[33:])
+
+
+@pytest.mark.parametrize(
+    ("name", "make"),
+    [
+        ("a.bmp", write_large_bmp),
+        (
+            "a.bmp",
+            lambda path: path.write_bytes(
+                bmp_bytes(noise(1, 1))[:18] + b"\xff\x7f\0\0" * 2 + bmp_bytes(noise(1, 1))[26:]
+            ),
+        ),
+        ("a.png", lambda path: write_large_png(path, 7_100)),
+        ("a.png", lambda path: write_large_png(path, 13_300)),
+        ("a.png", lambda path: write_large_png(path, 40_000)),
+        ("a.tif", write_large_bmp),
+    ],
+)
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
+def test_an_image_larger_than_memory_is_called_too_large_before_it_is_decoded(tmp_path, name, make):
+    make(tmp_path / name)
+    with pytest.raises(ImageError, match=rf"{name}: is too large") as raised:
+        decode.read(tmp_path / name)
+    assert "damaged in" not in str(raised.value) and "cut short" not in str(raised.value)
+    assert "is too large" in decode.verify(tmp_path / name).damage
+
+
+def test_pictures_of_microscope_cameras_are_not_too_large(tmp_path):
+    path = tmp_path / "smear.png"
+    assert cv2.imwrite(str(path), np.zeros((5_000, 7_000, 3), np.uint8))
+    assert decode.read(path).shape == (5_000, 7_000, 3)

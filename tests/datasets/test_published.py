@@ -1,5 +1,7 @@
 """Finding a data set below a folder, ALL-IDB2, and ALL 2021; `test_cnmc` has C-NMC's own traps."""
 
+import errno
+import os
 import re
 
 import numpy as np
@@ -88,9 +90,24 @@ def test_all_idb2_has_labels_in_its_names_and_no_patients(tmp_path):
     assert cells["label"].tolist() == ["ALL"] * 4 + ["healthy"] * 3
     assert cells[["patient", "source_image", "split", "fold", "subject"]].isna().all(axis=None)
     problems = datasets.check(cells)  # other crop sizes are reported, not refused
-    damaged = problems[problems["kind"] == "damaged"]
-    assert damaged["image_id"].tolist() == ["Im005_1"]
-    assert "200x193 pixels, 257x257 was expected" in damaged["detail"].iloc[0]
+    assert "damaged" not in set(problems["kind"])
+    sizes = problems[problems["kind"] == "size"]
+    assert sizes["image_id"].tolist() == ["Im005_1"]
+    assert "200x193 pixels, 257x257 was expected" in sizes["detail"].iloc[0]
+
+
+def test_a_folder_that_cannot_be_listed_is_not_skipped(tmp_path, monkeypatch):
+    write_all_idb2(tmp_path)
+    scan = os.scandir
+
+    def refuse(path):
+        if os.fspath(path).endswith("img"):
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    with pytest.raises(PermissionError, match="ALL_IDB2/img"):
+        datasets.load("all-idb2", tmp_path)
 
 
 def test_all_idb1_is_told_apart(tmp_path):
