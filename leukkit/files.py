@@ -90,6 +90,24 @@ def replace_when_done(path: str | os.PathLike, is_folder: bool = False) -> Itera
             temporary.unlink(missing_ok=True)
 
 
+def read_text(path: str | os.PathLike) -> str:
+    """Read a text file that somebody has written: UTF-8, with or without a byte-order mark.
+
+    Raises:
+        ValueError: It has another encoding.
+        OSError: It cannot be read.
+    """
+    content = pathlib.Path(path).read_bytes()
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise ValueError(
+            f"{path}: line {line} is no UTF-8 text ({content[error.start :][:8]!r}): save the file "
+            "with the encoding UTF-8"
+        ) from error
+
+
 def progress(iterable: Iterable, description: str, unit: str = "it") -> Iterator:
     """Yield from ``iterable`` and show on standard error how far the work is.
 

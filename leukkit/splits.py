@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from leukkit import augmentation
+from leukkit.datasets.cells import read_table
 from leukkit.schemas import SchemaError, SplitTable, check
 
 LEAKS = {  # what `leakage` looks for, in words
@@ -282,16 +283,15 @@ def _listed(cells: pd.DataFrame, path: pathlib.Path) -> list[np.ndarray]:
 
     Images that it lists and that are not there are left out, with a warning.
     """
-    try:
-        text = {"image_id": "string", "sha256": "string"}
-        rows = pd.read_csv(path, dtype=text, keep_default_na=False, na_values=[""])
-        numbers = rows.set_index("image_id", verify_integrity=True)["fold"].astype(int)
-        hashes = rows.set_index("image_id")["sha256"]
-    except (KeyError, ValueError, UnicodeDecodeError) as error:
+    rows = read_table(path, ["image_id", "sha256", "fold"])
+    wrong = rows[rows["image_id"].duplicated() | ~rows["fold"].str.fullmatch(r"[0-9]{1,9}")]
+    if len(wrong):
         raise ValueError(
-            f"{path} is no split manifest ({error}): expected a CSV file with the columns "
-            "image_id (each once), sha256, subject and fold (0, 1, …)"
-        ) from error
+            f"{path}: line {wrong.index[0]}: image {wrong['image_id'].iloc[0]!r} in fold "
+            f"{wrong['fold'].iloc[0]!r}; expected each image once and its fold, 0, 1, …"
+        )
+    rows = rows.set_index("image_id")
+    numbers, hashes = rows["fold"].astype(int), rows["sha256"].replace("", pd.NA)
     unlisted = cells["image_id"][~cells["image_id"].isin(numbers.index)]
     if len(unlisted):
         raise ValueError(

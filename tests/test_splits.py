@@ -565,10 +565,13 @@ def test_a_manifest_of_other_images_is_refused(cells, tmp_path):
         divide(listed.iloc[2:])
     with pytest.raises(ValueError, match=r"1 images are others than when.*t0-3 among them"):
         divide(listed.assign(sha256=listed["sha256"].mask(listed.index == 3, "other")))
-    with pytest.raises(ValueError, match=r"splits\.csv is no split manifest"):
+    with pytest.raises(ValueError, match=r"splits\.csv: expected .*fold, each once.*found was"):
         divide(listed.drop(columns="fold"))
-    with pytest.raises(ValueError, match=r"splits\.csv is no split manifest"):
+    with pytest.raises(ValueError, match=r"splits\.csv: line 86: image 't.*each image once"):
         divide(pd.concat([listed, listed.head(1)]))
+    for number in ("1.5", "-1", "", "one"):
+        with pytest.raises(ValueError, match=rf"csv: line 2: image 't0-0' in fold '{number}'"):
+            divide(listed.assign(fold=[number, *listed["fold"][1:]]))
     more = pd.concat([listed, listed.head(1).assign(image_id="elsewhere")])
     with pytest.warns(UserWarning, match="lists 1 images more than made up has"):
         assert len(divide(more).folds) == 3

@@ -172,7 +172,7 @@ def verify(path: FilePath) -> Finding:
     except ImageError as error:
         return Finding(None, None, None, str(error))
     except OSError as error:
-        link = f", a link to {os.readlink(path)}" if path.is_symlink() else ""
+        link = f", a link to {path.readlink()}" if path.is_symlink() else ""
         return Finding(None, None, None, f"cannot be read: {error.strerror}{link}")
     return Finding(pixel_hash(rgb), rgb.shape[0], rgb.shape[1], None)
 
@@ -183,7 +183,8 @@ def verify_all(paths: Iterable[FilePath], threads: int = 2) -> pd.DataFrame:
     Returns:
         A frame with one row per path, in their order: the fields of `Finding`.
     """
-    paths, found = list(paths), []
+    paths = list(paths)
+    found: list[Finding] = []
     starts = range(0, len(paths), FILES_AT_ONCE)
     with ThreadPoolExecutor(threads) as pool:
         for start in progress(starts, f"verifying {len(paths)} images", unit="part"):

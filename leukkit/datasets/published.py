@@ -25,7 +25,6 @@ come from the same smear: blocks of consecutive numbers serve as ``subject``, na
 two patients. ``sequence`` and ``number`` let a split leave out the images next to a border.
 """
 
-import csv
 import importlib.resources
 import itertools
 import os
@@ -38,7 +37,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from leukkit.datasets import cells
-from leukkit.datasets.cells import PROXY, DatasetError, natural_order
+from leukkit.datasets.cells import PROXY, DatasetError, natural_order, read_table
 from leukkit.datasets.decode import SUFFIXES
 from leukkit.files import data_dir
 
@@ -317,16 +316,16 @@ def _read_labels(
         )
     names: dict[str, tuple[str, str]] = {}
     for path in candidates:
-        for name, number, label in _read_csv(path):
+        for line, name, number, label in read_table(path, CSV_COLUMNS).itertuples():
             stem = name.rsplit(".", 1)[0]
             if not CELL_NAME.fullmatch(stem) or label not in KIND_OF_NUMBER:
                 raise DatasetError(
-                    f"{path}: row {name},{number},{label} cannot be read; expected is e.g. "
-                    "UID_57_29_1_all.bmp,1.bmp,1 with label 1 (ALL) or 0 (healthy)"
+                    f"{path}: line {line}: {name},{number},{label} cannot be read; expected is "
+                    "e.g. UID_57_29_1_all.bmp,1.bmp,1 with label 1 (ALL) or 0 (healthy)"
                 )
             found = stem, KIND_OF_NUMBER[label]
             if names.setdefault(number.rsplit(".", 1)[0], found) != found:
-                raise DatasetError(f"{path}: the image {number} has two different rows")
+                raise DatasetError(f"{path}: line {line}: the image {number} has another row")
     unnamed = [path.name for path in preliminary if path.stem not in names]
     if unnamed:
         raise DatasetError(
@@ -334,16 +333,3 @@ def _read_labels(
             "Download the labels file again"
         )
     return names
-
-
-def _read_csv(path: pathlib.Path) -> list[tuple[str, ...]]:
-    """Return the columns of `CSV_COLUMNS`, row by row."""
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        table = csv.DictReader(file, restval="", skipinitialspace=True)
-        columns = table.fieldnames or []
-        if missing := [column for column in CSV_COLUMNS if column not in columns]:
-            raise DatasetError(
-                f"{path}: column {', '.join(missing)} is missing. Expected are "
-                f"{', '.join(CSV_COLUMNS)}; found were {', '.join(columns) or 'none'}"
-            )
-        return [tuple(row[column] for column in CSV_COLUMNS) for row in table]

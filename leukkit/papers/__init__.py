@@ -29,6 +29,7 @@ import pydantic
 from pandas.api.types import is_object_dtype
 from pydantic import Field
 
+from leukkit.files import read_text
 from leukkit.papers.profiles import Profile, Run, resolve
 from leukkit.schemas import Model, Recipe, SchemaError, check
 
@@ -375,9 +376,9 @@ def read(path: pathlib.Path | str) -> Card:
     Raises:
         CardError: If the file is not TOML or breaks the rules of a card; says where.
     """
-    path = pathlib.Path(path)
+    path, text = pathlib.Path(path), read_text(path)
     try:
-        card = check(Card, tomllib.loads(path.read_text(encoding="utf-8")))
+        card = check(Card, tomllib.loads(text))
         if card.key != path.stem:
             raise CardError(f"key is {card.key!r}, but the file is named after {path.stem!r}")
         for name in sorted(card.profiles, key=lambda name: name != "paper"):

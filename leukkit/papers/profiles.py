@@ -18,6 +18,7 @@ from typing import Annotated, Any, Literal, Self
 import pydantic
 from pydantic import Field
 
+from leukkit.files import read_text
 from leukkit.schemas import Model, Recipe, SchemaError, SplitTable, check
 
 
@@ -195,6 +196,11 @@ class Profile(Model):
                 )
         if not self.plan():
             raise ValueError(f"leave_out = {self.leave_out} leaves no run to make")
+        folds = max((table.folds or 1 for table in self.splits.values()), default=0)
+        kept = [self.models_kept, *(entry.models_kept or [] for entry in self.runs.values())]
+        none = [number for numbers in kept for number in numbers if number >= folds]
+        if none and not any(table.manifest for table in self.splits.values()):  # it holds the folds
+            raise ValueError(f"models_kept: no split has a fold {none[0]}; they go to {folds - 1}")
         return self
 
     def plan(self, split: str | None = None) -> list[Run]:
@@ -349,7 +355,7 @@ def resolve(
         if not path.exists():
             raise SchemaError(f"the profile {path} does not exist; built in are {', '.join(known)}")
         try:
-            content = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+            content = tomllib.loads(read_text(path))
         except tomllib.TOMLDecodeError as error:
             raise SchemaError(f"{path}: {error}") from None
     elif name in known:

@@ -13,6 +13,7 @@ from leukkit.datasets.cells import (
     crops,
     link_subjects,
     natural_order,
+    read_table,
     wrong_sizes,
 )
 from tests.datasets.trees import write, write_all_idb2
@@ -208,3 +209,38 @@ def test_subjects_that_a_reader_joins_bring_their_linked_patients_along():
     unknown = r"^cnmc-2019 has no patient H8, H9: \['H9', 'H2', 'H8'\] cannot be joined"
     with pytest.raises(DatasetError, match=unknown):
         datasets.join_subjects(cells, [["H9", "H2", "H8"]])
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", r"expected a CSV file .* image_id, fold, each once, .*found was 'nothing'"),
+        (b"image_id;fold\na;1\n", r"expected .* image_id, fold.*found was 'image_id;fold'"),
+        (b"image_id,other\na,1\n", r".*found was 'image_id,other'"),
+        (b"image_id,fold,fold\na,1,2\n", r".*each once.*found was 'image_id,fold,fold'"),
+        (b"image_id,fold\na,1\nb,1,\n", "line 3 has too many fields, expected 2"),
+        (b"image_id,fold\na,1,2\n", "line 2 has too many fields"),
+        (b"image_id,fold\na\n", "line 2 has too few fields"),
+        (b'image_id,fold\n"' + b"a" * 200_000 + b'",1\n', "after line 1: field larger than"),
+        ("image_id,fold\n\u00e4,1\n".encode("latin-1"), "line 2 is no UTF-8 .*encoding UTF-8"),
+        ("image_id,fold\na,1\n".encode("utf-16"), "line 1 is no UTF-8 text"),
+        ("image_id,fold\na,1\n".encode("utf-16-le"), "expected a CSV file"),
+    ],
+)
+def test_tables_of_other_forms_are_refused_with_their_line(tmp_path, content, message):
+    path = tmp_path / "table.csv"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=rf"table\.csv: {message}"):
+        read_table(path, ["image_id", "fold"])
+
+
+def test_tables_as_spreadsheets_write_them(tmp_path):
+    path = tmp_path / "table.csv"
+    path.write_bytes(b'\xef\xbb\xbffold, other, image_id\r\n\r\n1, "x, y", NA\r\n,,b\r\n')
+    found = read_table(path, ["image_id", "fold"])
+    assert found.to_dict("index") == {
+        3: {"image_id": "NA", "fold": "1"},
+        4: {"image_id": "b", "fold": ""},
+    }
+    path.write_bytes(b"image_id,fold\n")
+    assert read_table(path, ["image_id", "fold"]).shape == (0, 2)

@@ -113,18 +113,21 @@ def test_same_tree_twice(tmp_path):
     ("text", "message"),
     [
         (None, f"the labels file {LABELS_CSV} is missing"),
-        ("", "column Patient_ID, new_names, labels is missing"),
-        ("Patient_ID,labels\nUID_57_29_1_all.bmp,1\n", "column new_names is missing"),
+        ("", "columns Patient_ID, new_names, labels.*found was 'nothing'"),
+        ("Patient_ID,labels\nUID_57_29_1_all.bmp,1\n", "found was 'Patient_ID,labels'"),
         (f"{HEADER}UID_57_29_1_all.bmp,1.bmp,1\n", "no row for 1 .*2.bmp"),
-        (f"{HEADER}UID_57_29_1_all.bmp,1.bmp,yes\n", "all.bmp,1.bmp,yes cannot be read"),
-        (f"{HEADER}UID_57_29_1_all.bmp\n", "UID_57_29_1_all.bmp,, cannot be read"),
+        (
+            f"{HEADER}UID_57_29_1_all.bmp,1.bmp,yes\n",
+            "line 2: .*all.bmp,1.bmp,yes cannot be read",
+        ),
+        (f"{HEADER}UID_57_29_1_all.bmp\n", "line 2 has too few fields, expected 3"),
         (
             f"{HEADER}UID_57_29_1_all.bmp,1.bmp,0\nUID_H30_4_2_hem.bmp,2.bmp,0\n",
             "UID_57_29_1_all says all, but .* says hem",
         ),
         (
             f"{HEADER}UID_57_29_1_all.bmp,1.bmp,1\nUID_58_1_1_all.bmp,1.bmp,1\n",
-            "1.bmp has two different rows",
+            "line 3: the image 1.bmp has another row",
         ),
     ],
 )

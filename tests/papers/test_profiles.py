@@ -193,6 +193,9 @@ def test_a_profile_extends_the_paper_s_another_or_none(tmp_path):
         ({"leave_out": ["*"]}, r"leave_out = \['\*'\] leaves no run to make"),
         ({"seed": -1}, "seed: .*greater than or equal to 0, found -1"),
         ({"models_kept": [-1]}, "models_kept.0: .*found -1"),
+        ({"models_kept": [99]}, "models_kept: no split has a fold 99; they go to 2"),
+        ({"jobs": 0}, "jobs: .*greater than or equal to 1, found 0"),
+        ({"recipe": {"image_size": 0}}, "runs.net: image_size: .*found 0"),
         ({"leave_out": ["nett"]}, "leave_out: no run has nett; known are little2, net"),
         ({"runs": {"net": {"dataset": "three"}}}, "runs.net: unknown data set 'three'.*one, two"),
         ({"runs": {"net": {"splits": ["new"]}}}, "runs.net: unknown split 'new'"),
@@ -218,6 +221,9 @@ def test_what_is_not_there_is_named_with_what_is(tmp_path):
         resolve(str(path))
     path.write_text("seed = ")
     with pytest.raises(SchemaError, match=r"mine.toml: Invalid value"):
+        resolve(str(path))
+    path.write_bytes("seed = 0\nname = 'Jos\u00e9'".encode("latin-1"))
+    with pytest.raises(ValueError, match=r"mine.toml: line 2 is no UTF-8 text"):
         resolve(str(path))
     with pytest.raises(SchemaError, match=r"no profile 'fast'; it has paper.*path of a TOML file"):
         resolve("fast")
