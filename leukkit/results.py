@@ -21,7 +21,7 @@ import filelock
 import pandas as pd
 
 from leukkit import environment, papers, splits
-from leukkit.datasets.cells import label_codes
+from leukkit.datasets.cells import check_attrs, label_codes
 from leukkit.files import replace_when_done, results_dir
 from leukkit.metrics import check_predictions
 from leukkit.papers.profiles import Run
@@ -95,9 +95,10 @@ def place(
 
     Raises:
         ConfigurationError: A finished fold was made with another configuration.
-        DatasetError: A label is missing, or none of the classes.
+        DatasetError: A label is missing, or none of the classes; or the frame lost its ``attrs``.
     """
     table, cells = split.table, split.cells
+    check_attrs(cells, "dataset", "classes")
     label_codes(cells, cells.attrs["classes"], cells.attrs["dataset"])
     planned = planned or _planned_like(split, recipe, name, seed)
     common = {

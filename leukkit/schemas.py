@@ -271,13 +271,11 @@ class Recipe(Model):
         if self.optimizer != "sgd" and (self.weight_decay or self.new_layer_factor != 1):
             raise ValueError("weight_decay and new_layer_factor need optimizer = 'sgd'")
         if self.segmentation or self.distortion or self.augmentation:
-            from leukkit import augmentation, images
+            from leukkit import augmentation, segmentation
 
             augmentation.check(self.augmentation)
-            try:
-                images.Preparation(self.image_size, self.segmentation, distortion=self.distortion)
-            except TypeError as error:
-                raise ValueError(f"segmentation: {error}") from None
+            augmentation.check(self.distortion)
+            segmentation.check(self.segmentation or {})
         return self
 
     def replace(self, **changes: Any) -> "Recipe":

@@ -182,7 +182,7 @@ def test_a_description_is_canonical_and_tells_all_that_is_done():
 
 
 def test_unknown_settings_are_refused():
-    with pytest.raises(TypeError, match="clusters"):
+    with pytest.raises(ValueError, match="unknown segmentation 'clusters'; known are k, thresh"):
         Preparation(segmentation={"clusters": 3})
     with pytest.raises(ValueError, match="unknown augmentation 'rotate'"):
         Preparation(distortion={"rotate": 20})

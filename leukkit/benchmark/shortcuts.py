@@ -15,7 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from leukkit import classifiers, images, metrics, segmentation, splits
-from leukkit.datasets.cells import crops
+from leukkit.datasets.cells import check_attrs, crops
 
 SHORTCUTS = ("image border", "mean color", "mask area", "file size")
 ALL = "all of these"
@@ -89,6 +89,7 @@ def check(
     Raises:
         ValueError: As the splits, for example subjects missing and ``missing="error"``.
     """
+    check_attrs(cells, "classes")
     seen = features(cells)
     by_image = {"split": "stratified", "folds": folds}
     by_subject = {"split": "subject", "folds": folds, "missing": missing}

@@ -135,6 +135,19 @@ def link_subjects(patients: Iterable, hashes: Iterable) -> list:
     return [pd.NA if code < 0 else members[component[code]] for code in patient]
 
 
+def check_attrs(cells: pd.DataFrame, *names: str) -> None:
+    """Refuse cells that no longer say what data set they are of.
+
+    Raises:
+        DatasetError: ``attrs`` lacks one of the names.
+    """
+    if lost := [name for name in names if name not in cells.attrs]:
+        raise DatasetError(
+            f"the cells have no attrs {', '.join(lost)}, which leukkit.datasets.load sets and a "
+            "merge or groupby of pandas drops: after it write merged.attrs = cells.attrs"
+        )
+
+
 def label_codes(cells: pd.DataFrame, classes: Sequence[str], place: str) -> NDArray[np.intp]:
     """Return the position of each image's label among the classes (images,).
 
@@ -177,6 +190,7 @@ def join_subjects(cells: pd.DataFrame, subjects: Sequence[Sequence[str]]) -> pd.
     Raises:
         DatasetError: A patient is not in the data set.
     """
+    check_attrs(cells, "dataset")
     joined = cells.copy()
     for patients in subjects:
         if unknown := sorted(set(patients) - set(cells["patient"].dropna())):

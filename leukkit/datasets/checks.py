@@ -9,7 +9,7 @@ import pandas as pd
 
 from leukkit.datasets import links
 from leukkit.datasets import near_duplicates as near
-from leukkit.datasets.cells import TEXT, natural_order, wrong_sizes
+from leukkit.datasets.cells import TEXT, check_attrs, natural_order, wrong_sizes
 from leukkit.datasets.decode import verify_all
 from leukkit.datasets.published import FACTS, files_below, find
 
@@ -40,7 +40,11 @@ def check(cells: pd.DataFrame, near_duplicates: pd.DataFrame | None = None) -> p
           Pairs of two subjects first. They are reported and never joined into a subject.
 
         Counts and unexpected files are not known for the built-in samples.
+
+    Raises:
+        DatasetError: The frame has lost its ``attrs``.
     """
+    check_attrs(cells, "dataset", "root", "dropped")
     copies = _copies(cells)
     problems = [
         *_damaged(cells),

@@ -13,7 +13,7 @@ import importlib.resources
 import pandas as pd
 
 from leukkit.datasets import near_duplicates
-from leukkit.datasets.cells import DatasetError, join_subjects
+from leukkit.datasets.cells import DatasetError, check_attrs, join_subjects
 
 LEVELS = ("identical", "several pairs", "single pairs")
 LISTED = {"cnmc-2019": "cnmc_links.csv"}
@@ -52,6 +52,7 @@ def join(cells: pd.DataFrame, level: str) -> pd.DataFrame:
     """
     if level not in LEVELS:
         raise ValueError(f"links={level!r}: expected one of {', '.join(LEVELS)}")
+    check_attrs(cells, "dataset")
     dataset = cells.attrs["dataset"]
     attrs = cells.attrs | {"links": level if len(known(dataset)) else ""}
     pairs = joined_by(dataset, level)

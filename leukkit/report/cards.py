@@ -18,6 +18,7 @@ import pandas as pd
 
 from leukkit import datasets, files, metrics, papers, results, saved
 from leukkit.datasets import links
+from leukkit.datasets.cells import check_attrs
 from leukkit.datasets.published import FACTS
 from leukkit.files import replace_when_done
 from leukkit.report import facts
@@ -147,6 +148,8 @@ def data_card(name: str, cells: pd.DataFrame | None = None, figure: str = "") ->
         ValueError: There is no such data set, or ``cells`` are of another.
     """
     about, published = read_facts(name), FACTS.get(name)
+    if cells is not None:
+        check_attrs(cells, "dataset", "root", "classes", "dropped")
     if cells is not None and cells.attrs["dataset"] != name:
         raise ValueError(
             f"the card is of {name}, but the cells are of {cells.attrs['dataset']}: pass the frame "

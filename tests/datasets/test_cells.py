@@ -5,7 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from leukkit import datasets
+from leukkit import classifiers, datasets, papers, splits
+from leukkit.benchmark import shortcuts
+from leukkit.datasets import links
 from leukkit.datasets.cells import (
     DamagedImagesError,
     DatasetError,
@@ -16,6 +18,7 @@ from leukkit.datasets.cells import (
     read_table,
     wrong_sizes,
 )
+from leukkit.report import cards
 from tests.datasets.trees import write, write_all_idb2
 
 pytestmark = pytest.mark.usefixtures("own_cache")
@@ -244,3 +247,26 @@ def test_tables_as_spreadsheets_write_them(tmp_path):
     }
     path.write_bytes(b"image_id,fold\n")
     assert read_table(path, ["image_id", "fold"]).shape == (0, 2)
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        datasets.check,
+        lambda merged: datasets.join_subjects(merged, []),
+        lambda merged: links.join(merged, "identical"),
+        lambda merged: shortcuts.check(merged, folds=2),
+        lambda merged: cards.data_card("all-idb2", merged),
+        lambda merged: classifiers.cross_validate(
+            splits.divide(merged, {"split": "stratified", "folds": 2}),
+            papers.load("farag2025").recipe("all-idb2_densenet201_rf", "sample"),
+            name="try",
+        ),
+    ],
+)
+def test_cells_that_lost_their_attrs_are_refused_with_how_to_keep_them(tmp_path, use):
+    loaded = datasets.load("all-idb2", write_all_idb2(tmp_path))
+    merged = loaded.merge(pd.DataFrame({"image_id": loaded["image_id"], "age": 3}))
+    merged.attrs = {}  # as pandas before 3 leaves it
+    with pytest.raises(DatasetError, match=r"no attrs .*merged\.attrs = cells\.attrs"):
+        use(merged)
