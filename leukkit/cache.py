@@ -123,7 +123,7 @@ def _alone(folder: pathlib.Path) -> Iterator[None]:
             folder.mkdir(parents=True, exist_ok=True)
             held.enter_context(filelock.FileLock(folder / ".lock"))
         except OSError as error:
-            raise _unwritable(folder, error) from error
+            raise _unwritable(folder, error.errno, error.strerror) from error
         yield
 
 
@@ -198,33 +198,25 @@ def _write(folder, shard):
         try:  # by ordinary writing, not through a memory map: a full disk would kill the process
             temporary.write_bytes(buffer.getbuffer())
         except OSError as error:
-            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-                raise _unwritable(path, error) from error
-            raise _no_space(folder, error.strerror) from error
+            raise _unwritable(folder, error.errno, error.strerror) from error
     return path
 
 
 def _check_space(folder, needed):
     free = shutil.disk_usage(folder).free
     if free < needed:
-        raise _no_space(folder, f"{free / 1e6:.0f} MB are free, {needed / 1e6:.0f} MB needed")
+        found = f"{free / 1e6:.0f} MB are free, {needed / 1e6:.0f} MB needed"
+        raise _unwritable(folder, errno.ENOSPC, found)
 
 
-def _no_space(folder, found):
+def _unwritable(folder, number, found):
+    is_full = number in (errno.ENOSPC, errno.EDQUOT)
     return OSError(
-        errno.ENOSPC,
-        f"not enough space for the cache: {found}. What was finished is kept; free some space, or "
-        "set LEUKKIT_CACHE_DIR to a folder on a larger disk",
+        number,
+        f"{'not enough space for' if is_full else 'cannot write'} the cache: {found}. What was "
+        f"finished is kept; {'free some space, or ' * is_full}set LEUKKIT_CACHE_DIR to another "
+        "folder that you may write to",
         os.fspath(folder),
-    )
-
-
-def _unwritable(path, error):
-    return type(error)(
-        error.errno,
-        f"cannot write the cache: {error.strerror}. Set LEUKKIT_CACHE_DIR to a folder you may "
-        "write to",
-        os.fspath(path),
     )
 
 

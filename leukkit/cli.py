@@ -155,6 +155,8 @@ def reproduce(options: argparse.Namespace) -> None:
     plans = [papers.load(key).plan(profile) for key in keys]
     if options.paper == "all":
         plans += [benchmark.load(key, profile).plan() for key in ("honest", "gap")]
+    for data, links in sorted({(run.data, run.links) for plan in plans for run in plan}):
+        runs.load_cells(data, links)
     runs.fetch_weights(run for plan in plans for run in plan)  # before hours, not after
     base = files.results_dir().resolve()
     os.environ["LEUKKIT_RESULTS_DIR"] = str(base)  # whatever folder a notebook runs in
@@ -253,6 +255,8 @@ def gap(options: argparse.Namespace) -> None:
     """Run one classifier split after split: what each leak is worth."""
     from leukkit.benchmark import gap
 
+    for split, problem in gap.problems(options.profile).items():
+        print(f"{split}: {problem}")
     gap.run(options.profile)
     measured = gap.measure(options.profile)
     for quantity in gap.QUANTITIES:

@@ -5,6 +5,7 @@ Every image is uint8 RGB of shape (height, width, 3), values 0-255.
 
 import dataclasses
 import hashlib
+import inspect
 import json
 import os
 import pathlib
@@ -37,6 +38,9 @@ VERSION = 1  # raise it when the same settings begin to give other pixels
 CHUNK_BYTES = 32 * 2**20  # counted at once
 
 
+_OF_SEGMENTATION = inspect.signature(segmentation.segment_nucleus)  # once: reading it is slow
+
+
 @dataclasses.dataclass(frozen=True)
 class Preparation:
     """How images become pixels.
@@ -56,8 +60,8 @@ class Preparation:
             :func:`leukkit.augmentation.draw`; None where there are no copies.
 
     Raises:
-        ValueError: ``segmentation`` holds an unknown setting or value, or ``distortion`` an
-            unknown operation or an impossible range.
+        TypeError: ``segmentation`` holds a keyword that ``segment_nucleus`` does not have.
+        ValueError: ``distortion`` holds an unknown operation or an impossible range.
     """
 
     image_size: int = 224
@@ -69,7 +73,12 @@ class Preparation:
         if self.distortion is not None:
             augmentation.check(self.distortion)
         if self.segmentation is not None:
-            object.__setattr__(self, "segmentation", segmentation.check(self.segmentation))
+            given = dict(self.segmentation)
+            order = {"after_resizing": True} if given.pop("after_resizing", False) else {}
+            bound = _OF_SEGMENTATION.bind(None, **given)
+            bound.apply_defaults()
+            settings = dict(list(bound.arguments.items())[1:])
+            object.__setattr__(self, "segmentation", settings | order)
 
     def description(self, drawn: Mapping[str, Any] | None = None, crop: int | None = None) -> str:
         """Return a canonical text: two images of one file with equal texts have equal pixels.

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeVar
 import pandas as pd
 import pydantic
 from pydantic import Field
+from typing_extensions import TypedDict  # typing's, from Python 3.12 on
 
 if TYPE_CHECKING:
     import keras
@@ -92,6 +93,7 @@ _KEYS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 _KEYS_OF_SOME = {key for required, optional in _KEYS.values() for key in (*required, *optional)}
 _ORIGIN = ("paper", "profile", "name")
 _Count = Annotated[int, Field(ge=1)]
+_Size = Annotated[int, Field(ge=0)]
 _Positive = Annotated[float, Field(gt=0)]
 _COPIES = {"counts": dict, "balance": bool, "each": int, "data_set": bool}
 
@@ -175,6 +177,18 @@ class Phase(Model):
     trainable: Literal["all", "head"] | Annotated[int, Field(ge=1)] = "all"
 
 
+class Segmentation(TypedDict, total=False):
+    """Settings of `leukkit.segmentation.segment_nucleus`, and when it is done."""
+
+    __pydantic_config__ = Model.model_config  # type: ignore[misc]
+    k: _Count
+    threshold: int | float
+    minimum_area: _Size
+    opening: _Size
+    rule: Literal["above threshold", "highest cluster", "green multi-Otsu"]
+    after_resizing: bool
+
+
 class Recipe(Model):
     """All of a method but the data: a network and its training, or its features and a classifier.
 
@@ -189,7 +203,8 @@ class Recipe(Model):
         image_size: Side of the network's input in pixels.
         width: Share of the channels that each layer of network and head has.
         weights: ``"none"`` (random, from the seed), ``"imagenet"``, ``"synthetic"`` (the kit's own,
-            for a small width), or the path of a file, in which environment variables are filled in.
+            for a small width), or the path of a file, in which environment variables that hold an
+            absolute path are filled in: no other one, such as a token, gets into an error.
         normalization: ``"backbone"``, ``"unit"`` or ``"z-score"``, see `leukkit.models.build`.
         segmentation: None, or what `leukkit.images.Preparation` takes.
         distortion: How the copies that a split appends differ from their originals: ranges of
@@ -222,7 +237,7 @@ class Recipe(Model):
     width: float = Field(1.0, gt=0, le=1)
     weights: str = Field("none", min_length=1)
     normalization: Literal["backbone", "unit", "z-score"] = "backbone"
-    segmentation: dict[str, Any] | None = None
+    segmentation: Segmentation | None = None
     distortion: dict[str, Any] = {}
     classifier: Literal["svm", "rf", "xgboost"] | None = None
     scaled: bool = False
@@ -270,12 +285,11 @@ class Recipe(Model):
             raise ValueError("the three networks of dex are trained whole: trainable = 'all'")
         if self.optimizer != "sgd" and (self.weight_decay or self.new_layer_factor != 1):
             raise ValueError("weight_decay and new_layer_factor need optimizer = 'sgd'")
-        if self.segmentation or self.distortion or self.augmentation:
-            from leukkit import augmentation, segmentation
+        if self.distortion or self.augmentation:
+            from leukkit import augmentation
 
             augmentation.check(self.augmentation)
             augmentation.check(self.distortion)
-            segmentation.check(self.segmentation or {})
         return self
 
     def replace(self, **changes: Any) -> "Recipe":
@@ -310,7 +324,12 @@ class Recipe(Model):
     @property
     def weights_source(self) -> str | None:
         """The weights as `leukkit.models.build` takes them: None, a word or a path."""
-        path = pathlib.Path(os.path.expandvars(self.weights)).expanduser()
+
+        def fill(variable: re.Match) -> str:
+            value = pathlib.Path(os.environ.get(variable[1].strip("{}"), "")).expanduser()
+            return str(value) if value.is_absolute() else variable[0]
+
+        path = pathlib.Path(re.sub(r"\$(\w+|\{\w+\})", fill, self.weights)).expanduser()
         return None if self.weights == "none" else str(path)
 
     @property

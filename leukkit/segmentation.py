@@ -1,10 +1,5 @@
 """Nucleus segmentation by K-means of one channel (Farag et al. 2025, III.C and III.D)."""
 
-import inspect
-import math
-from collections.abc import Mapping
-from typing import Any
-
 import cv2
 import numpy as np
 
@@ -141,42 +136,6 @@ def segment_nucleus(
         large[0] = False  # the background
         return large[components]
     return mask.astype(bool)
-
-
-_DEFAULTS = {
-    name: parameter.default
-    for name, parameter in inspect.signature(segment_nucleus).parameters.items()
-    if name != "rgb"
-}
-
-
-def check(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the settings of :func:`segment_nucleus` in full.
-
-    ``after_resizing``, a switch of :class:`leukkit.images.Preparation`, may stand among them, and
-    is kept where it is on.
-
-    Raises:
-        ValueError: An unknown setting, or a value that it cannot have.
-    """
-    full = _DEFAULTS | dict(settings)
-    for name, value in full.items():
-        if name in ("k", "minimum_area", "opening"):
-            least = int(name == "k")
-            fits, expected = type(value) is int and value >= least, f"a number from {least}"
-        elif name == "threshold":
-            fits = type(value) in (int, float) and math.isfinite(value)
-            expected = "a number"
-        elif name == "rule":
-            fits, expected = value in RULES, " or ".join(map(repr, RULES))
-        elif name == "after_resizing":
-            fits, expected = type(value) is bool, "true or false"
-        else:
-            known = ", ".join([*_DEFAULTS, "after_resizing"])
-            raise ValueError(f"unknown segmentation {name!r}; known are {known}")
-        if not fits:
-            raise ValueError(f"segmentation {name} is {value!r}, expected {expected}")
-    return {name: value for name, value in full.items() if name in _DEFAULTS or value}
 
 
 def apply_mask(rgb: np.ndarray, mask: np.ndarray) -> np.ndarray:

@@ -159,6 +159,7 @@ def test_a_notebook_that_fails_is_named_with_its_error(project, capsys):
         (["reproduce", "nobody2030"], ["nobody2030", "farag2025"]),
         (["reproduce", "mishra"], ["no notebook for 'mishra'"]),
         (["reproduce", "farag2025", "--profile", "none.toml"], ["none.toml does not exist"]),
+        (["reproduce", "farag2025", "--profile", "paper"], ["leukkit data fetch all-idb2"]),
         (["audit", "nobody2030"], ["nobody2030", "sultana"]),
         (["data", "check", "cnmc-2019"], ["leukkit data fetch cnmc-2019", "LEUKKIT_DATA_DIR"]),
         (["data", "fetch", "all-idb2", "--data-dir", "data"], ["homes.di.unimi.it/scotti/all"]),
@@ -169,6 +170,8 @@ def test_what_cannot_be_done_is_said_with_the_next_step(
 ):
     monkeypatch.delenv("LEUKKIT_DATA_DIR", raising=False)
     write(project, "pass")
+    monkeypatch.setattr(runs, "fetch_weights", None)  # comes later
+    monkeypatch.setattr(notebooks, "execute", None)
     assert cli.main(arguments) == 1
     message = capsys.readouterr().err
     assert all(word in message for word in words) and "LEUKKIT_TRACEBACK" in message

@@ -44,6 +44,16 @@ def test_phases_share_the_epochs_and_may_leave_the_backbone_as_it_is():
     assert not recipe(phases=heads, augmentation={"zoom": 0.1}).frozen
 
 
+@pytest.mark.parametrize("weights", ["$KAGGLE_KEY", "${KAGGLE_KEY}/vgg16.h5", "a/$KAGGLE_KEY.h5"])
+def test_a_path_of_weights_brings_no_secret_of_the_environment_into_an_error(monkeypatch, weights):
+    monkeypatch.setenv("KAGGLE_KEY", "0a1b2c3d")
+    source = recipe(weights=weights).weights_source
+    assert source == weights
+    with pytest.raises(FileNotFoundError) as raised:
+        models.weights_id("vgg16", source, 0, 1.0)
+    assert "KAGGLE_KEY" in str(raised.value) and "0a1b2c3d" not in str(raised.value)
+
+
 def test_a_recipe_builds_its_network_on_the_weights_that_it_names(monkeypatch):
     monkeypatch.setenv("LEUKKIT_WEIGHTS_DIR", "/weights")
     monkeypatch.setattr(models, "build", lambda *positional, **named: (positional, named))
@@ -150,13 +160,13 @@ exec("def without_source(features): return features")
         ({"augmentation": {"rotatoin": 5}}, "unknown augmentation 'rotatoin'; known are"),
         ({"distortion": {"rotation": "5"}}, "rotation is '5', expected a number from 0"),
         ({"distortion": {"elastic": {"alpha": "1", "sigma": 2}}}, "elastic is .*a table with"),
-        ({"segmentation": {"clusters": 3}}, "unknown segmentation 'clusters'; known are k"),
-        ({"segmentation": {"k": "3"}}, "segmentation k is '3', expected a number from 1"),
-        ({"segmentation": {"k": 0}}, "segmentation k is 0"),
-        ({"segmentation": {"threshold": "141"}}, "segmentation threshold is '141', expected a numb"),
-        ({"segmentation": {"opening": -1}}, "segmentation opening is -1"),
-        ({"segmentation": {"rule": "otsu"}}, "segmentation rule is 'otsu', expected 'above thr"),
-        ({"segmentation": {"after_resizing": 1}}, "after_resizing is 1, expected true or false"),
+        ({"segmentation": {"clusters": 3}}, "unknown field segmentation.clusters"),
+        ({"segmentation": {"k": "3"}}, "segmentation.k: .*valid integer, found '3'"),
+        ({"segmentation": {"k": 0}}, "segmentation.k: .*greater than or equal to 1, found 0"),
+        ({"segmentation": {"threshold": "141"}}, "segmentation.threshold: .*number.*found '141'"),
+        ({"segmentation": {"opening": -1}}, "segmentation.opening: .*found -1"),
+        ({"segmentation": {"rule": "otsu"}}, "segmentation.rule: .*'above threshold'.*'otsu'"),
+        ({"segmentation": {"after_resizing": 1}}, "segmentation.after_resizing: .*found 1"),
         ({"phases": [{**STEPS[0], "trainable": "top"}]}, "'all' or 'head' or .*, found 'top'"),
     ],
 )

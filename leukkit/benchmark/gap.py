@@ -39,6 +39,11 @@ class Step(NamedTuple):
     closed: str
     copies_tested: bool = False
 
+    @property
+    def column(self) -> str:
+        """What the split keeps on one side: ``image``, or a column of the cells."""
+        return self.split.partition("-by-")[2].replace("-", "_")
+
 
 STEPS = (
     Step("augmented", "copies-before-by-image", "copies, then split by image", "", True),
@@ -59,15 +64,26 @@ def load(profile: str) -> Profile:
     return benchmark.load(KEY, profile)
 
 
+def problems(profile: str) -> dict[str, str]:
+    """Say of each split that the images of a profile do not allow why it is left out."""
+    cells = runs.load_cells(next(run.data for run in load(profile).plan()))
+    return {
+        step.split: f"left out: {cells.attrs['dataset']} says no {step.column} of any image"
+        for step in STEPS
+        if step.column != "image" and cells[step.column].isna().all()
+    }
+
+
 def run(profile: str, base: pathlib.Path | str | None = None) -> list[pathlib.Path]:
-    """Make what is missing, of every split and repeat; return the runs' folders.
+    """Make what is missing, of every repeat and every split but `problems`; return the folders.
 
     Raises:
         results.ConfigurationError: A finished fold was made with other settings.
-        ValueError: The data set does not know its patients, or is too small for the folds.
+        ValueError: The data set knows only some of its patients, or is too small for the folds.
     """
-    numbers = load(profile)
-    return runs.make(numbers.plan(), jobs=numbers.jobs, results_dir=base)
+    numbers, without = load(profile), problems(profile)
+    planned = [run for run in numbers.plan() if run.split not in without]
+    return runs.make(planned, jobs=numbers.jobs, results_dir=base)
 
 
 def measure(profile: str, base: pathlib.Path | str | None = None) -> pd.DataFrame:
@@ -83,17 +99,23 @@ def measure(profile: str, base: pathlib.Path | str | None = None) -> pd.DataFram
         ``worth, worth low, worth high``: the step before minus this one, paired over subjects
         (NaN for the first step); ``total, total low, total high``: the ladder's first step minus
         this one; ``lowest, highest`` over the repeats, ``repeats``, how many different ``splits``
-        they have, ``images``, ``subjects``, the ``dataset, network, weights`` that were used, and
-        the shares (0..1) of `splits.leakage`.
+        they have, ``images``, ``subjects`` (``groups_are`` says where blocks or images stand for
+        them), the ``dataset, network, weights`` that were used, and the shares (0..1) of
+        `splits.leakage`. Steps that the data set does not allow are left out.
 
     Raises:
         results.ResultsError: A run is incomplete or mixed; steps tested other subjects.
     """
     place = f"{base or results_dir()}/{KEY}/{pathlib.Path(profile).stem}"
     found = results.find(base, KEY, profile)
-    frames = []
+    frames: list[pd.DataFrame] = []
+    closed: list[str] = []  # since the step before
+    facts: dict[str, Any] = {}
     for step in STEPS if len(found) else ():
         made = found[found["split"] == step.split].sort_values("run")
+        closed = [*closed, step.closed] if step.closed else []
+        if made.empty and pd.isna(facts.get(step.column, 0)):
+            continue  # the data set does not say what this step keeps together: see `problems`
         if made.empty:
             raise results.ResultsError(
                 f"{place} has no run of {step.split}: the same command as before makes what is "
@@ -112,7 +134,8 @@ def measure(profile: str, base: pathlib.Path | str | None = None) -> pd.DataFram
             columns |= _interval(name, other.scored, here.scored)
         columns |= {"lowest": here.points.min(), "highest": here.points.max()}
         frames.append(pd.DataFrame(columns).assign(**step._asdict(), **here.facts))
-        before = here
+        frames[-1]["closed"] = "; ".join(closed)
+        before, facts, closed = here, here.facts, []
     if not frames:
         return pd.DataFrame()
     measured = pd.concat(frames).rename_axis("quantity").reset_index()
@@ -173,15 +196,16 @@ def _score(folders: pd.Series, step: Step) -> _Scored:
     tables = [results.read_table(folder) for folder in folders]
     if not step.copies_tested:
         tables = [table[~table["image_id"].str.contains("#")] for table in tables]
-    subjects = set(tables[0]["subject"])
+    tables = [table.assign(group=metrics.groups(table)[0]) for table in tables]
+    subjects = set(tables[0]["group"])
     for table in tables:
-        if table["subject"].isna().any() or set(table["subject"]) != subjects:
+        if set(table["group"]) != subjects:
             raise results.ResultsError(
                 "two repeats of one step tested other subjects; their runs are of two data "
                 "sets. Move one of them away"
             )
     names = list(QUANTITIES)
-    repeats = [metrics.leave_out(table) for table in tables]
+    repeats = [metrics.leave_out(table, "group") for table in tables]
     points = pd.DataFrame([one.points[names] for one in repeats])
     order = repeats[0].changes.index
     scored = repeats[0]._replace(
@@ -197,10 +221,11 @@ def _score(folders: pd.Series, step: Step) -> _Scored:
         "splits": len({_tested_together(table) for table in tables}),
         "images": len(tables[0]),
         "subjects": len(subjects),
+        "groups_are": metrics.groups(tables[0])[1],
         "dataset": used.dataset,
         "network": (used.recipe or {})["network"],
         "weights": used.weights,
-        **splits.pool_leakage(leaks)[list(LEAKS)],
+        **splits.pool_leakage(leaks),
     }
     return _Scored(points, scored, facts)
 

@@ -9,7 +9,7 @@ from leukkit.datasets.checks import check
 from leukkit.datasets.published import FACTS
 from leukkit.files import data_dir
 
-SERIOUS = ("damaged", "count")
+SERIOUS = ("damaged", "size", "count")
 
 BY_HAND = """\
 To get {title} by hand:

@@ -196,6 +196,7 @@ def gap_ladder(
     left, right = axes = colors.panels(ax, 1, 2, *size, sharey=True)[0]
     for place, begin, end, row in zip(places, begins, ends, rows.to_dict("records"), strict=True):
         color = colors.class_color("reproduced" if row["subject"] > 0 else "leak-free")
+        color = "0.5" if np.isnan(row["subject"]) else color
         score = [row[name] for name in ("value", "low", "high")]
         _points(left, place, score, color=color)
         _note(left, place, score[0], with_interval(*score))
@@ -219,9 +220,9 @@ def gap_ladder(
     left.figure.suptitle(title, fontsize=12)
     left.figure.supxlabel(
         f"Dots: mean of {rows['repeats'].iloc[0]} draws of the split. Brackets and lines: 95% "
-        f"intervals over {rows['subjects'].iloc[0]} subjects, differences paired.\n"
-        "Purple: cells of a test subject are also in training; green: none. Gray "
-        "differences: the interval holds 0.",
+        f"intervals over {rows['subjects'].iloc[0]} {rows['groups_are'].iloc[0]}, differences "
+        "paired.\nPurple: cells of a test subject are also in training; green: none; gray: not "
+        "known. Gray differences: the interval holds 0.",
         fontsize=8.5,
     )
     return axes

@@ -9,6 +9,7 @@ from leukkit import cli, metrics, results, runs, splits
 from leukkit.benchmark import gap
 from leukkit.datasets import links
 from leukkit.plots import gap_ladder
+from tests.datasets import trees
 from tests.report import small_results
 
 SPLITS = list(dict.fromkeys(step.split for step in gap.STEPS))
@@ -17,7 +18,7 @@ SHARES = {"patient": 0.0, "subject": 0.5, "source_image": None, "bytes": 0.0, "o
 PLAN = {(run.split, run.draw): run for run in gap.load("sample").plan()}
 
 
-def write_run(base, split, right, repeat=0, copies=()):
+def write_run(base, split, right, repeat=0, copies=(), leaks=SHARES):
     """Write a run of one fold: four subjects with two cells each, of which some are right."""
     rows = []
     for subject, cell in sorted(EVERY):
@@ -27,7 +28,7 @@ def write_run(base, split, right, repeat=0, copies=()):
         rows += [(name, f"P{subject}", label, 1 - chance, chance) for name in names]
     columns = ["image_id", "subject", "label", "prob_healthy", "prob_ALL"]
     table = pd.DataFrame(rows, columns=columns)
-    return small_results.write(base, PLAN[split, repeat], table, leaks=SHARES)
+    return small_results.write(base, PLAN[split, repeat], table, leaks=leaks)
 
 
 @pytest.fixture
@@ -176,6 +177,42 @@ def test_a_profile_whose_counts_leave_no_room_for_copies_is_refused(tmp_path):
     profile.write_text(SMALL + "[copies]\ncnmc-2019 = { counts = { healthy = 9, ALL = 9 } }")
     with pytest.raises(ValueError, match=r"'ALL': 9} are images after augmentation, .*none of"):
         gap.run(str(profile), tmp_path)
+
+
+def test_steps_that_a_data_set_does_not_allow_are_left_out_and_named(tmp_path, monkeypatch, capsys):
+    """ALL-IDB2 names neither patients nor source images; ALL 2021 has blocks for subjects alone."""
+    for name in ("TQDM_DISABLE", "LEUKKIT_PROFILE", "LEUKKIT_RESULTS_DIR"):
+        monkeypatch.setenv(name, "1")
+    monkeypatch.setenv("LEUKKIT_DATA_DIR", str(tmp_path))
+    monkeypatch.setattr(runs, "_load", runs._load.__wrapped__)  # another ALL-IDB2 than any other's
+    for number in range(24):
+        trees.write(tmp_path / f"all-idb2/Im{number:03}_{number % 2}.tif", number, 40)
+    profile, out = tmp_path / "small.toml", tmp_path / "results"
+    counts = "[copies]\ncnmc-2019 = { counts = { healthy = 24, ALL = 24 } }\n"
+    profile.write_text(SMALL + counts + '[datasets]\ncnmc-2019 = "all-idb2"\n')
+    figure = ["--figure", str(tmp_path / "gap.png")]
+    assert cli.main(["gap", "--profile", str(profile), "--results-dir", str(out), *figure]) == 0
+    said = capsys.readouterr().out
+    assert "plain-by-patient: left out: all-idb2 says no patient of any image" in said
+    assert {path.name for path in (out / "gap/small").iterdir()} == {
+        *("copies-before-by-image", "copies-after-by-image", "plain-by-image")
+    }
+    measured = gap.measure(str(profile), out)
+    assert measured["label"].nunique() == 4 and set(measured["closed"]) == {
+        *("", "copies in the test", "copies of one cell")
+    }
+    assert set(measured["groups_are"]) == {"original images"}
+    assert set(measured["subjects"]) == {24}
+
+
+def test_what_a_step_closes_that_stands_behind_others_left_out(tmp_path):
+    unknown = SHARES | {"patient": None}
+    for split in SPLITS:
+        if "source-image" not in split and "patient" not in split:
+            write_run(tmp_path, split, EVERY, leaks=unknown)
+    measured = gap.measure("sample", tmp_path).set_index("split")
+    closed = "same source image; same patient id; same subject, other id"
+    assert set(measured.loc["plain-by-subject", "closed"]) == {closed}
 
 
 def test_a_run_goes_on_where_it_stopped(tmp_path, monkeypatch, capsys):
