@@ -249,3 +249,12 @@ def test_feature_maps_are_those_of_the_network_and_computed_once(cells, cache, c
     assert computed == [4, 2, 4]
     maps([0], made_by="mobilenet in another precision")
     assert computed == [4, 2, 4, 1]
+
+
+def test_feature_maps_that_are_not_finite_are_not_kept(cache):
+    import keras
+
+    network = keras.Sequential([keras.Input((4, 4, 3)), keras.layers.Rescaling(np.inf)])
+    with pytest.raises(ValueError, match="features that are not finite"):
+        features.feature_maps(network, np.ones((2, 4, 4, 3), np.uint8), [b"a", b"b"], "it", cache)
+    assert not list(cache.rglob("*.npy"))
