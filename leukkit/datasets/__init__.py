@@ -5,7 +5,7 @@ import os
 import pandas as pd
 
 from leukkit.datasets import links as listed
-from leukkit.datasets import published, sample
+from leukkit.datasets import own, published, sample
 from leukkit.datasets.cells import DamagedImagesError, DatasetError, join_subjects
 from leukkit.datasets.checks import check
 from leukkit.datasets.fetch import FetchError, fetch
@@ -30,7 +30,7 @@ __all__ = [
 
 
 def load(
-    name: str,
+    name: str | os.PathLike,
     root: str | os.PathLike | None = None,
     damaged: str = "error",
     links: str = "several pairs",
@@ -39,6 +39,7 @@ def load(
 
     Args:
         name: One of `NAMES`. The samples are made by the kit on first use; the others are read.
+            What holds a slash is the folder of a data set of one's own (`leukkit.datasets.own`).
             ``sample-phases`` is ``sample-cells`` as the training phase, and a preliminary phase of
             other subjects (column ``split``).
         root: Folder of the data set, or any folder above it. None means
@@ -61,6 +62,13 @@ def load(
         DamagedImagesError: There are damaged images, and ``damaged`` is ``"error"``.
         ValueError: The name or ``links`` is not known, or a root is given for a sample.
     """
+    if isinstance(name, os.PathLike) or "/" in name or os.sep in name:
+        if root is not None:
+            raise ValueError(f"{name} is a folder itself: leave root out")
+        return listed.join(own.load(name, damaged), links)
     if name not in LOADERS:
-        raise ValueError(f"unknown data set {name!r}. Known are: {', '.join(NAMES)}")
+        raise ValueError(
+            f"unknown data set {name!r}. Known are: {', '.join(NAMES)}; a "
+            "folder of your own holds a slash, such as ./cells"
+        )
     return listed.join(LOADERS[name](name, root, damaged), links)
