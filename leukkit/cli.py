@@ -25,7 +25,7 @@ def _path(text: str) -> pathlib.Path:
 
 ARGUMENTS: dict[str, dict[str, Any]] = {
     "paper": {"nargs": "?", "default": "all", "help": "a paper's key, or all (default)"},
-    "name": {"help": "a data set, e.g. cnmc-2019"},
+    "name": {"help": "a data set, e.g. cnmc-2019, or a folder of your own, e.g. ./cells"},
     "folder": {"type": _path, "metavar": "DIR"},
     "model": {"help": "a fold's folder with a saved model, or the model file"},
     "images": {"nargs": "+", "metavar": "IMAGE", "help": "image file, or folder of them"},
@@ -54,9 +54,10 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "--by": {"default": "subject", "help": "what stays whole: subject (default), patient, image"},
     "--folds": {"type": int, "default": 5, "help": "number of folds (default: 5)"},
     "--seed": {"type": int, "default": 0, "help": "seed of the split (default: 0)"},
-    "--near-duplicates": {
-        "action": "store_true",
-        "help": "also look for images that are nearly alike",
+    "--split": {
+        "type": _path,
+        "metavar": "FILE",
+        "help": "table of image_id and fold (or split), if the images' own folders are not meant",
     },
 }
 SETTINGS = ("data_dir", "results_dir", "cache_dir", "weights_dir", "profile", "gap_profile")
@@ -104,13 +105,16 @@ def _parser() -> argparse.ArgumentParser:
     _add(commands, gap, *OF_RUNS, figure="write the figure (AUC)")
     of_split = ("--root", "--data-dir", "--links", "--by", "--folds", "--seed")
     _add(commands, splits, "name", *of_split, output="write image, hash, subject, fold to FILE")
+    of_check = {
+        "json": "write all findings, with every pair of images, to FILE",
+        "sarif": "write them to FILE for a code host's alerts",
+        "figure": "write the pairs that are nearly alike, in two parts, as figure",
+    }
+    _add(commands, check, "name", "--root", "--data-dir", "--links", "--split", **of_check)
     data = commands.add_parser("data", help="get and check data sets")
     actions = data.add_subparsers(required=True, metavar="ACTION")
     _add(actions, fetch, "name", "--data-dir")
-    text = "write the nearly alike pairs as figure"
-    _add(
-        actions, check, "name", "--root", "--data-dir", "--links", "--near-duplicates", figure=text
-    )
+    _add(actions, check, "name", "--root", "--data-dir", "--links", "--split", **of_check)
     _add(
         actions,
         card,
@@ -294,30 +298,22 @@ def fetch(options: argparse.Namespace) -> None:
 
 
 def check(options: argparse.Namespace) -> int:
-    """Print what is wrong with a data set."""
-    from leukkit import datasets
-    from leukkit.datasets import near_duplicates
+    """Look for leaks, shortcuts and damage in a data set; status 1 if there is an error."""
+    from leukkit import check, datasets
 
     cells = datasets.load(options.name, options.root, "keep", options.links)
-    pairs = None
-    if options.near_duplicates or options.figure is not None:
-        pairs = near_duplicates.find(cells)
-    problems = datasets.check(cells, pairs)
-    print(
-        f"{options.name}: {len(cells)} images, {cells['patient'].nunique()} patients, "
-        f"{cells['subject'].nunique()} subjects; {len(problems)} findings"
-    )
-    if len(problems):
-        print(problems["kind"].value_counts().to_string())
-        for problem in problems.fillna("").itertuples(index=False):
-            _say(": ".join(filter(None, problem)))
-    if pairs is not None:
-        print(f"\nnear-duplicates\n{near_duplicates.count(pairs).to_string()}")
-        if options.figure is not None and len(pairs):
-            from leukkit import plots
+    part = check.parts(cells, options.split)
+    findings, pairs = check.run(cells, part)
+    _say(check.as_text(cells, part, findings, min(shutil.get_terminal_size().columns, 110)))
+    if options.json is not None:
+        _print_or_write(check.as_json(cells, part, findings), options.json)
+    if options.sarif is not None:
+        _print_or_write(check.as_sarif(cells, findings), options.sarif)
+    if options.figure is not None and len(pairs):
+        from leukkit import plots
 
-            _write_figure(plots.image_pairs(cells, pairs), options.figure)
-    return int((problems["kind"] == "damaged").any())
+        _write_figure(plots.image_pairs(cells, pairs), options.figure)
+    return int(any(finding.level == "error" for finding in findings))
 
 
 def card(options: argparse.Namespace) -> None:

@@ -25,11 +25,12 @@ LEAKS = {  # what `leakage` looks for, in words
     "bytes": "file",
     "original": "own copy",
 }
-PHASES = ("training", "preliminary")  # of a data set that was published as a challenge
+TESTED = ("preliminary", "test")  # what the parts to test on are called (column `split`)
+CHALLENGE = ("preliminary", "final")  # parts that a challenge keeps back; all else is one set
 
 
 class NoPhaseError(ValueError):
-    """The images have no preliminary phase to test on."""
+    """The images have no part of their own to test on."""
 
 
 class Fold(NamedTuple):
@@ -65,6 +66,8 @@ def divide(cells: pd.DataFrame, table: Mapping[str, Any], seed: int = 0) -> Spli
     """Divide images as a table says, e.g. ``{"split": "subject", "folds": 5, "validation": 0.15}``.
 
     Images of a challenge's other phases are left out: only ``"official"`` uses the preliminary one.
+    It also takes the parts ``training``, ``validation`` and ``test`` of a data set of one's own,
+    which all other splits divide anew.
 
     Args:
         cells: The `cells` frame, originals only.
@@ -113,10 +116,9 @@ def divide(cells: pd.DataFrame, table: Mapping[str, Any], seed: int = 0) -> Spli
             f"the split {wanted.name} copies images as its data set says, which a run names: take "
             "its table from card.split(name, profile, run), or give copies = {counts = …}"
         )
-    phases = PHASES if wanted.split == "official" else PHASES[:1]
-    phase = _phase(cells)
-    whole = cells["label"][phase == PHASES[0]]
-    cells = _part(cells, np.flatnonzero(np.isin(phase, phases)))
+    phase, left_out = _phase(cells), CHALLENGE[1:] if wanted.split == "official" else CHALLENGE
+    whole = cells["label"][~np.isin(phase, CHALLENGE)]
+    cells = _part(cells, np.flatnonzero(~np.isin(phase, left_out)))
     if wanted.copies and "counts" in wanted.copies:
         _check_counts(wanted.copies["counts"], whole)
     if wanted.augment == "before":
@@ -319,20 +321,26 @@ def _by_phase(cells: pd.DataFrame, validation: float, seed: int) -> Fold:
     """Train on the training phase, test on the preliminary one, as the challenge did.
 
     A subject who is in both phases, which an identical file gives away, is tested and not trained
-    on. Validation images are whole subjects, a share of what is left of the training phase.
+    on. Validation images are the part of that name if there is one, else whole subjects, a share of
+    what is left of the training phase.
     """
     phase = _phase(cells)
-    is_train, is_test = phase == "training", phase == "preliminary"
+    is_train, is_test = phase == "training", np.isin(phase, TESTED)
+    is_watched = phase == "validation"
     if not is_test.any():
         raise NoPhaseError(
-            f"{_name(cells)}: none of the {len(cells)} images is of the preliminary phase (column "
-            "split), so nothing can be tested on it. C-NMC 2019 has it in "
+            f"{_name(cells)}: none of the {len(cells)} images is of the preliminary phase, or of a "
+            "part called test (column split), so nothing can be tested on it. C-NMC 2019 has it in "
             "C-NMC_test_prelim_phase_data: get that part (leukkit data fetch cnmc-2019), or use "
             'split = "subject"'
         )
     for column in ("subject", "sha256"):
-        is_train &= ~cells[column].isin(cells[column][is_test].dropna()).to_numpy()
+        known = cells[column].isin(cells[column][is_test].dropna()).to_numpy()
+        is_watched &= ~known
+        is_train &= ~known & ~cells[column].isin(cells[column][is_watched].dropna()).to_numpy()
     train, test = np.flatnonzero(is_train), np.flatnonzero(is_test)
+    if is_watched.any():
+        return Fold(train, np.flatnonzero(is_watched), test)
     if not validation:
         return Fold(train, np.array([], dtype=np.int64), test)
     by_subject = {"split": "holdout", "test": validation, "by": "subject"}

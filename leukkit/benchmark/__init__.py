@@ -1,8 +1,7 @@
 """Profiles of runs that belong to no single paper: what leaks are worth, and an honest leaderboard.
 
 `leukkit.benchmark.gap` runs one classifier under split after split, `leukkit.benchmark.leaderboard`
-the methods of all papers under one leak-free split, `leukkit.benchmark.shortcuts` a classifier that
-never sees a cell.
+the methods of all papers under one leak-free split.
 """
 
 import functools

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from leukkit import datasets
-from leukkit.benchmark import shortcuts
+from leukkit.check import shortcuts
 
 
 @pytest.fixture(autouse=True)
