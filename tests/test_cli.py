@@ -199,10 +199,10 @@ def test_a_wrong_call_ends_with_status_2_and_the_usage(capsys, arguments, messag
     assert ended.value.code == 2 and message in printed and "usage: leukkit" in printed
 
 
-def test_data_check_prints_the_findings_of_the_sample(capsys):
-    assert cli.main(["data", "check", "sample-cells"]) == 0
-    text = capsys.readouterr().out
-    assert "449 images, 24 patients, 21 subjects" in text
+def test_check_tells_of_the_leaks_between_the_folds_of_the_sample(capsys):
+    assert cli.main(["data", "check", "sample-cells"]) == 1  # the same as `leukkit check`
+    text = " ".join(capsys.readouterr().out.split())
+    assert "449 images of healthy, ALL, 21 subjects; fold 0 150, fold 1 129, fold 2 170" in text
     assert "P15+P20" in text
 
 

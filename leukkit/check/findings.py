@@ -243,8 +243,12 @@ def _near(
         told["image_id"], told["like"] = zip(
             *(sorted(two, key=places.__getitem__, reverse=True) for two in ends), strict=True
         )
-    counts = near.count(pairs)["pairs"]
-    of_whom = ", ".join(f"{count} of {relation}" for relation, count in counts.items() if count)
+    counts = near.count(pairs)
+    of_whom = "; ".join(
+        f"{row.pairs} of {row.Index}" + f": {row.patients}" * bool(row.patients)
+        for row in counts.itertuples()
+        if row.pairs
+    )
     best = told.iloc[0]
     yield Finding(
         code,

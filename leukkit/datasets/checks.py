@@ -8,7 +8,6 @@ from collections.abc import Iterator, Mapping
 import pandas as pd
 
 from leukkit.datasets import links
-from leukkit.datasets import near_duplicates as near
 from leukkit.datasets.cells import TEXT, check_attrs, natural_order, wrong_sizes
 from leukkit.datasets.decode import verify_all
 from leukkit.datasets.published import FACTS, files_below, find
@@ -16,13 +15,11 @@ from leukkit.datasets.published import FACTS, files_below, find
 Problem = tuple  # kind, image_id, detail
 
 
-def check(cells: pd.DataFrame, near_duplicates: pd.DataFrame | None = None) -> pd.DataFrame:
+def check(cells: pd.DataFrame) -> pd.DataFrame:
     """List what is wrong with a data set, one row per problem.
 
     Args:
         cells: A frame from `leukkit.datasets.load`; with ``damaged="keep"`` the damaged are in it.
-        near_duplicates: The frame of `near_duplicates.find`, which takes a minute for some thousand
-            images; None leaves them out.
 
     Returns:
         A frame with the columns ``kind``, ``image_id`` (missing where no single image is meant) and
@@ -35,9 +32,7 @@ def check(cells: pd.DataFrame, near_duplicates: pd.DataFrame | None = None) -> p
         - ``subject-merge``: patients who share images and so count as one subject;
         - ``count``: another number of images or patients than published;
         - ``unexpected-file``: a file that does not belong to the data set. Not read by anything;
-          a folder of only such files is one row;
-        - ``near-duplicate``: nearly the same picture as an earlier image; only where given.
-          Pairs of two subjects first. They are reported and never joined into a subject.
+          a folder of only such files is one row.
 
         Counts and unexpected files are not known for the built-in samples.
 
@@ -54,7 +49,6 @@ def check(cells: pd.DataFrame, near_duplicates: pd.DataFrame | None = None) -> p
         *_subject_merges(cells, copies),
         *_counts(cells),
         *_unexpected_files(cells),
-        *_near_duplicates(near_duplicates),
     ]
     return pd.DataFrame(problems, columns=["kind", "image_id", "detail"]).astype(TEXT)
 
@@ -156,13 +150,6 @@ def _unexpected_files(cells: pd.DataFrame) -> Iterator[Problem]:
     for path, count in strangers.items():
         where = f"{path}: {count} files that do not" if path.is_dir() else f"{path}: does not"
         yield "unexpected-file", pd.NA, f"{where} belong to {name}"
-
-
-def _near_duplicates(pairs: pd.DataFrame | None) -> Iterator[Problem]:
-    for pair in [] if pairs is None else pairs.to_dict("records"):
-        detail = f"like {pair['image_id_first']}, {near.describe(pair)}; {pair['relation']}"
-        detail += _differences(pair, "patient", "fold", "label")
-        yield "near-duplicate", pair["image_id"], detail
 
 
 def _differ(pair: Mapping, column: str) -> bool:

@@ -17,7 +17,7 @@ To get {title} by hand:
   2. Unpack it into {folder}/{name}
      (any folders inside the archive may stay as they are; layouts: data/README.md).
   3. Set LEUKKIT_DATA_DIR={folder}
-  4. Run: leukkit data check {name}"""
+  4. Run: leukkit check {name}"""
 
 BY_APPLICATION = """\
 {title} is given out on application only, and must not be passed on. To get it:
@@ -25,7 +25,7 @@ BY_APPLICATION = """\
      University of Milan send the files to researchers who accept their terms.
   2. Unpack the 260 TIFF images (Im001_1.tif, ...) into {folder}/{name}
   3. Set LEUKKIT_DATA_DIR={folder}
-  4. Run: leukkit data check {name}"""
+  4. Run: leukkit check {name}"""
 
 
 class FetchError(RuntimeError):
@@ -110,7 +110,7 @@ def _verify(name: str, target: pathlib.Path, folder: pathlib.Path) -> None:
         shown = "\n".join(f"  {row.kind}: {row.detail}" for row in serious.head(10).itertuples())
         raise FetchError(
             f"{target} is not the complete official data set, {len(serious)} problems:\n{shown}\n"
-            f"List all with: leukkit data check {name}. Remove {target.resolve()} to download "
+            f"List all with: leukkit check {name}. Remove {target.resolve()} to download "
             f"again.\n{_steps(name, folder)}"
         )
 

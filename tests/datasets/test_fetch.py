@@ -94,7 +94,7 @@ def test_what_stands_in_the_way_is_said_with_the_steps_by_hand(tmp_path, monkeyp
     assert f"https://www.kaggle.com/datasets/{owner_and_name} in" in message
     assert f"Unpack it into {tmp_path / name}" in message
     assert f"LEUKKIT_DATA_DIR={tmp_path}" in message
-    assert f"leukkit data check {name}" in message
+    assert f"leukkit check {name}" in message
     assert not (tmp_path / name).exists()
 
 

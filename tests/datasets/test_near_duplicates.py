@@ -3,7 +3,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from leukkit import cli, datasets
+from leukkit import datasets
 from leukkit.datasets import decode, near_duplicates
 from leukkit.plots import image_pairs
 
@@ -127,25 +127,6 @@ def test_blocks_of_neighbors_are_called_blocks(samples, tmp_path):
     cells.loc[is_copy, "subject"] = "proxy:pro-2"
     counted = near_duplicates.count(near_duplicates.find(cells))
     assert counted["pairs"][counted["pairs"] > 0].to_dict() == {"two blocks": number}
-
-
-def test_check_lists_them_only_when_asked(samples, tmp_path):
-    cells, number = with_copies(samples["sample-cells"].iloc[::8], tmp_path, COPIES["turned"])
-    cells.attrs = samples["sample-cells"].attrs
-    assert "near-duplicate" not in set(datasets.check(cells)["kind"])
-    problems = datasets.check(cells, near_duplicates.find(cells))
-    near = problems[problems["kind"] == "near-duplicate"]
-    assert len(near) == number
-    detail = near["detail"].iloc[0]
-    assert "of 256 bits differ, correlation" in detail
-    assert "turned by 90°; two subjects; patients P" in detail
-
-
-def test_the_command_says_that_it_looked(capsys):
-    assert cli.main(["data", "check", "sample-idb"]) == 0
-    assert "near-duplicates" not in capsys.readouterr().out
-    assert cli.main(["data", "check", "sample-idb", "--near-duplicates"]) == 0
-    assert "two subjects" in capsys.readouterr().out
 
 
 def test_the_figure_shows_the_pairs_side_by_side(samples, tmp_path):
