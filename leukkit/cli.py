@@ -24,7 +24,11 @@ def _path(text: str) -> pathlib.Path:
 
 
 ARGUMENTS: dict[str, dict[str, Any]] = {
-    "paper": {"nargs": "?", "default": "all", "help": "a paper's key, or all (default)"},
+    "paper": {
+        "nargs": "?",
+        "default": "all",
+        "help": "a paper's key, or all (default); for audit also the TOML card of any paper",
+    },
     "name": {"help": "a data set, e.g. cnmc-2019, or a folder of your own, e.g. ./cells"},
     "folder": {"type": _path, "metavar": "DIR"},
     "model": {"help": "a fold's folder with a saved model, or the model file"},
@@ -45,6 +49,13 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
         "help": "notebooks side by side (default: 2 for the sample, else 1: each may want the GPU)",
     },
     "--grad-cam": {"type": _path, "metavar": "FOLDER", "help": "draw where a network looks"},
+    "--from-csv": {"type": _path, "metavar": "TABLE", "help": "audit one table of scores"},
+    "--test": {
+        "metavar": "COUNTS",
+        "help": "images of each class that the table's scores are of, the positive one first: "
+        "1091,509 or ALL=1091,healthy=509",
+    },
+    "--new": {"type": _path, "metavar": "FILE", "help": "write a card to fill in, and end"},
     "--verdict": {"help": "only these rows: consistent, inconsistent, not checkable"},
     "--links": {
         "default": "several pairs",
@@ -100,7 +111,8 @@ def _parser() -> argparse.ArgumentParser:
     _add(commands, notebooks, "folder")
     text = "write the answers as .csv or .json"
     _add(commands, predict, "model", "images", "--grad-cam", output=text)
-    _add(commands, audit, "paper", "--verdict", csv="write the rows to FILE")
+    of_audit = ("paper", "--verdict", "--from-csv", "--test", "--new")
+    _add(commands, audit, *of_audit, csv="write the rows to FILE")
     _add(commands, honest, *OF_RUNS)
     _add(commands, gap, *OF_RUNS, figure="write the figure (AUC)")
     of_split = ("--root", "--data-dir", "--links", "--by", "--folds", "--seed")
@@ -227,7 +239,18 @@ def audit(options: argparse.Namespace) -> None:
     """Print which of a paper's numbers can be true."""
     from leukkit import audit
 
-    frame = audit.run(None if options.paper == "all" else options.paper)
+    if options.new is not None:
+        if options.new.exists():
+            raise ValueError(f"{options.new} is there already: give the name of a new file")
+        _print_or_write(audit.TEMPLATE, options.new)
+        print(f"written: {options.new}. Fill it in, then: leukkit audit {options.new}")
+        return
+    if (options.from_csv is None) != (options.test is None):
+        raise ValueError("--from-csv and --test go together: a table, and the images it is of")
+    paper = None if options.paper == "all" else options.paper
+    if options.from_csv is not None:
+        paper = audit.from_csv(options.from_csv, options.test)
+    frame = audit.run(paper)
     if options.csv is not None:
         frame.to_csv(options.csv, index=False)
     print(audit.as_text(frame, options.verdict))

@@ -6,6 +6,7 @@ value is met by a recomputed one that rounds or truncates to it. An ``inconsiste
 that cannot be, as it stands, together with the others: a slip of the pen is the usual reason.
 """
 
+import pathlib
 import shutil
 import textwrap
 from collections.abc import Iterable
@@ -30,15 +31,18 @@ from leukkit.audit.confusion import matrices
 from leukkit.audit.denominators import explaining_totals
 from leukkit.audit.identities import rates
 from leukkit.audit.printed import VERDICTS, Finding, Paper
+from leukkit.audit.sheet import TEMPLATE, from_csv
 
 __all__ = [
     "CHECKS",
     "COLUMNS",
+    "TEMPLATE",
     "VERDICTS",
     "as_text",
     "conclusions",
     "explaining_totals",
     "findings",
+    "from_csv",
     "implied_accuracies",
     "matrices",
     "possible_matrices",
@@ -68,11 +72,12 @@ CHECKS = {
 COLUMNS = ("paper", "where", "claim", "recomputed", "verdict", "evidence", "premise")
 
 
-def run(key: str | None = None, checks: Iterable[str] | None = None) -> pd.DataFrame:
+def run(key: str | papers.Card | None = None, checks: Iterable[str] | None = None) -> pd.DataFrame:
     """Audit one paper, or all five.
 
     Args:
-        key: A paper's key; None: all of ``leukkit.papers.KEYS``.
+        key: A paper's key, the path of any other paper's card (``.toml``), or a card; None: all of
+            ``leukkit.papers.KEYS``.
         checks: The kinds of check to make, of ``CHECKS``; None: all.
 
     Returns:
@@ -83,15 +88,24 @@ def run(key: str | None = None, checks: Iterable[str] | None = None) -> pd.DataF
         or sentence itself); all text.
 
     Raises:
-        papers.CardError: No such paper.
+        papers.CardError: No such paper, or its file breaks the rules of a card; says where.
+        FileNotFoundError: No such file.
         ValueError: No such kind of check.
     """
     rows = [
-        [name, *(getattr(found, column) for column in COLUMNS[1:])]
-        for name in (papers.KEYS if key is None else (key,))
-        for found in findings(papers.load(name), checks)
+        [card.key, *(getattr(found, column) for column in COLUMNS[1:])]
+        for card in map(_card, papers.KEYS if key is None else (key,))
+        for found in findings(card, checks)
     ]
     return pd.DataFrame(rows, columns=list(COLUMNS), dtype="string")
+
+
+def _card(key: str | papers.Card) -> papers.Card:
+    if isinstance(key, papers.Card):
+        return key
+    return (
+        papers.read(pathlib.Path(key).expanduser()) if key.endswith(".toml") else papers.load(key)
+    )
 
 
 def findings(card: papers.Card, checks: Iterable[str] | None = None) -> list[Finding]:

@@ -52,7 +52,7 @@ class Bibliography(Model):
     """Where a paper was published."""
 
     title: str
-    authors: list[str]
+    authors: list[str] = []
     journal: str = ""
     year: int | None = None
     volume: str = ""
@@ -215,6 +215,8 @@ class Claim(Model):
 class Card(Model):
     """One paper: its protocol as stated, the choices it leaves open, and what it printed.
 
+    The audit needs no more than tables, matrices and claims; a paper that is run has all of it.
+
     Attributes:
         key: The paper's short name.
         paper: Bibliographic data.
@@ -232,16 +234,16 @@ class Card(Model):
 
     key: str
     paper: Bibliography
-    summary: str
-    run_keys: list[str]
-    datasets: dict[str, Dataset]
-    protocol: list[Step]
-    choices: dict[str, Choice]
+    summary: str = ""
+    run_keys: list[str] = []
+    datasets: dict[str, Dataset] = {}
+    protocol: list[Step] = []
+    choices: dict[str, Choice] = {}
     deviations: dict[str, Deviation] = {}
-    profiles: dict[str, dict[str, Any]]
-    tables: list[Table]
+    profiles: dict[str, dict[str, Any]] = {}
+    tables: list[Table] = []
     matrices: list[Matrix] = []
-    stated: list[Claim] = Field(alias="claims")
+    stated: list[Claim] = Field([], alias="claims")
 
     _cells: pd.DataFrame
     _claims: pd.DataFrame
@@ -371,14 +373,14 @@ def load(key: str) -> Card:
 
 
 def read(path: pathlib.Path | str) -> Card:
-    """Read and check a card file, whose name must be the card's key.
+    """Read and check a card file, whose name must be the card's key, if it gives one.
 
     Raises:
         CardError: If the file is not TOML or breaks the rules of a card; says where.
     """
     path, text = pathlib.Path(path), read_text(path)
     try:
-        card = check(Card, tomllib.loads(text))
+        card = check(Card, {"key": path.stem, **tomllib.loads(text)})
         if card.key != path.stem:
             raise CardError(f"key is {card.key!r}, but the file is named after {path.stem!r}")
         for name in sorted(card.profiles, key=lambda name: name != "paper"):

@@ -117,7 +117,7 @@ def test_parts_of_a_card(read):
         ('model = "resnet50"', 'model = "vgg19", segmentation = true', r"same keys"),
         ('unit = "percent"\nwhere', "where", r"row 1, column 1: no unit given"),
         ('{ quantity = "accuracy" }', "{}", r"row 1, column 1: no quantity given"),
-        ('summary = "A card with one table."\n', "", r"little.toml: missing field summary"),
+        (', reason = "Not stated."', "", r"little.toml: missing field choices.seed.reason"),
         ('key = "little"', 'key = "large"', r"key is 'large', but the file is named"),
         ('{ value = 0, reason = "Not stated." }', "0", r"choices.seed: .*dictionary.*found 0"),
         ('where = "III", ', "", r"missing field deviations.scale.where"),
