@@ -1,18 +1,24 @@
 """Where files lie, how they are written whole or not at all, and how long work shows itself."""
 
 import contextlib
+import csv
+import io
 import os
 import pathlib
 import shutil
 import sys
 import time
 import uuid
-from collections.abc import Iterable, Iterator, Sized
+from collections.abc import Iterable, Iterator, Sequence, Sized
+from typing import TYPE_CHECKING
 
 import platformdirs
 import tqdm.auto
 import tqdm.autonotebook
 import tqdm.std
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 SECONDS_BETWEEN_LINES = 10.0  # of progress in a log
 
@@ -106,6 +112,50 @@ def read_text(path: str | os.PathLike) -> str:
             f"{path}: line {line} is no UTF-8 text ({content[error.start :][:8]!r}): save the file "
             "with the encoding UTF-8"
         ) from error
+
+
+def read_table(path: str | os.PathLike, columns: Sequence[str]) -> "pd.DataFrame":
+    """Read a CSV file that somebody has written, with commas, semicolons or tabs.
+
+    Args:
+        path: The file, UTF-8.
+        columns: That must be there.
+
+    Returns:
+        Frame of text without spaces at the ends, all columns, indexed by line; an empty field is
+        an empty text.
+
+    Raises:
+        ValueError: The file is not UTF-8, a column is missing or there twice, or a line has another
+            number of fields; names file and line.
+        OSError: The file cannot be read.
+    """
+    import pandas as pd
+
+    text = read_text(path)
+    sign = max(",;\t", key=text.partition("\n")[0].count)
+    table = csv.DictReader(io.StringIO(text, newline=""), delimiter=sign, skipinitialspace=True)
+    rows: dict[int, dict] = {}
+    try:
+        header = [name.strip() for name in table.fieldnames or []]
+        table.fieldnames = header
+        named = [name for name in header if name]
+        if not set(columns) <= set(named) or len(set(named)) < len(named):
+            raise ValueError(
+                f"{path}: expected a CSV file with a first line that names the columns "
+                f"{', '.join(columns)}, each once; found was "
+                f"{','.join(header)[:100] or 'nothing'!r}"
+            )
+        for row in table:
+            if None in row or None in row.values():
+                raise ValueError(
+                    f"{path}: line {table.line_num} has too {'many' if None in row else 'few'} "
+                    f"fields, expected {len(header)} as in the first line. Correct its commas"
+                )
+            rows[table.line_num] = {name: value.strip() for name, value in row.items()}
+    except csv.Error as error:
+        raise ValueError(f"{path}: after line {table.line_num}: {error}") from error
+    return pd.DataFrame.from_dict(rows, "index", columns=header, dtype=object)
 
 
 def progress(iterable: Iterable, description: str, unit: str = "it") -> Iterator:

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from leukkit import augmentation
-from leukkit.datasets.cells import read_table
+from leukkit.files import read_table
 from leukkit.schemas import SchemaError, SplitTable, check
 
 LEAKS = {  # what `leakage` looks for, in words

@@ -1,11 +1,11 @@
 """The printed numbers of any paper, without a card: one table of scores, or a card to fill in."""
 
-import csv
 import os
 import pathlib
 import re
 
 from leukkit.audit.printed import SCORES
+from leukkit.files import read_table
 from leukkit.papers import Card, CardError
 from leukkit.schemas import check
 
@@ -87,7 +87,7 @@ def from_csv(path: str | os.PathLike, test: str) -> Card:
             ``"1091,509"`` or ``"ALL=1091,healthy=509"``.
 
     Raises:
-        CardError: The table or the counts cannot be read; names line, column and value.
+        ValueError: The table or the counts cannot be read; names line, column and value.
         OSError: The file cannot be read.
 
     Example:
@@ -96,11 +96,8 @@ def from_csv(path: str | os.PathLike, test: str) -> Card:
     """
     path = pathlib.Path(path)
     counts = _counts(test)
-    reader = csv.DictReader(
-        path.read_text(encoding="utf-8-sig").splitlines(), skipinitialspace=True
-    )
-    header = [str(name).strip() for name in reader.fieldnames or []]
-    reader.fieldnames = header
+    table = read_table(path, [])
+    header = list(table)
     columns = {name: NAMES[key] for name in header if (key := _plain(name)) in NAMES}
     if not columns:
         raise CardError(
@@ -113,21 +110,19 @@ def from_csv(path: str | os.PathLike, test: str) -> Card:
             "part of one data set. Make a table of each; or write a card: leukkit audit --new FILE"
         )
     rows, values = [], []
-    for row in reader:
-        place = f"{path}, line {reader.line_num}"
-        if None in row or None in row.values():
-            raise CardError(f"{place}: expected {len(header)} values, as in the first line")
-        printed = [row[name].strip().rstrip("%").strip() for name in columns]
+    for line, row in table.iterrows():
+        place = f"{path}, line {line}"
+        printed = [row[name].rstrip("%").strip() for name in columns]
         for name, text in zip(columns, printed, strict=True):
             if text and not re.fullmatch(r"\d+(\.\d+)?", text):
                 raise CardError(f"{place}: {name} is {text!r}, expected a number as printed")
-        keys = {_key(name): row[name].strip() for name in header if name not in columns}
+        keys = {_key(name): row[name] for name in header if name not in columns}
         keys = {name: text for name, text in keys.items() if text}
         if "label" in keys and keys["label"] not in counts:
             raise CardError(
                 f"{place}: class {keys['label']!r} is none of those of --test ({', '.join(counts)})"
             )
-        rows.append({"keys": keys or {"line": reader.line_num}, "printed": printed})
+        rows.append({"keys": keys or {"line": line}, "printed": printed})
         values += [float(text) for name, text in zip(columns.values(), printed, strict=True)
                    if text and name != "support"]  # fmt: skip
     unit = "percent" if max(values, default=0) > 1 else "fraction"

@@ -16,6 +16,7 @@ from scipy.stats.contingency import association
 from leukkit import datasets
 from leukkit.check import shortcuts
 from leukkit.datasets import near_duplicates as near
+from leukkit.files import read_table
 
 Level = Literal["error", "warning", "note"]
 
@@ -141,7 +142,7 @@ def run(
 
 
 def _stated(cells: pd.DataFrame, path: pathlib.Path) -> pd.Series:
-    table = pd.read_csv(path, dtype="string", keep_default_na=False, na_values=[""])
+    table = read_table(path, [])
     names = [name for name in ("image_id", "file") if name in table]
     said = [name for name in ("split", "fold") if name in table]
     if not (names and said):
@@ -158,6 +159,7 @@ def _stated(cells: pd.DataFrame, path: pathlib.Path) -> pd.Series:
             f"{path}: none of its {len(listed)} images is here, e.g. {listed.index[0]}; the images "
             f"here are called like {cells['image_id'].iloc[0]}"
         )
+    listed = listed.replace("", pd.NA)
     listed = ("fold " + listed) if said[0] == "fold" else listed
     return cells["image_id"].map(listed).astype(cells["image_id"].dtype)
 

@@ -5,8 +5,6 @@ PNG has one hash (see `leukkit.datasets.decode.pixel_hash`). ``subject`` joins t
 share such a hash: two patients with the very same cell are taken to be one subject.
 """
 
-import csv
-import io
 import os
 import pathlib
 import re
@@ -20,7 +18,6 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
 from leukkit.datasets.decode import verify_all
-from leukkit.files import read_text
 
 TEXT = pd.StringDtype("python")
 COLUMNS: dict = {
@@ -219,36 +216,6 @@ def join_names(patients: Iterable[str]) -> str:
 def natural_order(text: str) -> list:
     """Return a sort key under which ``"H2"`` comes before ``"H10"``, and numbers before letters."""
     return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", text)]
-
-
-def read_table(path: str | os.PathLike, columns: Sequence[str]) -> pd.DataFrame:
-    """Read columns of a CSV file that somebody has written: text, indexed by its lines.
-
-    Raises:
-        DatasetError: A column is missing or there twice, or a line has another number of fields.
-        ValueError: The file is not UTF-8.
-        OSError: It cannot be read.
-    """
-    table = csv.DictReader(io.StringIO(read_text(path), newline=""), skipinitialspace=True)
-    rows: dict[int, dict] = {}
-    try:
-        header = table.fieldnames or []
-        if sorted(name for name in header if name in columns) != sorted(columns):
-            raise DatasetError(
-                f"{path}: expected a CSV file with a first line that names the columns "
-                f"{', '.join(columns)}, each once, between commas; found was "
-                f"{','.join(header)[:100] or 'nothing'!r}"
-            )
-        for row in table:
-            rows[table.line_num] = row
-            if None in row or None in row.values():
-                raise DatasetError(
-                    f"{path}: line {table.line_num} has too {'many' if None in row else 'few'} "
-                    f"fields, expected {len(header)} as in the first line. Correct its commas"
-                )
-    except csv.Error as error:
-        raise DatasetError(f"{path}: after line {table.line_num}: {error}") from error
-    return pd.DataFrame.from_dict(rows, "index", columns=header)[[*columns]]
 
 
 def wrong_sizes(findings: pd.DataFrame, side: Iterable) -> pd.Series:

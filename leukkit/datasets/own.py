@@ -6,12 +6,10 @@ and ``label``, and where known ``patient``, ``source_image``, ``split``, ``fold`
 ``leukkit.toml`` may say how the set and its classes are called (`Facts`).
 """
 
-import csv
 import os
 import pathlib
 import tomllib
 import warnings
-from collections.abc import Iterable
 
 import pandas as pd
 
@@ -19,6 +17,7 @@ from leukkit.datasets import cells
 from leukkit.datasets.cells import DatasetError, natural_order
 from leukkit.datasets.decode import SUFFIXES
 from leukkit.datasets.published import FACTS, files_below
+from leukkit.files import read_table, read_text
 from leukkit.schemas import Model, SchemaError, check
 
 TABLE, SAID = "labels.csv", "leukkit.toml"
@@ -56,7 +55,7 @@ def load(folder: str | os.PathLike, damaged: str = "error") -> pd.DataFrame:
     Raises:
         FileNotFoundError: There is no such folder.
         DatasetError: The folder holds no images, or one class; its table or `SAID` is wrong: names
-            file, row and value.
+            file, line and value.
         DamagedImagesError: As `leukkit.datasets.load`.
 
     Example:
@@ -85,9 +84,9 @@ def _facts(root: pathlib.Path) -> Facts:
     path, content = root / SAID, {}
     try:
         if path.is_file():
-            content = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+            content = tomllib.loads(read_text(path))
         facts = check(Facts, content)
-    except (SchemaError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (SchemaError, tomllib.TOMLDecodeError) as error:
         raise DatasetError(f"{path}: {error}") from None
     if unknown := sorted(set(facts.columns) - set(COLUMNS)):
         raise DatasetError(
@@ -120,8 +119,10 @@ def _listed(root: pathlib.Path, images: dict[pathlib.Path, str], columns: dict) 
     """Return the records of the images that the table lists."""
     table, by_name = root / TABLE, {name: path for path, name in images.items()}
     records: dict[str, dict] = {}
-    for number, row in _rows(table, columns):
-        name, place = row["file"].replace("\\", "/").removeprefix("./"), f"{table}, row {number}"
+    called = {columns.get(name, name): name for name in COLUMNS}
+    wanted = [columns.get(name, name) for name in (*NEEDED, *columns)]
+    for line, row in read_table(table, wanted).rename(columns=called).iterrows():
+        name, place = row["file"].replace("\\", "/").removeprefix("./"), f"{table}, line {line}"
         if not row["label"]:
             raise DatasetError(f"{place}: {name} has no label. Write one, or delete the row")
         if name not in by_name:
@@ -131,7 +132,7 @@ def _listed(root: pathlib.Path, images: dict[pathlib.Path, str], columns: dict) 
             )
         if name in records:
             raise DatasetError(f"{place}: {name} has a row before. Keep one of them")
-        record: dict = {column: value or None for column, value in row.items() if column != "file"}
+        record = {column: row[column] or None for column in COLUMNS[1:] if column in row}
         if fold := record.get("fold"):
             if not fold.isdecimal():
                 raise DatasetError(f"{place}: fold is {fold!r}, expected a whole number")
@@ -144,42 +145,6 @@ def _listed(root: pathlib.Path, images: dict[pathlib.Path, str], columns: dict) 
             stacklevel=4,
         )
     return list(records.values())
-
-
-def _rows(path: pathlib.Path, columns: dict[str, str]) -> Iterable[tuple[int, dict[str, str]]]:
-    """Yield the rows of a table with their numbers in the file, columns under the kit's names."""
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise DatasetError(
-            f"{path}: byte {error.start} is not UTF-8. Save the table as CSV in UTF-8 (Excel: "
-            "CSV UTF-8)"
-        ) from None
-    lines = text.splitlines()
-    header = lines[0] if lines else ""
-    sign = max(",;\t", key=header.count)
-    reader = csv.DictReader(lines, delimiter=sign, skipinitialspace=True)
-    found = [str(column).strip() for column in reader.fieldnames or []]
-    called = {name: columns.get(name, name) for name in COLUMNS}
-    wanted = [called[name] for name in (*NEEDED, *columns)]
-    if missing := [column for column in wanted if column not in found]:
-        raise DatasetError(
-            f"{path}: column {', '.join(missing)} is missing; found were "
-            f"{', '.join(found) or 'none'}. Rename them, or say in {SAID}: "
-            '[columns] file = "…", label = "…"'
-        )
-    if twice := sorted({column for column in found if found.count(column) > 1}):
-        raise DatasetError(f"{path}: column {', '.join(twice)} is there more than once")
-    reader.fieldnames = found
-    for row in reader:
-        if None in row or None in row.values():
-            raise DatasetError(
-                f"{path}, row {reader.line_num}: {'more' if None in row else 'fewer'} values than "
-                f"the {len(found)} columns {', '.join(found)}. A value that holds {sign!r} must "
-                "stand in quotation marks"
-            )
-        values = {name: row[called[name]].strip() for name in called if called[name] in found}
-        yield reader.line_num, values
 
 
 def _classes(root: pathlib.Path, stated: list[str], labels: list[str]) -> list[str]:

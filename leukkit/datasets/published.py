@@ -37,9 +37,9 @@ from typing import NamedTuple
 import pandas as pd
 
 from leukkit.datasets import cells
-from leukkit.datasets.cells import PROXY, DatasetError, natural_order, read_table
+from leukkit.datasets.cells import PROXY, DatasetError, natural_order
 from leukkit.datasets.decode import SUFFIXES
-from leukkit.files import data_dir
+from leukkit.files import data_dir, read_table
 
 FACTS = tomllib.loads(
     importlib.resources.files("leukkit.datasets")
@@ -316,7 +316,7 @@ def _read_labels(
         )
     names: dict[str, tuple[str, str]] = {}
     for path in candidates:
-        for line, name, number, label in read_table(path, CSV_COLUMNS).itertuples():
+        for line, name, number, label in read_table(path, CSV_COLUMNS)[CSV_COLUMNS].itertuples():
             stem = name.rsplit(".", 1)[0]
             if not CELL_NAME.fullmatch(stem) or label not in KIND_OF_NUMBER:
                 raise DatasetError(

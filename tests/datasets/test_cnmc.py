@@ -136,7 +136,7 @@ def test_broken_labels_file(tmp_path, text, message):
     path.unlink()
     if text is not None:
         path.write_text(text)
-    with pytest.raises(datasets.DatasetError, match=message):
+    with pytest.raises(ValueError, match=message):
         datasets.load("cnmc-2019", tmp_path)
 
 

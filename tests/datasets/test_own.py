@@ -6,7 +6,6 @@ import pathlib
 import pytest
 
 from leukkit import datasets, splits
-from leukkit.datasets import DatasetError
 from tests.datasets import trees
 
 
@@ -87,30 +86,30 @@ def test_other_names_of_columns_classes_and_set(two):
 @pytest.mark.parametrize(
     "text, message",
     [
-        ("", "column file, label is missing; found were none"),
-        ("file,diagnosis\n", "column label is missing; found were file, diagnosis"),
-        ("file,label,label\n", "column label is there more than once"),
-        (LABELS + "4.jpg,blast,P2\n", "row 5: '4.jpg' is not there"),
-        (LABELS + "labels.csv,blast,P2\n", "row 5: 'labels.csv' is no image"),
-        (LABELS + "../cells/3.jpg,blast,\n", "row 5: '../cells/3.jpg' is no image"),
-        (LABELS + "3.jpg,blast,P2\n", "row 5: 3.jpg has a row before"),
-        (LABELS.replace("3.jpg,normal", "3.jpg,"), "row 4: 3.jpg has no label"),
-        (LABELS.replace("normal,\n", "normal\n"), "row 4: fewer values than the 3 columns"),
-        (LABELS.replace("NA", "Smith, J."), "row 3: more values than the 3 columns"),
+        ("", "columns file, label, each once; found was 'nothing'"),
+        ("file,diagnosis\n", "columns file, label, each once; found was 'file,diagnosis'"),
+        ("file,label,label\n", "columns file, label, each once; found was 'file,label,label'"),
+        (LABELS + "4.jpg,blast,P2\n", "line 5: '4.jpg' is not there"),
+        (LABELS + "labels.csv,blast,P2\n", "line 5: 'labels.csv' is no image"),
+        (LABELS + "../cells/3.jpg,blast,\n", "line 5: '../cells/3.jpg' is no image"),
+        (LABELS + "3.jpg,blast,P2\n", "line 5: 3.jpg has a row before"),
+        (LABELS.replace("3.jpg,normal", "3.jpg,"), "line 4: 3.jpg has no label"),
+        (LABELS.replace("normal,\n", "normal\n"), "line 4 has too few fields, expected 3"),
+        (LABELS.replace("NA", "Smith, J."), "line 3 has too many fields, expected 3"),
         (LABELS.replace("normal", "0"), "labels 0, blast mix numbers and words"),
         (LABELS.replace("blast", "normal"), "all 3 images are of one class, normal"),
         (LABELS.replace("normal", "other"), "which of blast and other is the positive class"),
-        ("fold," + LABELS.replace("\n", "\nx,", 3), "row 2: fold is 'x'"),
+        ("fold," + LABELS.replace("\n", "\nx,", 3), "line 2: fold is 'x'"),
     ],
 )
-def test_a_table_that_is_wrong_is_told_with_row_and_value(two, text, message):
-    with pytest.raises(DatasetError, match="(?s)cells.*" + message.replace("..", r"\.\.")):
+def test_a_table_that_is_wrong_is_told_with_line_and_value(two, text, message):
+    with pytest.raises(ValueError, match="(?s)cells.*" + message.replace("..", r"\.\.")):
         datasets.load(table(two, text))
 
 
 @pytest.mark.parametrize("encoding", ["latin-1", "utf-16"])
 def test_a_table_in_another_encoding_is_named(two, encoding):
-    with pytest.raises(DatasetError, match=r"labels\.csv: byte \d+ is not UTF-8"):
+    with pytest.raises(ValueError, match=r"labels\.csv: line \d is no UTF-8 text"):
         datasets.load(table(two, LABELS.replace("P1", "Müller"), encoding))
 
 
@@ -128,23 +127,23 @@ def test_images_that_are_not_listed_are_told(two):
         ("classes =", r"leukkit\.toml: "),
         ('classes = ["normal", "cancer"]', "label 'blast' is none of the classes normal, cancer"),
         ('[columns]\nlabels = "x"', "columns says what labels is called"),
-        ('[columns]\npatient = "who"', "column who is missing"),
+        ('[columns]\npatient = "who"', "columns file, label, who, each once"),
         ('name = "cnmc-2019"', "cannot be called cnmc-2019"),
     ],
 )
 def test_facts_that_are_wrong_are_told(two, text, message):
     table(two, LABELS)
     (two / "leukkit.toml").write_text(text)
-    with pytest.raises(DatasetError, match=message):
+    with pytest.raises(ValueError, match=message):
         datasets.load(two)
 
 
 def test_folders_that_hold_nothing_to_learn_from(tmp_path):
     with pytest.raises(FileNotFoundError, match="no such folder"):
         datasets.load(tmp_path / "none")
-    with pytest.raises(DatasetError, match="no image in this folder"):
+    with pytest.raises(ValueError, match="no image in this folder"):
         datasets.load(tmp_path)
-    with pytest.raises(DatasetError, match="lies in no folder of a class"):
+    with pytest.raises(ValueError, match="lies in no folder of a class"):
         datasets.load(fill(tmp_path, "1.png"))
     with pytest.raises(ValueError, match="leave root out"):
         datasets.load("./cells", root=tmp_path)
