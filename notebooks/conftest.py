@@ -21,6 +21,7 @@ PERCENT = 15.0  # of a percentage: a number from 15 to 100 with decimals
 # Of the numbers of a cell that has one of these words: percentages that were subtracted; fitted to
 # a few images.
 OTHERS = {"points": 2.0, "temperature": 2.0}
+FIGURE = re.compile(r"<Figure size .*?>")  # as large as it has panels, some of which may be empty
 NUMBER = re.compile(r"[-+]?\d+(?:\.\d+)?(?:e[-+]?\d+)?")
 
 os.environ["TQDM_DISABLE"] = "1"  # for the kernels: a bar is an output, too
@@ -98,4 +99,4 @@ def _text(item, outputs):
     """Return what a cell has printed and shown as text."""
     parts = [output.get("data", {}).get("text/plain", "") for output in outputs]
     parts += [output["text"] for output in outputs if output.get("name") == "stdout"]
-    return item.sanitize("\n".join(parts))
+    return item.sanitize(FIGURE.sub("<Figure>", "\n".join(parts)))
