@@ -111,19 +111,21 @@ def commit() -> str:
 
 
 @functools.cache
-def hardware() -> dict:
-    """Return the machine in a few words, for results: processor, cores, memory.
-
-    Returns:
-        Dict of ``processor`` (text), ``cores`` (usable by this process) and ``memory`` (GiB).
-    """
+def hardware() -> str:
+    """Return the machine for results, e.g. ``AMD EPYC, 2 cores, 24 GiB``."""
     info = pathlib.Path("/proc/cpuinfo")  # Linux; elsewhere Python knows
     names = re.findall(r"model name\s*:\s*(.+)", info.read_text()) if info.exists() else []
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    found: dict = {"processor": names[0] if names else platform.processor(), "cores": cores}
+    processor = names[0] if names else platform.processor() or "processor unknown"
+    found = f"{processor}, {usable_cores()} cores"
     if "SC_PHYS_PAGES" in getattr(os, "sysconf_names", {}):
-        found["memory"] = round(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30, 1)
+        memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        found += f", {memory / 2**30:.0f} GiB"
     return found
+
+
+def usable_cores() -> int | None:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 
 
 @functools.cache

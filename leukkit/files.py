@@ -2,6 +2,7 @@
 
 import contextlib
 import csv
+import errno
 import io
 import os
 import pathlib
@@ -61,8 +62,8 @@ def _configured(variable: str) -> pathlib.Path | None:
 def replace_when_done(path: str | os.PathLike, is_folder: bool = False) -> Iterator[pathlib.Path]:
     """Yield a temporary path beside ``path``; rename it to ``path`` if the block ends well.
 
-    A run that dies inside the block leaves the old file, or none, but never half a file. A folder
-    is made once: if another process was faster, its folder stays.
+    A run that dies inside the block leaves the old file, or none, but never half a file; so does a
+    machine that dies after it. A folder is made once: if another process was faster, its stays.
 
     Raises:
         OSError: The folder cannot be made or written to; the message names it.
@@ -84,16 +85,33 @@ def replace_when_done(path: str | os.PathLike, is_folder: bool = False) -> Itera
         ) from error
     try:
         yield temporary
+        _to_disk(*temporary.rglob("*"), temporary)
         try:
             temporary.replace(path)
         except OSError:
             if not (is_folder and path.is_dir()):  # another process was faster
                 raise
+        _to_disk(path.parent)
     finally:
         if is_folder:
             shutil.rmtree(temporary, ignore_errors=True)
         else:
             temporary.unlink(missing_ok=True)
+
+
+def _to_disk(*paths: pathlib.Path) -> None:
+    """Wait until files, and the names in folders, are on the disk and not in memory alone."""
+    for path in paths:
+        if path.is_dir() and os.name == "nt":
+            continue  # Windows opens no folder; NTFS keeps a journal of names
+        handle = os.open(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        except OSError as error:  # EINVAL: a file system that syncs no folder, e.g. a mounted drive
+            if error.errno != errno.EINVAL or not path.is_dir():
+                raise
+        finally:
+            os.close(handle)
 
 
 def read_text(path: str | os.PathLike) -> str:

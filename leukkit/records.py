@@ -1,10 +1,15 @@
 """What is written beside results: ``fold.json`` and ``predictor.json``."""
 
-from typing import Any, Final, Literal, Self
+import hashlib
+import io
+from collections.abc import Set
+from typing import Annotated, Any, Final, Literal, Self
 
+import pandas as pd
 import pydantic
 from pydantic import Field
 
+from leukkit.metrics import check_predictions
 from leukkit.schemas import Model, digest
 
 
@@ -44,41 +49,100 @@ class Configuration(Model):
         """SHA-256 (hex) of the configuration."""
         return digest(self.model_dump())
 
+    def differences(self, other: Self, but: Set[str] = frozenset()) -> list[str]:
+        """Return the fields in which another one differs, those in ``but`` left out."""
+        first, second = (
+            {
+                f"{name}.{key}".removesuffix("."): part  # recipe.network, but seed
+                for name, value in each.model_dump(exclude={*but}).items()
+                for key, part in (value.items() if isinstance(value, dict) else [("", value)])
+            }
+            for each in (self, other)
+        )
+        return sorted(name for name in first | second if first.get(name) != second.get(name))
 
-FOLD_FORMAT: Final = 3  # up to 2 the column `subject` was called `identity`
+
+PARTS: Final = {  # table -> whose predictions
+    "predictions": "test",
+    "validation_predictions": "validation",
+    "training_predictions": "train",
+    "weighted_predictions": "test",
+}
+
+
+FOLD_FORMAT: Final = 4  # 3 had no hashes of the tables; up to 2 `subject` was called `identity`
+_Number = Annotated[int, Field(ge=0, lt=2**31)]
+_Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class FoldRecord(Model):
     """``fold.json``: a finished fold, its configuration and the facts of its making.
 
     Attributes:
-        leakage: ``test_images`` and the shares (0..1) of `splits.leakage`; None where unknown.
+        tables: File name of each table written with the fold -> its SHA-256 (hex).
+        leakage: The shares of `splits.leakage`; None where unknown.
         links: What made patients one subject (`leukkit.datasets.load`); ``""`` without a list.
         images: Part of the fold -> number of images.
         selected: What was chosen in the fold: hyperparameters, epoch, or weights of an ensemble.
         weights_used: What the network began with, in words.
-        devices, parameters, epochs: Of a trained network.
+        arithmetic: Devices and threads, where the last digits depend on them; else ``""``.
+        parameters, epochs: Of a trained network.
         not_saved: Why a model that was to be saved is not; ``""`` if there is nothing to say.
     """
 
-    format: Literal[3] = FOLD_FORMAT
+    format: Literal[4] = FOLD_FORMAT
     configuration_hash: str
     configuration: Configuration
-    folds: int = Field(ge=1)
-    seconds: float
-    finished: str
+    folds: int = Field(ge=1, lt=100_000)
+    seconds: float = Field(ge=0)
+    finished: Annotated[pydantic.AwareDatetime, Field(strict=False)]  # in JSON it is text
     commit: str
-    hardware: dict[str, Any]
+    hardware: str
     versions: dict[str, str]
-    leakage: dict[str, float | int | None]
+    tables: dict[str, str]
+    leakage: dict[str, _Share | None]
     links: str = ""
-    images: dict[str, int]
+    images: dict[str, _Number]
     selected: dict[str, Any] = {}
     weights_used: str = ""
-    devices: str = ""
-    parameters: int | None = None
-    epochs: int | None = None
+    arithmetic: str = ""
+    parameters: _Number | None = None
+    epochs: _Number | None = None
     not_saved: str = ""
+
+    @pydantic.model_validator(mode="after")
+    def _fields_agree(self) -> Self:
+        if self.configuration_hash != self.configuration.hash:
+            raise ValueError("configuration is not the one that configuration_hash was made of")
+        if missing := {*PARTS.values()} - {*self.images}:
+            raise ValueError(f"images: no number for {', '.join(sorted(missing))}")
+        return self
+
+    def differences(self, other: Self) -> list[str]:
+        """Return in what another fold shows that it is of another run."""
+        found = self.configuration.differences(other.configuration, but={"images", "members"})
+        if self.arithmetic != other.arithmetic:
+            found.append(f"arithmetic ({self.arithmetic}; {other.arithmetic})")
+        return found + ["folds"] * (self.folds != other.folds)
+
+    def read_table(self, name: str, content: bytes) -> pd.DataFrame:
+        """Return a table of the fold, given its file's name and content.
+
+        Raises:
+            ValueError: It was not written with the fold, holds what is no prediction, or another
+                number of them than the part has images.
+        """
+        if self.tables.get(name) != hashlib.sha256(content).hexdigest():
+            raise ValueError("not the table that was written with fold.json, by its SHA-256")
+        text = {"image_id": "string", "subject": "string", "label": "string"}
+        # A patient may be called NA: nothing but an empty field is missing.
+        file = io.BytesIO(content)
+        table = pd.read_csv(file, dtype=text, keep_default_na=False, na_values=[""])
+        if part := PARTS.get(name.removesuffix(".csv")):
+            check_predictions(table)
+            if len(table) != (images := self.images[part]):
+                raise ValueError(f"{len(table)} rows for {images} images of the {part}")
+        return table
 
 
 SAVED_FORMAT: Final = 2  # 1 kept a copy of the fold's facts beside fold.json

@@ -5,6 +5,7 @@ by rename, ``fold.json``. A fold whose ``fold.json`` carries the same configurat
 never made again; a folder without one was interrupted and is.
 """
 
+import collections
 import dataclasses
 import datetime
 import functools
@@ -14,6 +15,7 @@ import importlib.metadata
 import json
 import pathlib
 import platform
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -23,7 +25,6 @@ import pandas as pd
 from leukkit import environment, papers, splits
 from leukkit.datasets.cells import check_attrs, label_codes
 from leukkit.files import replace_when_done, results_dir
-from leukkit.metrics import check_predictions
 from leukkit.papers.profiles import Run
 from leukkit.records import FOLD_FORMAT, Configuration, FoldRecord
 from leukkit.schemas import Recipe, SchemaError, SplitTable, check, digest
@@ -188,7 +189,7 @@ def is_done(folder: pathlib.Path, configuration: Configuration) -> bool:
     found = read_record(folder)
     if found.configuration_hash == configuration.hash:
         return True
-    changed = _differences(found.configuration, configuration)
+    changed = found.configuration.differences(configuration)
     raise ConfigurationError(
         f"{folder} holds a finished fold of another configuration (different: "
         f"{', '.join(changed) or 'its hash'}). {_KEEP}"
@@ -234,9 +235,12 @@ def write_fold(
         seconds: Wall-clock time of the fold.
         facts: Further fields of `FoldRecord`.
     """
+    hashes = {}
     for name, table in tables.items():
+        content = table.to_csv(index=False).encode()
+        hashes[f"{name}.csv"] = hashlib.sha256(content).hexdigest()
         with replace_when_done(folder / f"{name}.csv") as path:
-            table.to_csv(path, index=False)
+            path.write_bytes(content)
     fold = split.folds[number]
     leakage = splits.leakage(dataclasses.replace(split, folds=[fold])).astype(object)
     versions = {name: importlib.metadata.version(name) for name in VERSIONED}
@@ -245,11 +249,12 @@ def write_fold(
         configuration=configuration,
         folds=len(split.folds),
         seconds=round(seconds, 3),
-        finished=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        finished=datetime.datetime.now(datetime.UTC).replace(microsecond=0),
         commit=environment.commit(),
         hardware=environment.hardware(),
         versions={"python": platform.python_version(), **versions},
-        leakage=leakage.where(leakage.notna(), None).drop(columns="fold").iloc[0].to_dict(),
+        tables=hashes,
+        leakage=leakage.where(leakage.notna(), None)[list(splits.LEAKS)].iloc[0].to_dict(),
         links=split.cells.attrs.get("links", ""),
         images={part: len(positions) for part, positions in fold._asdict().items()},
         **facts,
@@ -262,22 +267,22 @@ def read_record(folder: pathlib.Path | str) -> FoldRecord:
     """Return ``fold.json`` of one finished fold.
 
     Raises:
-        ResultsError: It is damaged, or was written by another version of the kit.
+        ResultsError: It is damaged, cannot be read, or was written by another version of the kit.
+        FileNotFoundError: The fold is not finished.
     """
     path = pathlib.Path(folder) / "fold.json"
     again = f"Delete {folder}, and the fold is made again"
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ResultsError(
-            f"{path} is no JSON ({error}): the file was changed or damaged. {again}"
-        ) from None
+    except FileNotFoundError:
+        raise
+    except (ValueError, RecursionError, OSError) as error:  # a folder, bytes that are no UTF-8 …
+        raise ResultsError(f"{path} is no JSON that can be read ({error}). {again}") from None
     found = content.get("format", 1) if isinstance(content, dict) else None
     if found is not None and found != FOLD_FORMAT:
         raise ResultsError(
             f"{path} was written in format {found}, and this version of leukkit reads "
-            f"{FOLD_FORMAT}, in which a subject is no longer called identity and a run has another "
-            f"name. {_KEEP}"
+            f"{FOLD_FORMAT}, which has the hash of each table. {_KEEP}"
         )
     try:
         return check(FoldRecord, content, str(path))
@@ -285,25 +290,37 @@ def read_record(folder: pathlib.Path | str) -> FoldRecord:
         raise ResultsError(f"{error}. {again}") from None
 
 
-def read_fold(folder: pathlib.Path | str, name: str = "predictions") -> pd.DataFrame:
-    """Return one table of one finished fold.
+def read_fold(
+    folder: pathlib.Path | str, name: str = "predictions", record: FoldRecord | None = None
+) -> pd.DataFrame:
+    """Return one table of one finished fold; ``record`` is its `read_record`, if at hand.
 
     Raises:
-        ResultsError: A table of predictions holds something that is none, e.g. a probability
-            outside 0..1; names the file and the image.
+        ResultsError: The table is gone, or `FoldRecord.read_table` refuses it; names the file.
     """
     path = pathlib.Path(folder) / f"{name}.csv"
-    text = {"image_id": "string", "subject": "string", "label": "string"}
-    # A patient may be called NA: nothing but an empty field is missing.
-    table = pd.read_csv(path, dtype=text, keep_default_na=False, na_values=[""])
-    if name.endswith("predictions"):
-        try:
-            check_predictions(table)
-        except ValueError as error:
-            raise ResultsError(
-                f"{path}: {error}. Delete {folder}, and the fold is made again"
-            ) from None
-    return table
+    record = record or read_record(folder)
+    try:
+        return record.read_table(path.name, path.read_bytes())
+    except (ValueError, OSError) as error:
+        problem = f"{path}: {getattr(error, 'strerror', error)}"
+        raise ResultsError(f"{problem}. Delete {folder}, and the fold is made again") from None
+
+
+def check_arithmetic(folder: pathlib.Path, arithmetic: str) -> None:
+    """Refuse to make a fold on other devices or threads than the finished folds of its run.
+
+    Raises:
+        ConfigurationError: The last digits would differ; names both.
+    """
+    for number in _finished(folder.parent):
+        found = read_record(folder.with_name(f"fold-{number}")).arithmetic
+        if found != arithmetic:
+            raise ConfigurationError(
+                f"{folder} would be made on {arithmetic}, but fold-{number} was made on {found}: "
+                "their last digits differ. Go on as the run was begun (the same jobs, "
+                "TF_NUM_INTRAOP_THREADS and OMP_NUM_THREADS), or choose another results folder"
+            )
 
 
 # ------------------------------------------------------------------------------------- whole runs
@@ -321,17 +338,15 @@ def read_table(folder: pathlib.Path | str, name: str = "predictions") -> pd.Data
         ResultsError: As `read_records` and `read_fold`.
     """
     folder = pathlib.Path(folder)
-    tables = {number: read_fold(folder / f"fold-{number}", name) for number in _checked(folder)}
+    tables = {
+        number: read_fold(folder / f"fold-{number}", name, record)
+        for number, record in _checked(folder).items()
+    }
     if not tables:
         raise FileNotFoundError(
             f"{folder} has no finished fold: run `leukkit reproduce` for this paper first"
         )
     return pd.concat(tables, names=["fold"]).reset_index("fold").reset_index(drop=True)
-
-
-def has_table(folder: pathlib.Path | str, name: str) -> bool:
-    """Tell whether a run kept a table of this name."""
-    return any(pathlib.Path(folder).glob(f"fold-*/{name}.csv"))
 
 
 def read_records(folder: pathlib.Path | str) -> list[FoldRecord]:
@@ -360,9 +375,10 @@ def runs(
     """
     top, rows = pathlib.Path(base or results_dir()).resolve(), []
     finished = top.glob(f"{paper}/{profile}/*/*/fold-*/fold.json")
-    for folder in sorted({path.parent.parent for path in finished}):
+    folds = collections.Counter(path.parent.parent for path in finished)
+    for folder in sorted(folds):
         row: dict[str, Any] = dict(zip(PLACE, folder.relative_to(top).parts, strict=True))
-        row |= {"folds": len(_finished(folder)), "folder": str(folder), "problem": pd.NA}
+        row |= {"folds": folds[folder], "folder": str(folder), "problem": pd.NA}
         try:
             row = read_records(folder)[0].configuration.keys | row
         except ResultsError as error:
@@ -392,8 +408,7 @@ def _checked(folder: pathlib.Path | str) -> dict[int, FoldRecord]:
     records = {number: read_record(pathlib.Path(folder) / f"fold-{number}") for number in numbers}
     first = records[numbers[0]]
     for number, record in records.items():
-        changed = _differences(first.configuration, record.configuration, of_one_run=True)
-        if changed := changed + ["folds"] * (first.folds != record.folds):
+        if changed := first.differences(record):
             raise ResultsError(
                 f"{folder} holds folds of two runs: fold-{numbers[0]} and fold-{number} differ in "
                 f"{', '.join(changed)}. Their numbers must not be pooled. Keep the folds of one "
@@ -409,29 +424,21 @@ def _checked(folder: pathlib.Path | str) -> dict[int, FoldRecord]:
             f"{folder} holds fold-{numbers[-1]}, but its run has {first.folds} folds, counted "
             "from 0: two runs are mixed. Move the folds of one of them away"
         )
+    seen = {record.configuration_hash: number for number, record in records.items()}
+    if copies := [n for n, record in records.items() if seen[record.configuration_hash] != n]:
+        raise ResultsError(
+            f"{folder}: another fold has the images of fold-{copies[0]}, so one is a copy. Move it "
+            "away; the same command as before makes what is then missing"
+        )
     return records
 
 
-def _differences(one: Configuration, two: Configuration, of_one_run: bool = False) -> list[str]:
-    """Return the fields in which two folds differ; those of one run may differ in some."""
-    may = {"images", "members"} if of_one_run else set()
-    first, second = (_flat(each.model_dump(exclude=may)) for each in (one, two))
-    names = first.keys() | second.keys()
-    return sorted(name for name in names if first.get(name) != second.get(name))
-
-
-def _flat(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the entries of dicts among the fields as fields of their own: ``recipe.network``."""
-    flat: dict[str, Any] = {}
-    for name, value in fields.items():
-        if isinstance(value, dict):
-            flat |= {f"{name}.{key}": part for key, part in value.items()}
-        else:
-            flat[name] = value
-    return flat
-
-
 def _finished(folder: pathlib.Path | str) -> list[int]:
-    """Return the numbers of the finished folds of a run."""
-    found = pathlib.Path(folder).glob("fold-*/fold.json")
-    return sorted(int(path.parent.name.removeprefix("fold-")) for path in found)
+    """Return the numbers of the finished folds of a run; refuse a folder like ``fold-0.bak``."""
+    found = [path.parent for path in pathlib.Path(folder).glob("fold-*/fold.json")]
+    if odd := [one for one in found if not re.fullmatch(r"fold-(0|[1-9][0-9]{0,8})", one.name)]:
+        raise ResultsError(
+            f"{odd[0]} is no fold of a run, which are called fold-0, fold-1, and so on. If it is a "
+            "copy, move it out of the results; if not, give it its name back"
+        )
+    return sorted(int(one.name.removeprefix("fold-")) for one in found)

@@ -155,14 +155,14 @@ def _combine_fold(
 ) -> None:
     """Write one fold of an ensemble: the mean of its members, and weighted by validation."""
     started = time.monotonic()
+    records = {name: results.read_record(member) for name, member in members.items()}
     frames = {
-        part: [results.read_fold(member, part) for member in members.values()]
+        part: [results.read_fold(members[name], part, record) for name, record in records.items()]
         for part in ("predictions", "validation_predictions", "training_predictions")
     }
     weights = metrics.fit_weights(frames["validation_predictions"])
     tables = {part: metrics.average(several) for part, several in frames.items()}
     tables["weighted_predictions"] = metrics.average(frames["predictions"], weights)
-    used = {name: results.read_record(member).weights_used for name, member in members.items()}
     results.write_fold(
         folder,
         configuration,
@@ -170,6 +170,7 @@ def _combine_fold(
         number,
         tables,
         seconds=time.monotonic() - started,
-        weights_used="; ".join(f"{name}: {weights_used}" for name, weights_used in used.items()),
+        weights_used="; ".join(f"{name}: {one.weights_used}" for name, one in records.items()),
+        arithmetic="; ".join(dict.fromkeys(one.arithmetic for one in records.values())),
         selected={name: round(float(w), 2) for name, w in zip(members, weights, strict=True)},
     )

@@ -1,7 +1,10 @@
 """What lies on disk: whole or not at all, of one run, and of this version."""
 
 import json
+import multiprocessing
 import re
+import shutil
+import time
 
 import filelock
 import numpy as np
@@ -28,7 +31,8 @@ def make_split(folds=1, **table):
     )
     cells.attrs = {"dataset": "little", "classes": ("healthy", "ALL")}
     known = {"split": "stratified", "folds": 2, "name": "leak-free"}
-    return splits.Split(cells, [FOLD] * folds, [], SplitTable(**known, **table), 0)
+    parts = [FOLD._replace(train=np.resize(FOLD.train, 2 + number)) for number in range(folds)]
+    return splits.Split(cells, parts, [], SplitTable(**known, **table), 0)
 
 
 PREDICTIONS = pd.DataFrame(
@@ -46,7 +50,7 @@ def place(folder, folds=1, seed=0, recipe=RECIPE):
     return results.place(make_split(folds), recipe, "run", seed, base=folder)
 
 
-def write(folder, folds=1, seed=0, predictions=PREDICTIONS, numbers=None):
+def write(folder, folds=1, seed=0, predictions=PREDICTIONS, numbers=None, **facts):
     """Write some folds of a run, and return its folder."""
     found = place(folder, folds, seed)
     for number in range(folds) if numbers is None else numbers:
@@ -58,6 +62,7 @@ def write(folder, folds=1, seed=0, predictions=PREDICTIONS, numbers=None):
             {"predictions": predictions},
             seconds=1.23456,
             selected={"C": 10},
+            **facts,
         )
     return found.folder
 
@@ -172,14 +177,14 @@ def test_folds_that_are_not_all_those_of_one_run_are_refused_and_listed(tmp_path
         results.find(tmp_path, "own", "own")
 
 
-@pytest.mark.parametrize("old", [None, 2])
+@pytest.mark.parametrize("old", [None, 3])
 def test_results_of_an_older_version_are_kept_and_named(tmp_path, old):
     fold = write(tmp_path) / "fold-0"
     record = json.loads((fold / "fold.json").read_text())
     del record["format"]
     (fold / "fold.json").write_text(json.dumps(record | ({"format": old} if old else {})))
     for ask in (lambda: results.read_record(fold), lambda: place(tmp_path)):
-        with pytest.raises(results.ResultsError, match=r"format \d.*called identity.*kept"):
+        with pytest.raises(results.ResultsError, match=r"format \d.*hash of each table.*kept"):
             ask()
 
 
@@ -188,9 +193,21 @@ def test_results_of_an_older_version_are_kept_and_named(tmp_path, old):
     [
         (lambda record: record[:20], "is no JSON"),
         (lambda record: "[]", "Input should be a valid dictionary"),
-        (lambda record: '{"format": 3}', "missing field configuration_hash"),
+        (lambda record: '{"format": 4}', "missing field configuration_hash"),
         (lambda record: record.replace('"folds": 1', '"folds": "one"'), "folds: .*valid integer"),
         (lambda record: record.replace("{", '{"surprise": 1,', 1), "unknown field surprise"),
+        (lambda record: record.replace('"subject": 1.0', '"subject": 7.0'), "leakage.subject: .*1"),
+        (lambda record: record.replace('"subject": 1.0', '"subject": NaN'), "finite number"),
+        (lambda record: record.replace("1.235", "null"), "seconds: .*valid number"),
+        (lambda record: record.replace("1.235", "-1"), "seconds: .*greater than or equal to 0"),
+        (lambda record: record.replace("1.235", "1e999"), "seconds: .*finite"),
+        (lambda record: re.sub('"finished": ".*?"', '"finished": "noon"', record), "finished: "),
+        (lambda record: record.replace('"test": 2', '"test": -2'), "images.test: .*equal to 0"),
+        (lambda record: record.replace('"test": 2', '"west": 2'), "images: no number for test"),
+        (lambda record: record.replace('"seed": 0', '"seed": 1'), "configuration is not the one"),
+        (lambda record: "[" * 100_000, "can be read .*recursion"),
+        (lambda record: "9" * 5000, "can be read .*limit"),
+        (lambda record: "\N{BOM}" + record, "can be read .*BOM"),
     ],
 )
 def test_a_damaged_record_is_named_and_listed(tmp_path, change, problem):
@@ -216,6 +233,64 @@ def test_predictions_that_are_no_probabilities_name_file_and_image(
         results.read_table(folder)
 
 
+@pytest.mark.parametrize(
+    ("damage", "problem"),
+    [
+        (lambda path: PREDICTIONS.head(1).to_csv(path, index=False), "not the table"),
+        (lambda path: path.write_text(path.read_text().replace("0.25,0.75", "0.75,0.25")), "not"),
+        (lambda path: PREDICTIONS.iloc[::-1].to_csv(path, index=False), "not the table"),
+        (lambda path: path.unlink(), "No such file"),
+    ],
+)
+def test_a_table_is_believed_only_as_it_was_written(tmp_path, damage, problem):
+    folder = write(tmp_path)
+    damage(folder / "fold-0" / "predictions.csv")
+    with pytest.raises(results.ResultsError, match=rf"fold-0/predictions\.csv: {problem}.*Delete"):
+        results.read_table(folder)
+
+
+def test_a_table_that_the_record_does_not_name_is_refused(tmp_path):
+    folder = write(tmp_path)
+    fold = folder / "fold-0"
+    shutil.copy(fold / "predictions.csv", fold / "validation_predictions.csv")
+    with pytest.raises(results.ResultsError, match=r"validation_predictions\.csv: not the table"):
+        results.read_table(folder, "validation_predictions")
+
+
+def test_predictions_are_as_many_as_the_images_of_their_part(tmp_path):
+    folder = write(tmp_path, predictions=PREDICTIONS.head(1))
+    with pytest.raises(results.ResultsError, match=r"predictions\.csv: 1 rows for 2 images of"):
+        results.read_table(folder)
+
+
+@pytest.mark.parametrize("copy", ["fold-00", "fold-0 (copy)", "fold-0.bak", "fold-²"])
+def test_a_copy_of_a_fold_counts_nowhere_and_is_named(tmp_path, copy):
+    folder = write(tmp_path)
+    shutil.copytree(folder / "fold-0", folder / copy)
+    with pytest.raises(results.ResultsError, match=rf"{re.escape(copy)} is no fold of a run.*move"):
+        results.read_table(folder)
+    assert re.search(re.escape(copy), results.runs(tmp_path)["problem"].item())
+
+
+def test_a_fold_that_is_a_copy_of_another_is_refused(tmp_path):
+    folder = write(tmp_path, folds=2)
+    shutil.rmtree(folder / "fold-1")
+    shutil.copytree(folder / "fold-0", folder / "fold-1")
+    with pytest.raises(results.ResultsError, match=r"has the images of fold-0.*a copy"):
+        results.read_table(folder)
+
+
+def test_folds_on_other_threads_are_neither_made_nor_pooled(tmp_path):
+    one, two = "1 x CPU, threads: 1", "1 x CPU, threads: 2"
+    folder = write(tmp_path, folds=2, numbers=[0], arithmetic=two)
+    results.check_arithmetic(folder / "fold-1", two)
+    with pytest.raises(results.ConfigurationError, match=f"on {one}, but fold-0 was made on {two}"):
+        results.check_arithmetic(folder / "fold-1", one)
+    write(tmp_path, folds=2, numbers=[1], arithmetic=one)
+    with pytest.raises(results.ResultsError, match=rf"differ in arithmetic \({two}; {one}\)"):
+        results.read_records(folder)
+
+
 def test_runs_are_listed_with_their_place_and_only_planned_ones_are_found(tmp_path):
     folder = write(tmp_path)
     listed = results.runs(tmp_path).iloc[0]
@@ -236,11 +311,10 @@ def test_runs_are_listed_with_their_place_and_only_planned_ones_are_found(tmp_pa
 
 def test_a_fold_records_when_where_and_from_which_code_it_came(tmp_path):
     record = results.read_record(write(tmp_path) / "fold-0")
-    assert record.finished.endswith("+00:00") and record.hardware["cores"] >= 1
+    assert record.finished.tzinfo and " cores" in record.hardware
     assert (record.folds, record.seconds, record.selected) == (1, 1.235, {"C": 10})
     assert {"python", "tensorflow", "scikit-learn"} <= record.versions.keys()
     assert record.images == {"train": 2, "validation": 0, "test": 2}
-    assert record.leakage["test_images"] == 2
     assert record.leakage["subject"] == 1 and record.leakage["patient"] == 0
     assert record.leakage["source_image"] is None
 
@@ -284,6 +358,42 @@ def test_of_two_processes_that_make_a_fold_one_waits_and_makes_it_not_again(tmp_
     for _ in range(2):  # both processes saw it missing
         make(found.fold(0), found.folds[0])
     assert made == [found.fold(0)]
+
+
+@results.once
+def make_slowly(folder, configuration, split, number, log):
+    with log.open("a") as lines:
+        lines.write(f"{number}\n")
+    time.sleep(0.05)
+    results.write_fold(
+        folder, configuration, split, number, {"predictions": PREDICTIONS}, seconds=1
+    )
+
+
+def make_all(base, folds, log):
+    found, split = place(base, folds), make_split(folds)
+    for number in found.missing:
+        make_slowly(found.fold(number), found.folds[number], split, number, log)
+
+
+def test_two_processes_make_each_fold_once_also_after_one_was_killed(tmp_path):
+    log, spawn = tmp_path / "log", multiprocessing.get_context("spawn")
+    at_work = [spawn.Process(target=make_all, args=(tmp_path, 8, log)) for _ in range(3)]
+    at_work[0].start()
+    until = time.monotonic() + 60
+    while not log.exists() or len(log.read_text()) < 4:
+        assert at_work[0].is_alive() and time.monotonic() < until
+        time.sleep(0.01)
+    at_work[0].kill()  # it holds the lock of a fold
+    at_work[0].join()
+    for process in at_work[1:]:
+        process.start()
+    for process in at_work[1:]:
+        process.join(60)
+        assert process.exitcode == 0
+    made = log.read_text().split()
+    assert sorted(set(made)) == [*"01234567"] and len(made) <= 9  # the killed one's fold twice
+    assert len(results.read_table(place(tmp_path, 8).folder)) == 16
 
 
 def test_the_digest_of_cells_sees_labels_and_order():

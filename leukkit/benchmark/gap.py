@@ -214,7 +214,9 @@ def _score(folders: pd.Series, step: Step) -> _Scored:
         rests_on=repeats[0].rests_on[names],
     )
     records = [record for folder in folders for record in results.read_records(folder)]
+    tested = [record.images["test"] for record in records]
     leaks = pd.DataFrame([record.leakage for record in records], dtype=float)
+    leaks["test_images"] = tested
     used = records[0].configuration
     facts = {
         "repeats": len(tables),

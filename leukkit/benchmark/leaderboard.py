@@ -169,7 +169,11 @@ def measure(profile: str, base: pathlib.Path | str | None = None) -> pd.DataFram
         row |= behind[row["split"]].get(key, {})
     times = _seconds_file(profile, base)
     if rows and times.exists():
-        seconds = pd.read_csv(times).rename(columns={"seconds": "value"}).drop(columns="images")
+        seconds = (
+            pd.read_csv(times, keep_default_na=False, na_values=[""])
+            .rename(columns={"seconds": "value"})
+            .drop(columns="images")
+        )
         rows += [row | {"quantity": "seconds_per_image"} for row in seconds.to_dict("records")]
     frame = pd.DataFrame(rows).reindex(columns=COLUMNS)
     return frame.astype(dict.fromkeys(("images", "groups", "folds"), "Int64"))

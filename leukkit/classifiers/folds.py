@@ -8,6 +8,7 @@ from typing import Any
 import joblib
 import numpy as np
 import pandas as pd
+import threadpoolctl
 
 from leukkit import features, results
 from leukkit.classifiers.fit import class_scores, fit_random_forest, fit_xgboost
@@ -110,6 +111,15 @@ def fit(recipe: Recipe, vectors: np.ndarray, labels: np.ndarray, tuning: Any, se
     return fits[str(recipe.classifier)](vectors, labels, seed=seed, scale=recipe.scaled)
 
 
+def _arithmetic(recipe):
+    """Return what the digits rest on; trees are the same for any number of threads (measured)."""
+    if recipe.classifier != "svm":
+        return ""
+    libraries = threadpoolctl.threadpool_info()
+    threads = {one["num_threads"] for one in libraries if one["user_api"] == "blas"}
+    return f"CPU, threads of BLAS: {max(threads, default='unknown')}"
+
+
 @results.once
 def _make_fold(
     folder: pathlib.Path,
@@ -124,6 +134,8 @@ def _make_fold(
     """Fit, predict and write one fold."""
     from leukkit import models, saved  # which knows the classifiers, to read them
 
+    arithmetic = _arithmetic(recipe)
+    results.check_arithmetic(folder, arithmetic)
     started, seed = time.monotonic(), configuration.seed
     cells, fold = split.cells, split.folds[number]
     labels = cells["label"].to_numpy(dtype=object)
@@ -148,6 +160,7 @@ def _make_fold(
         number,
         tables,
         seconds=time.monotonic() - started,
+        arithmetic=arithmetic,
         selected=dict(getattr(fitted, "best_params_", {})),
         weights_used=models.weights_used(
             recipe.network, recipe.weights_source, recipe.image_size, seed

@@ -15,6 +15,7 @@ import pandas as pd
 
 from leukkit import metrics, results
 from leukkit.papers import TAKEN_FOR, Card
+from leukkit.records import PARTS
 from leukkit.report import facts
 from leukkit.report.facts import APART, SIDES
 from leukkit.splits import Split
@@ -27,12 +28,6 @@ NORMALIZED = {  # how pixels enter a network, where a profile has another way th
     "backbone": "pixels as its weights want them",
     "unit": "pixels divided by 255",
     "z-score": "z-scores of pixels",
-}
-PARTS = {  # table of predictions -> the part that it is of
-    "predictions": "test",
-    "validation_predictions": "validation",
-    "training_predictions": "training",
-    "weighted_predictions": "test",
 }
 # unit -> what a measured value is multiplied by, and the decimals it is shown with
 UNITS = {
@@ -86,6 +81,7 @@ def score(folder: pathlib.Path | str, **keys: Any) -> pd.DataFrame:
         ValueError: The predictions cannot be scored (`results.read_table`, `metrics.measure`).
     """
     records = results.read_records(folder)
+    kept = {name for record in records for name in record.tables}
     about = {
         **(records[0].configuration.keys or keys),
         "split": records[0].configuration.split,
@@ -94,13 +90,14 @@ def score(folder: pathlib.Path | str, **keys: Any) -> pd.DataFrame:
         "folder": str(folder),
     }
     frames = []
-    for name, part in PARTS.items():
-        if name == "predictions" or results.has_table(folder, name):
+    for name, part_of_fold in PARTS.items():
+        part = part_of_fold.replace("train", "training")
+        if name == "predictions" or f"{name}.csv" in kept:
             scored = _measure(results.read_table(folder, name), is_training=part == "training")
             frames.append(scored.assign(**about, part=part))
             if name == "weighted_predictions":
                 frames[-1]["variant"] = f"{about.get('variant', '')}-weighted"
-    if results.has_table(folder, "history"):
+    if "history.csv" in kept:
         frames.append(_epochs(results.read_table(folder, "history"), folder).assign(**about))
     groups_are = frames[0]["groups_are"].iloc[0]  # of the test
     scored = pd.concat(frames, ignore_index=True).reindex(columns=COLUMNS)

@@ -121,7 +121,7 @@ def _of_run(folder: pathlib.Path | str) -> dict[str, Any]:
         "minutes": sum(record.seconds for record in records) / 60,
         "finished": finished(records),
         "versions": _joined(map(versions, records)),
-        "hardware": _joined(map(hardware, records)),
+        "hardware": _joined(record.hardware for record in records),
         "commit": _joined(record.commit for record in records),
         "data": records[0].configuration.dataset,
         "network": _network(folder, records[0].configuration),
@@ -136,9 +136,9 @@ def _of_run(folder: pathlib.Path | str) -> dict[str, Any]:
 
 def leakage(records: Iterable[FoldRecord]) -> dict[str, Any]:
     """Return the shares (0..1) of test images that leak over some folds, NA where unknown."""
-    found = pd.DataFrame([record.leakage for record in records])
-    found = found.reindex(columns=["test_images", *LEAKS]).astype("Float64")
-    return pool_leakage(found).to_dict()
+    rows = [{"test_images": record.images["test"], **record.leakage} for record in records]
+    found = pd.DataFrame(rows).reindex(columns=["test_images", *LEAKS])
+    return pool_leakage(found.astype("Float64")).to_dict()
 
 
 def keeps_apart(records: Iterable[FoldRecord], groups_are: str) -> str:
@@ -278,19 +278,10 @@ def versions(record: FoldRecord) -> str:
     return ", ".join(f"{PACKAGES.get(name, name)} {at}" for name, at in record.versions.items())
 
 
-def hardware(record: FoldRecord) -> str:
-    """Return the machine of a fold, e.g. ``AMD EPYC, 2 cores, 24 GiB``."""
-    machine = record.hardware
-    parts = [machine["processor"] or "processor unknown", f"{machine['cores']} cores"]
-    if "memory" in machine:
-        parts.append(f"{machine['memory']:.0f} GiB")
-    return ", ".join(parts)
-
-
 def finished(records: Iterable[FoldRecord]) -> str:
     """Return the day on which the last fold was finished, in UTC, as ``2026-11-21``."""
-    moments = [datetime.datetime.fromisoformat(record.finished) for record in records]
-    return max(moments).astimezone(datetime.UTC).date().isoformat()
+    last = max(record.finished for record in records)
+    return last.astimezone(datetime.UTC).date().isoformat()
 
 
 def _joined(texts: Iterable[str]) -> Any:

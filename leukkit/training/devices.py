@@ -6,6 +6,8 @@ import multiprocessing
 import os
 from typing import Any
 
+from leukkit import environment
+
 LOGICAL_CPUS = "LEUKKIT_LOGICAL_CPUS"
 
 
@@ -45,12 +47,17 @@ def strategy() -> Any:
 
 
 def describe(the_strategy: Any) -> str:
-    """Return the devices for results and messages, e.g. ``"2 x CPU, mirrored"``."""
+    """Return what a network's digits rest on, e.g. ``"2 x CPU, mirrored, threads: 1"``."""
     import tensorflow as tf
 
-    kind = "GPU" if tf.config.list_physical_devices("GPU") else "CPU"
     number = the_strategy.num_replicas_in_sync
-    return f"{number} x {kind}, mirrored" if number > 1 else f"1 x {kind}"
+    mirrored = ", mirrored" * (number > 1)
+    for gpu in tf.config.list_physical_devices("GPU"):
+        name = tf.config.experimental.get_device_details(gpu).get("device_name", "GPU")
+        return f"{number} x {name}{mirrored}"
+    threads = tf.config.threading.get_intra_op_parallelism_threads()  # 0: TensorFlow's default
+    threads = threads or int(os.environ.get("TF_NUM_INTRAOP_THREADS") or 0)
+    return f"{number} x CPU{mirrored}, threads: {threads or environment.usable_cores()}"
 
 
 def make_repeatable(seed: int, deterministic: bool) -> None:

@@ -8,6 +8,9 @@ in one file with weights, optimizer and best weights, to the same end.
 import json
 import pathlib
 import time
+import warnings
+import zipfile
+import zlib
 from collections.abc import Callable
 from typing import Any
 
@@ -21,6 +24,7 @@ from leukkit.training.batches import Images
 from leukkit.training.network import Compiled
 
 CHECKPOINT = "checkpoint.npz"
+DAMAGE = (zipfile.BadZipFile, zlib.error, ValueError, KeyError, EOFError, OSError, RuntimeError)
 History = list[dict[str, float]]
 Begun = tuple[History, list, list, list]
 
@@ -171,6 +175,7 @@ def _draw_alike(model, seed, epoch):
 def write_checkpoint(
     folder: pathlib.Path,
     configuration_hash: str,
+    arithmetic: str,
     history: History,
     network: Compiled,
     best: list | None,
@@ -184,7 +189,8 @@ def write_checkpoint(
         "optimizer": [variable.numpy() for variable in network.optimizer.variables],
         "best": best or [],
     }
-    record = {"configuration_hash": configuration_hash, "state": {"history": history}}
+    belongs = {"configuration_hash": configuration_hash, "arithmetic": arithmetic}
+    record = {"belongs": belongs, "history": history}
     named = {
         f"{kind}-{number}": values
         for kind, arrays in parts.items()
@@ -194,25 +200,32 @@ def write_checkpoint(
         np.savez(path, record=np.array(json.dumps(record)), **named)
 
 
-def read_checkpoint(folder: pathlib.Path, configuration_hash: str) -> Begun | None:
+def read_checkpoint(folder: pathlib.Path, configuration_hash: str, arithmetic: str) -> Begun | None:
     """Return history, weights, optimizer and best weights of an unfinished fold, or None.
 
+    A damaged one is no result that could be lost: it is named in a warning, and gives None.
+
     Raises:
-        ConfigurationError: The checkpoint belongs to another configuration.
+        ConfigurationError: The checkpoint belongs to another configuration or arithmetic.
     """
     path = folder / CHECKPOINT
     if not path.exists():
         return None
-    with np.load(path) as file:
-        record = json.loads(str(file["record"]))
-        if record["configuration_hash"] != configuration_hash:
-            raise ConfigurationError(
-                f"{path} is an unfinished fold of another configuration. It is kept. Choose "
-                "another results folder (--results-dir or LEUKKIT_RESULTS_DIR), or delete this "
-                "file to begin the fold again"
+    try:
+        with np.load(path) as file:  # each array in it has a checksum
+            record = json.loads(str(file["record"]))
+            history, belongs = record["history"], record["belongs"]
+            weights, optimizer, best = (
+                [file[name] for name in file.files if name.startswith(f"{kind}-")]
+                for kind in ("weights", "optimizer", "best")
             )
-        weights, optimizer, best = (
-            [file[name] for name in file.files if name.startswith(f"{kind}-")]
-            for kind in ("weights", "optimizer", "best")
+    except DAMAGE as error:
+        warnings.warn(f"{path} is damaged ({error}): the fold is begun again", stacklevel=2)
+        return None
+    if belongs != {"configuration_hash": configuration_hash, "arithmetic": arithmetic}:
+        raise ConfigurationError(
+            f"{path} is an unfinished fold of another configuration or of {belongs['arithmetic']} "
+            f"(here: {arithmetic}). It is kept. Choose another results folder (--results-dir or "
+            "LEUKKIT_RESULTS_DIR), or delete this file to begin the fold again"
         )
-    return record["state"]["history"], weights, optimizer, best
+    return history, weights, optimizer, best

@@ -226,6 +226,13 @@ def _train_fold(
 
     started, seed = time.monotonic(), configuration.seed
     strategy = strategy or devices.strategy()
+    arithmetic = devices.describe(strategy)
+    results.check_arithmetic(folder, arithmetic)
+    if recipe.batch_size < strategy.num_replicas_in_sync:
+        raise TrainingError(
+            f"batches of {recipe.batch_size} images leave a device of {arithmetic} without any: "
+            "use a larger batch_size, or fewer devices (CUDA_VISIBLE_DEVICES)"
+        )
     devices.make_repeatable(seed, recipe.deterministic)
     cells, fold, classes = split.cells, split.folds[number], configuration.classes
     inputs = images.load(cells, _preparation(recipe, seed))
@@ -240,9 +247,9 @@ def _train_fold(
     if alone:
         inputs = _feature_maps(whole, inputs, split, recipe, seed)
     shown = batches.Images(inputs, targets, cells["image_id"].to_numpy(object), fold)
-    begun = fit.read_checkpoint(folder, configuration.hash)
+    begun = fit.read_checkpoint(folder, configuration.hash, arithmetic)
     earlier = sum(row["seconds"] for row in begun[0]) if begun else 0.0
-    keep = functools.partial(fit.write_checkpoint, folder, configuration.hash)
+    keep = functools.partial(fit.write_checkpoint, folder, configuration.hash, arithmetic)
     try:
         with _progress(configuration, recipe, split, number, folder, tensorboard) as report:
             history = fit.fit(trained, shown, recipe, seed, begun=begun, keep=keep, report=report)
@@ -276,7 +283,7 @@ def _train_fold(
         weights_used=models.weights_used(
             recipe.network, recipe.weights_source, recipe.image_size, seed, recipe.head
         ),
-        devices=devices.describe(strategy),
+        arithmetic=arithmetic,
         parameters=whole.count_params(),
         epochs=len(history),
         selected={"epoch": fit.best_epoch(history) if recipe.select == "best" else len(history)},

@@ -81,6 +81,7 @@ def test_steps_of_other_subjects_are_not_compared_and_a_missing_one_is_named(lit
     folder = runs.folder(PLAN["plain-by-patient", 0], little)
     path = folder / "fold-0" / "predictions.csv"
     path.write_text(path.read_text().replace("P0", "someone else"))
+    small_results.seal(path.parent)
     with pytest.raises(results.ResultsError, match=r"the steps of .*other subjects"):
         gap.measure("sample", little)
     other = write_run(little, "plain-by-patient", EVERY, repeat=1)

@@ -1,17 +1,20 @@
 """Hand-made results, written as schemas: folds whose scores are counted by hand."""
 
+import hashlib
+import json
+
 import numpy as np
 import pandas as pd
 
 from leukkit import papers, results
-from leukkit.records import Configuration, FoldRecord
+from leukkit.records import PARTS, Configuration, FoldRecord
 from leukkit.schemas import SplitTable, check
 
 TWO = ("healthy", "ALL")
 FOUR = ("benign", "early", "pre", "pro")
 LEAKS = {"patient": 0.0, "subject": 0.0, "source_image": 0.0, "bytes": 0.0, "original": None}
 VERSIONS = {"python": "3.12.1", "tensorflow": "2.21.0"}
-MACHINE = {"processor": "Abacus", "cores": 2, "memory": 23.5}
+MACHINE = "Abacus, 2 cores, 24 GiB"
 EVIL_IMAGE = "<img src=x onerror=\"document.title='hacked'\">.png"
 EVIL_RUN = "<script>document.title='hacked'<"
 SVM = "cnmc-2019_densenet201_svm_augmented"
@@ -88,7 +91,7 @@ def write(base, run, tested, fold=0, folds=1, leaks=LEAKS, tables=None, changes=
         "commit": "abc",
         "hardware": MACHINE,
         "versions": VERSIONS,
-        "leakage": {"test_images": len(tested), **leaks},
+        "leakage": leaks,
         "images": {"train": 40, "validation": 5, "test": len(tested)},
         "weights_used": "ImageNet",
     }
@@ -96,9 +99,27 @@ def write(base, run, tested, fold=0, folds=1, leaks=LEAKS, tables=None, changes=
     folder.mkdir(parents=True, exist_ok=True)
     for name, table in {"predictions": tested, **(tables or {})}.items():
         table.to_csv(folder / f"{name}.csv", index=False)
-    text = FoldRecord(**{**record, **facts}).model_dump_json()
+        if name in PARTS:
+            record["images"][PARTS[name]] = len(table)
+    text = FoldRecord(**{**record, "tables": hashes(folder), **facts}).model_dump_json()
     (folder / "fold.json").write_text(text)
     return folder
+
+
+def hashes(folder):
+    """Return the hash of each table in the folder of a fold."""
+    return {it.name: hashlib.sha256(it.read_bytes()).hexdigest() for it in folder.glob("*.csv")}
+
+
+def seal(folder):
+    """Have a fold's record name its tables as they are now, and as many images as they have rows:
+    they are then what was written."""
+    record = json.loads((folder / "fold.json").read_text())
+    record["tables"] = hashes(folder)
+    for name, part in PARTS.items():
+        if (path := folder / f"{name}.csv").exists():
+            record["images"][part] = len(pd.read_csv(path))
+    (folder / "fold.json").write_text(json.dumps(record))
 
 
 def many(seed):

@@ -12,7 +12,7 @@ from leukkit import classifiers, cli, datasets, metrics, papers
 from leukkit.datasets.published import FACTS
 from leukkit.report import cards
 from leukkit.saved import classifier_files
-from tests.report.small_results import FIRST, FOUR, LEAKS, SECOND, SVM, planned, predictions
+from tests.report.small_results import FIRST, FOUR, LEAKS, SECOND, SVM, planned, predictions, seal
 from tests.report.small_results import write as write_fold
 
 NASTY = "<img src=x onerror=alert(1)>|`*_[a](b)_*`"
@@ -132,6 +132,7 @@ def test_a_run_that_cannot_be_used_gets_no_card_and_does_not_stop_the_others(two
     (two_folds / PLACE).with_name("fold-1").joinpath("fold.json").unlink()
     wrong = other / "predictions.csv"
     wrong.write_text(wrong.read_text().replace("0.9", "0.5"))
+    seal(other)
     third = write(two_folds, FIRST, planned("sultana", "published", "vgg19_full-training"))
     written = cards.write_model_cards(two_folds).set_index("model")
     assert written["card"].notna().tolist() == [False, False, True]

@@ -1,6 +1,7 @@
 """The comparison of all cards, on made-up results whose scores are counted by hand."""
 
 import re
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -18,6 +19,7 @@ from tests.report.small_results import (
     history,
     planned,
     predictions,
+    seal,
     write,
 )
 
@@ -47,7 +49,7 @@ def kept(tmp_path_factory):
     base = tmp_path_factory.mktemp("results")
     for fold, tested in enumerate((FIRST, SECOND)):
         leaks = {**LEAKS, "subject": 1.0, "source_image": None, "bytes": 0.5 - fold / 2}
-        moment, machine = f"2026-11-2{fold}T23:30:00-02:00", {**MACHINE, "cores": 2 + fold}
+        moment, machine = f"2026-11-2{fold}T23:30:00-02:00", MACHINE.replace("2 c", f"{2 + fold} c")
         write(base, VGG, tested, fold, 2, leaks, finished=moment, hardware=machine)
     write(base, planned("patel2025", "published-split", "googlenet"), SECOND)
     write(base, LEAK_FREE, FIRST, folds=2)
@@ -213,7 +215,10 @@ def test_runs_tell_when_where_and_from_what_and_what_is_wrong(kept):
     ],
 )
 def test_damaged_predictions_count_as_not_run(tmp_path, damage, problem):
-    damage(write(tmp_path, LEAK_FREE, FIRST) / "predictions.csv")
+    fold = write(tmp_path, LEAK_FREE, FIRST)
+    damage(fold / "predictions.csv")
+    if (fold / "predictions.csv").exists():
+        seal(fold)
     status = table_3(tmp_path, "kept apart status")
     assert status.startswith("not run: its run cannot be used") and problem in status
     assert str(tmp_path) not in status
@@ -232,6 +237,36 @@ def test_runs_that_cannot_be_scored_do_not_stop_the_others(tmp_path):
     assert row["reproduced status"] == "run"
     status = cell(frame, paper="mishra", table="Table 5")["kept apart status"]
     assert "history.csv lacks accuracy" in status and str(tmp_path) not in status
+
+
+def test_odd_folders_and_fields_are_told_and_all_else_is_scored(tmp_path):
+    write(tmp_path, VGG, FIRST)
+    odd = {
+        "a-copy": lambda fold: shutil.copytree(fold, fold.with_name("fold-0 (copy)")),
+        "b-folder": lambda fold: ((fold / "fold.json").unlink(), (fold / "fold.json").mkdir()),
+        "c-bytes": lambda fold: change(fold, lambda text: text.encode("utf-16")),
+        "d-mark": lambda fold: change(fold, lambda text: text.encode("utf-8-sig")),
+        "e-nested": lambda fold: change(fold, lambda text: b"[" * 100_000),
+        "f-number": lambda fold: change(fold, lambda text: b"9" * 5000),
+        "g-seconds": lambda fold: change(fold, lambda text: text.replace("30.0", "null").encode()),
+        "h-versions": lambda fold: change(
+            fold, lambda text: text.replace('"versions"', '"visions"').encode()
+        ),
+        "i-only-a-copy": lambda fold: fold.rename(fold.with_name("fold-00")),
+    }
+    for name, damage in odd.items():
+        damage(write(tmp_path, VGG.model_copy(update={"name": f"vgg19~{name}"}), FIRST))
+    (tmp_path / "patel2025" / "sample" / "published" / "vgg19" / "notes.txt").write_text("a file")
+    (tmp_path / "patel2025" / "sample" / "published" / "notes.txt").write_text("a file")
+    listed = facts.runs(tmp_path).set_index("run")["problem"]
+    assert listed[listed.notna()].index.tolist() == [f"vgg19~{name}" for name in odd]
+    assert table_3(tmp_path, "reproduced status") == "run"
+    assert len(overview.own(facts.runs(tmp_path), tmp_path)) == 0
+
+
+def change(fold, how):
+    path = fold / "fold.json"
+    path.write_bytes(how(path.read_text()))
 
 
 def test_a_score_that_the_predictions_do_not_define_was_run(tmp_path):

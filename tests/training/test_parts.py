@@ -1,6 +1,8 @@
 """The parts of training against values worked by hand."""
 
+import re
 import types
+import warnings
 
 import numpy as np
 import pytest
@@ -109,19 +111,49 @@ def test_a_batch_whose_loss_is_no_number_is_refused_and_the_others_are_reported(
     assert reported == [1, 1]
 
 
-def test_a_checkpoint_of_another_configuration_is_kept_and_named(tmp_path):
+def write_checkpoint(folder):
     network = types.SimpleNamespace(
         model=types.SimpleNamespace(get_weights=lambda: [np.ones(3)]),
         optimizer=types.SimpleNamespace(variables=[]),
     )
     history = [{"epoch": 1, "validation_loss": np.nan}]
-    fit.write_checkpoint(tmp_path, "one", history, network, None)
-    with pytest.raises(
-        ConfigurationError, match=r"npz is an unfinished fold of another.*--results-dir"
-    ):
-        fit.read_checkpoint(tmp_path, "another")
-    found, (weights,), *others = fit.read_checkpoint(tmp_path, "one")
+    fit.write_checkpoint(folder, "one", "threads: 2", history, network, None)
+    return folder / fit.CHECKPOINT
+
+
+@pytest.mark.parametrize("belongs", [("another", "threads: 2"), ("one", "threads: 1")])
+def test_a_checkpoint_of_another_configuration_or_arithmetic_is_kept_and_named(tmp_path, belongs):
+    write_checkpoint(tmp_path)
+    message = (
+        rf"npz is an unfinished fold of another.*threads: 2 \(here: {belongs[1]}.*--results-dir"
+    )
+    with pytest.raises(ConfigurationError, match=message):
+        fit.read_checkpoint(tmp_path, *belongs)
+    found, (weights,), *others = fit.read_checkpoint(tmp_path, "one", "threads: 2")
     assert found[0]["epoch"] == 1 and weights.tolist() == [1, 1, 1] and others == [[], []]
+
+
+def test_a_damaged_checkpoint_is_named_and_the_fold_begun_again(tmp_path):
+    path = write_checkpoint(tmp_path)
+    whole, random = path.read_bytes(), np.random.RandomState(0)
+    changed = [whole[:length] for length in range(0, len(whole), 40)]
+    for _ in range(400):
+        bits = bytearray(whole)
+        bits[random.randint(len(bits))] ^= 1 << random.randint(8)
+        changed.append(bytes(bits))
+    expected = fit.read_checkpoint(tmp_path, "one", "threads: 2")
+    told = 0
+    for content in changed:
+        path.write_bytes(content)
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            found = fit.read_checkpoint(tmp_path, "one", "threads: 2")
+        if found is None:
+            assert re.search(r"checkpoint\.npz is damaged .*begun again", str(said[0].message))
+        else:  # a bit that nobody reads
+            np.testing.assert_equal(found, expected)
+        told += found is None
+    assert told > 300
 
 
 @pytest.mark.parametrize(

@@ -77,7 +77,38 @@ def test_two_devices_train_as_one_on_batches_that_do_not_divide_evenly(tmp_path)
     columns = ["loss", "validation_loss"]
     losses = [results.read_table(folder, "history")[columns] for folder in made]
     np.testing.assert_allclose(*losses, atol=1e-5)
-    assert results.read_record(made[1] / "fold-0").devices == "2 x CPU, mirrored"
+    assert results.read_record(made[1] / "fold-0").arithmetic.startswith("2 x CPU, mirrored")
+
+
+def test_three_devices_share_a_batch_of_32_and_predict_two_images(tmp_path):
+    options = {"network": "tiny-normalized", "batch_size": 32, "per_class": 33, "folds": 11}
+    options["phases"] = [{"epochs": 1, "learning_rate": 0.05}]  # six images to test in a fold
+    finish(start(tmp_path, **options, logical_cpus="3"))
+    predictions = results.read_table(tiny.run_dir(tmp_path, "tiny-normalized"))
+    assert sorted(predictions["image_id"]) == sorted(tiny.cells(33)["image_id"])
+    assert np.isfinite(predictions[["prob_healthy", "prob_ALL"]]).all(axis=None)
+
+
+def test_a_batch_that_leaves_a_device_empty_is_refused(tmp_path):
+    process = start(tmp_path, batch_size=2, logical_cpus="3")
+    errors = process.communicate(timeout=300)[1]
+    assert process.returncode == 1
+    assert "TrainingError: batches of 2 images leave a device of 3 x CPU, mirrored" in errors
+
+
+@pytest.mark.parametrize("threads", ["1", "2"])
+def test_threads_are_recorded_and_a_resumed_run_keeps_to_them(tmp_path, monkeypatch, threads):
+    monkeypatch.setenv("TF_NUM_INTRAOP_THREADS", threads)
+    options = {"folds": 2, "phases": [{"epochs": 1, "learning_rate": 0.05}]}
+    finish(start(tmp_path, **options))
+    folder = tiny.run_dir(tmp_path)
+    assert results.read_record(folder / "fold-0").arithmetic == f"1 x CPU, threads: {threads}"
+    (folder / "fold-1" / "fold.json").unlink()
+    monkeypatch.setenv("TF_NUM_INTRAOP_THREADS", "3")
+    process = start(tmp_path, **options)
+    errors = process.communicate(timeout=300)[1]
+    assert f"on 1 x CPU, threads: 3, but fold-0 was made on 1 x CPU, threads: {threads}" in errors
+    assert process.returncode == 1 and not (folder / "fold-1" / "fold.json").exists()
 
 
 def test_seven_folds_on_two_devices_are_complete_finite_and_repeatable(tmp_path):
