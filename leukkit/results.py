@@ -267,16 +267,14 @@ def read_record(folder: pathlib.Path | str) -> FoldRecord:
     """Return ``fold.json`` of one finished fold.
 
     Raises:
-        ResultsError: It is damaged, cannot be read, or was written by another version of the kit.
-        FileNotFoundError: The fold is not finished.
+        ResultsError: It is damaged, or was written by another version of the kit.
+        OSError: It cannot be read, or the fold is not finished.
     """
     path = pathlib.Path(folder) / "fold.json"
     again = f"Delete {folder}, and the fold is made again"
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise
-    except (ValueError, RecursionError, OSError) as error:  # a folder, bytes that are no UTF-8 …
+    except (ValueError, RecursionError) as error:  # also of bytes that are no UTF-8
         raise ResultsError(f"{path} is no JSON that can be read ({error}). {again}") from None
     found = content.get("format", 1) if isinstance(content, dict) else None
     if found is not None and found != FOLD_FORMAT:
@@ -381,7 +379,7 @@ def runs(
         row |= {"folds": folds[folder], "folder": str(folder), "problem": pd.NA}
         try:
             row = read_records(folder)[0].configuration.keys | row
-        except ResultsError as error:
+        except (ResultsError, OSError) as error:
             row["problem"] = str(error)
         rows.append(row)
     return pd.DataFrame(rows, columns=None if rows else [*PLACE, "folds", "folder", "problem"])

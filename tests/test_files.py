@@ -1,3 +1,9 @@
+import contextlib
+import errno
+import os
+import shutil
+import stat
+
 import pytest
 
 from leukkit import files
@@ -39,6 +45,42 @@ def test_a_file_is_replaced_whole_or_not_at_all(tmp_path):
         raise KeyboardInterrupt
     assert path.read_text() == "old"
     assert list(path.parent.iterdir()) == [path]
+
+
+def test_what_is_written_is_on_the_disk_before_it_has_its_name_and_the_name_after(
+    tmp_path, monkeypatch
+):
+    seen, sync = [], os.fsync
+
+    def fsync(handle):
+        seen.append((os.fstat(handle).st_ino, (tmp_path / "made").exists()))
+        sync(handle)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    for is_folder in (False, True):
+        with files.replace_when_done(tmp_path / "made", is_folder) as temporary:
+            inside = temporary / "inside" if is_folder else temporary
+            inside.write_text("x")
+            expected = {inside.stat().st_ino, temporary.stat().st_ino}
+        assert {inode for inode, is_named in seen if not is_named} == expected
+        assert seen[-1] == (tmp_path.stat().st_ino, True)
+        seen.clear()
+        shutil.rmtree(tmp_path / "made") if is_folder else (tmp_path / "made").unlink()
+
+
+@pytest.mark.parametrize("number", [errno.EINVAL, errno.EIO])
+def test_a_file_system_that_syncs_no_folder_is_no_failure_and_a_broken_disk_is(
+    tmp_path, monkeypatch, number
+):
+    def fsync(handle):
+        if stat.S_ISDIR(os.fstat(handle).st_mode):
+            raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    broken = pytest.raises(OSError) if number == errno.EIO else contextlib.nullcontext()
+    with broken, files.replace_when_done(tmp_path / "made") as temporary:
+        temporary.write_text("x")
+    assert (tmp_path / "made").read_text() == "x"
 
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path):

@@ -4,6 +4,7 @@ import joblib
 import numpy as np
 import pandas as pd
 import pytest
+import threadpoolctl
 
 from leukkit import classifiers, metrics, models, papers, results, runs, splits
 from leukkit.classifiers import folds
@@ -111,6 +112,25 @@ def test_a_finished_run_is_not_made_again_and_a_cell_of_a_notebook_shares_it(
     shared = folds.cross_validate(split, run.recipe, name=run.name, results_dir=finished)
     assert shared == runs.folder(run, finished)
     assert [path.stat().st_mtime_ns for path in sorted(finished.rglob("*.json"))] == before
+
+
+def test_a_support_vector_machine_is_not_gone_on_with_on_other_threads(profile, tmp_path):
+    svm = run_of(profile, PLAIN, "leak-free")
+    runs.make([svm], results_dir=tmp_path)
+    fold = runs.folder(svm, tmp_path) / "fold-0"
+    with threadpoolctl.threadpool_limits(1, "blas"):
+        assert folds._arithmetic(svm.recipe) == "CPU, threads of BLAS: 1"
+        assert folds._arithmetic(svm.recipe.replace(classifier="rf")) == ""
+    made_on = results.read_record(fold).arithmetic
+    (fold / "fold.json").unlink()
+    more = int(made_on.rpartition(" ")[2]) + 1
+    with (
+        threadpoolctl.threadpool_limits(more, "blas"),
+        pytest.raises(results.ConfigurationError, match=rf"BLAS: {more}, but.*{made_on}:"),
+    ):
+        runs.make([svm], results_dir=tmp_path)
+    runs.make([svm], results_dir=tmp_path)
+    assert results.read_record(fold).arithmetic == made_on
 
 
 def test_an_interrupted_run_goes_on_with_the_next_fold(profile, finished, tmp_path, monkeypatch):

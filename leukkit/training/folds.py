@@ -228,11 +228,6 @@ def _train_fold(
     strategy = strategy or devices.strategy()
     arithmetic = devices.describe(strategy)
     results.check_arithmetic(folder, arithmetic)
-    if recipe.batch_size < strategy.num_replicas_in_sync:
-        raise TrainingError(
-            f"batches of {recipe.batch_size} images leave a device of {arithmetic} without any: "
-            "use a larger batch_size, or fewer devices (CUDA_VISIBLE_DEVICES)"
-        )
     devices.make_repeatable(seed, recipe.deterministic)
     cells, fold, classes = split.cells, split.folds[number], configuration.classes
     inputs = images.load(cells, _preparation(recipe, seed))

@@ -93,7 +93,7 @@ def test_a_batch_that_leaves_a_device_empty_is_refused(tmp_path):
     process = start(tmp_path, batch_size=2, logical_cpus="3")
     errors = process.communicate(timeout=300)[1]
     assert process.returncode == 1
-    assert "TrainingError: batches of 2 images leave a device of 3 x CPU, mirrored" in errors
+    assert "a batch of 2 cannot be divided over 3 devices" in errors
 
 
 @pytest.mark.parametrize("threads", ["1", "2"])
