@@ -24,7 +24,7 @@ import pandas as pd
 
 from leukkit import environment, papers, splits
 from leukkit.datasets.cells import check_attrs, label_codes
-from leukkit.files import replace_when_done, results_dir
+from leukkit.files import printable, replace_when_done, results_dir
 from leukkit.papers.profiles import Run
 from leukkit.records import FOLD_FORMAT, Configuration, FoldRecord
 from leukkit.schemas import Recipe, SchemaError, SplitTable, check, digest
@@ -375,9 +375,12 @@ def runs(
     finished = top.glob(f"{paper}/{profile}/*/*/fold-*/fold.json")
     folds = collections.Counter(path.parent.parent for path in finished)
     for folder in sorted(folds):
-        row: dict[str, Any] = dict(zip(PLACE, folder.relative_to(top).parts, strict=True))
-        row |= {"folds": folds[folder], "folder": str(folder), "problem": pd.NA}
+        names = map(printable, folder.relative_to(top).parts)
+        row: dict[str, Any] = dict(zip(PLACE, names, strict=True))
+        row |= {"folds": folds[folder], "folder": printable(folder), "problem": pd.NA}
         try:
+            if row["folder"] != str(folder):
+                raise ResultsError(f"{row['folder']}: a name with such signs cannot be shown")
             row = read_records(folder)[0].configuration.keys | row
         except (ResultsError, OSError) as error:
             row["problem"] = str(error)

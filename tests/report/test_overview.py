@@ -1,5 +1,6 @@
 """The comparison of all cards, on made-up results whose scores are counted by hand."""
 
+import os
 import re
 import shutil
 
@@ -253,6 +254,9 @@ def test_odd_folders_and_fields_are_told_and_all_else_is_scored(tmp_path):
             fold, lambda text: text.replace('"versions"', '"visions"').encode()
         ),
         "i-only-a-copy": lambda fold: fold.rename(fold.with_name("fold-00")),
+        "j-\ufffd": lambda fold: fold.parent.rename(
+            os.fsencode(fold.parents[1]) + b"/vgg19~j-\xff"
+        ),
     }
     for name, damage in odd.items():
         damage(write(tmp_path, VGG.model_copy(update={"name": f"vgg19~{name}"}), FIRST))
