@@ -254,9 +254,7 @@ def test_odd_folders_and_fields_are_told_and_all_else_is_scored(tmp_path):
             fold, lambda text: text.replace('"versions"', '"visions"').encode()
         ),
         "i-only-a-copy": lambda fold: fold.rename(fold.with_name("fold-00")),
-        "j-\ufffd": lambda fold: fold.parent.rename(
-            os.fsencode(fold.parents[1]) + b"/vgg19~j-\xff"
-        ),
+        "j-\ufffd": lambda fold: fold.parent.rename(fold.parents[1] / os.fsdecode(b"vgg19~j-\xff")),
     }
     for name, damage in odd.items():
         damage(write(tmp_path, VGG.model_copy(update={"name": f"vgg19~{name}"}), FIRST))
