@@ -78,6 +78,7 @@ OF_RUNS = ("--profile", "--data-dir", "--results-dir")
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; return the exit status (0 fine, 1 the work failed, 2 wrong call)."""
     options = _parser().parse_args(arguments)
+    os.environ.setdefault("PYTHONSAFEPATH", "1")  # workers and kernels import nothing from here
     for name in SETTINGS:  # the notebooks' kernels read the environment, in another folder
         variable = f"LEUKKIT_{name.upper()}"
         if value := getattr(options, name, None) or os.environ.get(variable):

@@ -15,8 +15,9 @@ import tempfile
 import textwrap
 from collections.abc import Callable, Iterator
 
-# What Colab shipped in August 2026; requirements.txt has the same floors.
-FLOORS = {"tensorflow": (2, 20), "keras": (3, 13), "scikit-learn": (1, 6), "numpy": (2, 1)}
+# What Colab shipped in August 2026; requirements.txt has the same floors. Before Keras 3.13.2 a
+# file of weights could make it read other files (CVE-2026-1669).
+FLOORS = {"tensorflow": (2, 20), "keras": (3, 13, 2), "scikit-learn": (1, 6, 1), "numpy": (2, 1)}
 CLASSIFIERS = ("scikit-learn", "xgboost")  # whose minor versions change results
 # Of TensorFlow's start on a machine without a GPU; `check` says the same in three words. Other
 # codes of cuInit than these two (no device, no driver) tell of a GPU that does not work.
@@ -143,11 +144,14 @@ def fingerprint() -> str:
     Raises:
         RuntimeError: The computation failed; its output says why.
     """
-    command = [sys.executable, "-m", "leukkit.environment"]
+    # -P: nothing is imported from the current folder, whatever lies there.
+    code = "from leukkit import environment; print(environment._compute_fingerprint())"
+    code = f"import sys; sys.path.append(sys.argv[1]); {code}"
+    command = [sys.executable, "-P", "-c", code, str(pathlib.Path(__file__).parents[1])]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
         raise RuntimeError(f"this machine's digits could not be computed:\n{done.stderr[-2000:]}")
-    versions = [_numbers(importlib.metadata.version(name)) for name in CLASSIFIERS]
+    versions = [_numbers(importlib.metadata.version(name))[:2] for name in CLASSIFIERS]
     return hashlib.sha256(f"{done.stdout.split()[-1]} {versions}".encode()).hexdigest()[:16]
 
 
@@ -189,7 +193,7 @@ def _without_chatter() -> Iterator[None]:
 
 
 def _numbers(version: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in re.findall(r"\d+", version)[:2])
+    return tuple(int(part) for part in re.findall(r"\d+", version)[:3])
 
 
 def _compute_fingerprint() -> str:
@@ -212,7 +216,3 @@ def _compute_fingerprint() -> str:
         for value in (probabilities, *tape.gradient(loss, network.trainable_variables)):
             digest.update(np.asarray(value).tobytes())
     return digest.hexdigest()[:16]
-
-
-if __name__ == "__main__":
-    print(_compute_fingerprint())

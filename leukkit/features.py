@@ -62,7 +62,6 @@ def extract(
         ValueError: Unknown backbone or normalization, an image too small, a row without hash,
             copies without ``distortion``, or features that are not finite.
         leukkit.models.WeightsError: The weights cannot be downloaded or are another network's.
-        FileNotFoundError: The weights file does not exist.
         leukkit.images.ImageError: An image cannot be read.
         OSError: The cache folder cannot be written to, or has too little space.
     """

@@ -145,7 +145,7 @@ class FoldRecord(Model):
         return table
 
 
-SAVED_FORMAT: Final = 2  # 1 kept a copy of the fold's facts beside fold.json
+SAVED_FORMAT: Final = 3  # up to 2 a temperature was kept whether or not it helped other subjects
 
 
 class Sizes(Model):
@@ -166,13 +166,14 @@ class SavedRecord(Model):
         crop: Side of the center crop, None if there is none.
         sizes: Of the training images' files; None where the files are gone.
         temperature: That the probabilities are scaled with; None, and why: ``not_calibrated``.
+            ``subjects``: how many of what ``counted`` names the validation images are of.
         threshold: Distance beyond which an image is out of distribution; None, and why:
             ``no_threshold``. ``quantile``: the share of validation images below it.
         reference_images, validation_images: How many images these rest on.
     """
 
-    format: Literal[2] = SAVED_FORMAT
-    model: Literal["model.keras", "model.skops"]
+    format: Literal[3] = SAVED_FORMAT
+    model: Literal["model.keras", "model.npz"]
     sha256: dict[str, str]
     configuration_hash: str
     paper: str
@@ -189,6 +190,8 @@ class SavedRecord(Model):
     sizes: Sizes | None
     temperature: float | None = Field(gt=0)
     not_calibrated: str
+    subjects: int
+    counted: str
     threshold: float | None
     no_threshold: str
     quantile: float

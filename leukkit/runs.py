@@ -40,7 +40,7 @@ def fetch_weights(planned: Iterable[Run]) -> None:
     Before the first of them: a download that fails must not cost the hours of the runs before it.
 
     Raises:
-        ValueError, models.WeightsError, FileNotFoundError: As `leukkit.models.build`.
+        ValueError, models.WeightsError: As `leukkit.models.build`.
     """
     from leukkit.models import networks, weights
 

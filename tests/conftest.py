@@ -21,6 +21,13 @@ def cache_dir(tmp_path_factory):
         yield folder
 
 
+@pytest.fixture(autouse=True)
+def _safe_path(monkeypatch):
+    """Take back what a command says to its children: tests start theirs from this folder."""
+    monkeypatch.setenv("PYTHONSAFEPATH", "")
+    monkeypatch.delenv("PYTHONSAFEPATH")
+
+
 @pytest.fixture(scope="session")
 def test_data():
     """Return the folder of real images that LEUKKIT_TEST_DATA names."""

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from leukkit import metrics
+from leukkit import metrics, saved
 from leukkit.metrics import calibration
 from tests.predicted import STAGES, binary, calibrated
 
@@ -108,3 +108,41 @@ def test_each_fold_is_scaled_by_its_own_validation_images():
     expected = calibration.scale_temperature(second, temperatures[1]).assign(fold=1)
     pd.testing.assert_frame_equal(scaled[scaled["fold"] == 1], expected)
     assert log_loss(scaled) < log_loss(tested)
+
+
+def of_subjects(temperatures, images=60, seed=0):
+    """Return images of subjects whose confidences are too high by a temperature of their own."""
+    frames = []
+    for number, temperature in enumerate(temperatures):
+        frame = calibrated(STAGES, images, seed=seed + number)
+        frame = calibration.scale_temperature(frame, 1 / temperature)
+        ids = [f"{number}-{image}" for image in frame["image_id"]]
+        frames.append(frame.assign(subject=f"S{number}", image_id=ids))
+    return pd.concat(frames, ignore_index=True)
+
+
+def test_a_temperature_is_kept_where_it_helps_subjects_it_was_not_fitted_to():
+    frame = of_subjects([2.0] * 8)
+    without, with_it = calibration.losses_of_others(frame, frame["subject"])
+    assert without == pytest.approx(log_loss(frame)) and with_it < without - 0.05
+    temperature, why, subjects, counted = saved._temperature(frame)
+    assert temperature == pytest.approx(calibration.fit_temperature(frame))
+    assert (why, subjects, counted) == ("", 8, "subjects")
+
+
+def test_a_temperature_that_does_not_help_others_is_not_kept():
+    # One subject with many images is far too sure: what suits it makes the others worse.
+    frame = pd.concat([of_subjects([5.0], 400), of_subjects([1.0] * 5, seed=9)])
+    frame.loc[:399, "subject"] = "large"
+    frame = frame.assign(image_id=range(len(frame)))
+    without, with_it = calibration.losses_of_others(frame, frame["subject"])
+    assert with_it > without
+    temperature, why, subjects, _ = saved._temperature(frame)
+    assert temperature is None and subjects == 6
+    assert "of 6 subjects; fitted to some of these, a temperature does not help the others" in why
+
+
+def test_too_few_subjects_determine_no_temperature():
+    temperature, why, subjects, _ = saved._temperature(of_subjects([2.0] * 4))
+    assert temperature is None and subjects == 4
+    assert why.startswith("the 240 validation images are of 4 subjects, too few to see whether")

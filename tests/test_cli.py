@@ -264,6 +264,19 @@ def test_a_missing_model_is_said_before_tensorflow_starts(tmp_path):
     assert "gone: no such folder or model file" in done.stderr
 
 
+def test_workers_and_kernels_import_nothing_from_the_current_folder(project):
+    for name in ("joblib.py", "nbformat.py", "keras.py"):
+        (project / name).write_text("raise SystemExit('was here')")
+    code = (
+        "import sys, joblib, leukkit.cli\n"
+        "leukkit.cli.main(['data', 'card', 'nothing'])\n"
+        "find = joblib.delayed(eval)('__import__(\"sys\").flags.safe_path')\n"
+        "print(joblib.Parallel(2)([find, find]))"
+    )
+    done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True)
+    assert done.stdout.endswith("[True, True]\n"), done.stderr
+
+
 def test_python_m_leukkit_is_the_command():
     command = [sys.executable, "-m", "leukkit", "data", "card", "nothing"]
     done = subprocess.run(command, capture_output=True, text=True)

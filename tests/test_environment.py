@@ -26,6 +26,23 @@ def test_check_prints_versions_and_refuses_old_packages(monkeypatch, capsys):
         environment.check()
 
 
+def test_a_floor_has_three_parts(monkeypatch):
+    major, minor, patch = map(int, importlib.metadata.version("keras").split(".")[:3])
+    monkeypatch.setitem(environment.FLOORS, "keras", (major, minor, patch + 1))
+    with pytest.raises(
+        RuntimeError, match=rf"pip install -U 'keras>={major}\.{minor}\.{patch + 1}'"
+    ):
+        environment.check()
+
+
+def test_nothing_is_imported_from_the_current_folder(tmp_path, monkeypatch):
+    for name in ("keras.py", "numpy.py", "leukkit.py"):
+        (tmp_path / name).write_text("import pathlib; pathlib.Path('was here').touch()")
+    monkeypatch.chdir(tmp_path)
+    assert compute() == environment.fingerprint()
+    assert not (tmp_path / "was here").exists()
+
+
 def test_tensorflow_starts_in_silence():
     command = [sys.executable, "-c", "from leukkit import environment; environment.check()"]
     quiet = {name: text for name, text in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}

@@ -9,12 +9,14 @@ import warnings
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy.special import softmax
 
 from leukkit.metrics.predictions import arrays, with_probabilities
 
 BINS = 15
+FEWEST = 5  # subjects that tell whether a temperature helps others
+PARTS = 10  # that they are divided into, at most
 TEMPERATURES = (0.01, 100.0)  # the range that is searched
 # Networks give float32: probabilities below this are rounded to 0, whose logarithm is infinite.
 _SMALLEST = float(np.finfo(np.float32).tiny)
@@ -106,6 +108,31 @@ def fit_temperature(validation_predictions: pd.DataFrame) -> float:
         stacklevel=2,
     )
     return end
+
+
+def losses_of_others(predictions: pd.DataFrame, groups: ArrayLike) -> tuple[float, float]:
+    """Return the mean log loss without and with a temperature that was fitted to other groups.
+
+    The cells of one subject are alike: a temperature that suits the subjects that it was fitted to
+    may make the probabilities of others worse. Each part of whole groups is scaled by the
+    temperature of the rest.
+
+    Args:
+        predictions: Of images that were not trained on.
+        groups: For each, its subject; at least two different ones.
+
+    Raises:
+        ValueError: As `fit_temperature`, or one group alone.
+    """
+    from sklearn.model_selection import GroupKFold
+
+    parts = GroupKFold(min(PARTS, len(np.unique(groups)))).split(predictions, groups=groups)
+    scaled = [
+        scale_temperature(predictions.iloc[left_out], fit_temperature(predictions.iloc[others]))
+        for others, left_out in parts
+    ]
+    without, with_it = (arrays(frame).likelihoods for frame in (predictions, pd.concat(scaled)))
+    return tuple(-float(np.log(one.clip(_SMALLEST)).mean()) for one in (without, with_it))
 
 
 def scale_temperature(predictions: pd.DataFrame, temperature: float) -> pd.DataFrame:

@@ -31,7 +31,8 @@ class Backbone:
             ``leukkit.models.normalize``. EfficientNet rescales inside: "none".
         builder: Name of the function in ``keras.applications``; "" for a network of our own.
         url: Address of the ImageNet weights without the top; "" where none are published.
-        md5: Their MD5 as ``keras.applications`` gives it; None where it gives none.
+        hash: Their MD5 as ``keras.applications`` gives it, or SHA-256; None where nobody states
+            one (MobileNet, MobileNetV2): any file is taken, and the SHA-256 stands in the record.
         saved_as: Name of the downloaded file, where the address ends in a name that says nothing.
         arguments: Further keywords of the builder.
         smallest_image: Side in pixels below which nothing is left for the last convolutions.
@@ -41,7 +42,7 @@ class Backbone:
     normalization: str
     builder: str = ""
     url: str = ""
-    md5: str | None = None
+    hash: str | None = None
     saved_as: str = ""
     arguments: dict[str, Any] = dataclasses.field(default_factory=dict)
     smallest_image: int = 32
@@ -57,9 +58,10 @@ def _keras(builder, features, normalization, folder, md5, **others):
     return Backbone(features, normalization, builder, f"{KERAS_WEIGHTS}/{path}", md5, **others)
 
 
-def _timm(features, repository):
-    url = f"{TIMM_WEIGHTS}/{repository}/resolve/main/model.safetensors"
-    return Backbone(features, "torch", url=url, saved_as=f"{repository}.safetensors")
+def _timm(features, repository, revision="main", sha256=None):
+    url = f"{TIMM_WEIGHTS}/{repository}/resolve/{revision}/model.safetensors"
+    name = f"{repository}.safetensors"
+    return Backbone(features, "torch", url=url, hash=sha256, saved_as=name)
 
 
 BACKBONES = {
@@ -114,7 +116,14 @@ BACKBONES = {
         f"{EFFICIENTNET_WEIGHTS}/efficientnetb7_notop.h5",
         "cbcfe4450ddf6f3ad90b1b398090fe4a",
     ),
-    "resnet18": _timm(512, "resnet18.tv_in1k"),
+    "resnet18": _timm(
+        512,
+        "resnet18.tv_in1k",
+        "bbd144b3e5565108aad885f145491d11bc6ce807",
+        "694f673df6520a3158624e8a89af086f59923ee4cd7436fe5bc3bc71d295ad81",
+    ),
+    # No source within reach states a revision or hash of this one: it is taken as it comes, and the
+    # record of a run names the SHA-256 that it had.
     "seresnet152": _timm(2048, "legacy_seresnet152.in1k"),
     # Nobody publishes these two as safetensors under the names used here. torchvision's weights of
     # GoogLeNet come from TensorFlow: RGB in -1..1.

@@ -1,16 +1,20 @@
 """Build the networks that the papers train: normalization, flat backbone, head."""
 
+import math
 import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
+from unittest import mock
 
 from leukkit import environment
 from leukkit.models import backbones
 from leukkit.models.backbones import BACKBONES, WeightsError, check_image_size
 from leukkit.models.heads import Head, build_head
 from leukkit.models.weights import (
+    MOST_PARAMETERS,
     WORDS,
     Weights,
+    check_declared,
     has_dense_weights,
     load_vgg19_dense,
     set_random_weights,
@@ -24,6 +28,7 @@ if TYPE_CHECKING:
 DEX = ("densenet121", "efficientnetb7", "xception")  # sultana, the ensemble's three members
 NAMES = (*BACKBONES, "dex")
 NORMALIZATIONS = ("backbone", "unit", "z-score")
+MOST_OUTPUTS = 100_000_000  # of one layer for one image; 600 x 600 x 64 are 23 million
 
 
 def build(
@@ -78,7 +83,6 @@ def build(
             than two classes, images too small for this network, a head that gives something else,
             or Keras's settings are other ones (`environment.check_keras`).
         WeightsError: The weights cannot be downloaded, read, or fitted to this network.
-        FileNotFoundError: The weights file does not exist.
     """
     if network not in NAMES:
         raise ValueError(
@@ -147,7 +151,6 @@ def build_backbone(
     Raises:
         ValueError: Unknown name, an image size below the smallest, or `environment.check_keras`.
         WeightsError: The weights cannot be downloaded, read, or fitted to this network.
-        FileNotFoundError: The weights file does not exist.
     """
     check_image_size(name, image_size)
     path = weights_file(name, weights, width)
@@ -168,18 +171,36 @@ def build_backbone(
 def load(path: str | os.PathLike) -> "keras.Model":
     """Return a network that was saved as a .keras file, not compiled; runs no code of the file.
 
-    ``keras.models.load_model`` does the same once ``leukkit.models.normalize`` is imported.
+    ``keras.models.load_model`` does the same once ``leukkit.models.normalize`` is imported, but
+    takes as much memory as a file asks for.
 
     Raises:
-        ValueError: The file holds code, or as `environment.check_keras`.
+        ValueError: The file holds code, or is larger than any network of the kit, or as
+            `environment.check_keras`; a damaged one may raise anything.
     """
     import keras
 
     import leukkit.models.normalize  # noqa: F401  # makes its layer known to Keras
 
     environment.check_keras()
-    with _safe_mode():
-        return keras.models.load_model(path, compile=False)
+    check_declared(path)
+    add, left = keras.Layer.add_weight, MOST_PARAMETERS
+
+    def add_if_small(layer, shape=None, *arguments, **options):
+        nonlocal left
+        left -= math.prod(shape or ())
+        if left < 0:
+            raise ValueError(f"it has more than {MOST_PARAMETERS:,} parameters")
+        return add(layer, shape, *arguments, **options)
+
+    # Before Keras allocates them, and it gives no other place to say so.
+    with _safe_mode(), mock.patch.object(keras.Layer, "add_weight", add_if_small):
+        network = keras.models.load_model(path, compile=False)
+    nodes = [node for layer in network._flatten_layers() for node in layer._inbound_nodes]
+    maps = [output.shape[1:] for node in nodes for output in node.output_tensors]
+    if max(math.prod(filter(None, shape)) for shape in maps) > MOST_OUTPUTS:
+        raise ValueError(f"a layer of it gives more than {MOST_OUTPUTS:,} numbers for an image")
+    return network
 
 
 def can_be_saved(network: "keras.Model") -> bool:

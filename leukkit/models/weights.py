@@ -1,5 +1,6 @@
 """Weights of the networks: random ones from a seed, ImageNet's, the kit's own, or a file's."""
 
+import contextlib
 import hashlib
 import os
 import pathlib
@@ -7,7 +8,7 @@ import re
 import warnings
 import zipfile
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -39,6 +40,7 @@ TORCH_NAMES = {  # of arrays; PyTorch calls all others "weight"
 }
 TORCH_KINDS = ("F16", "F32", "F64")
 SHOWN = 3  # problems that a message names
+MOST_PARAMETERS = 300_000_000  # of a network; VGG-19 with its dense layers has 144 million
 
 
 def weights_id(
@@ -50,7 +52,7 @@ def weights_id(
     Needs no network, and TensorFlow only if ImageNet weights have yet to be downloaded.
 
     Raises:
-        ValueError, WeightsError, FileNotFoundError: As ``leukkit.models.build_backbone``.
+        ValueError, WeightsError: As ``leukkit.models.build_backbone``.
     """
     path = weights_file(backbone, weights, width)
     if path is not None:
@@ -113,9 +115,9 @@ def weights_file(
     ``"imagenet"`` is downloaded if it is not there yet.
 
     Raises:
-        FileNotFoundError: ``weights`` is neither one of the `WORDS` nor an existing file.
-        WeightsError: The download failed, there is nothing to download, more than one is given, or
-            the weights are of another width.
+        WeightsError: ``weights`` is neither one of the `WORDS` nor an existing file, the download
+            failed, there is nothing to download, more than one is given, or they are of another
+            width.
     """
     backbone = find_backbone(name)
     if weights is None:
@@ -136,11 +138,11 @@ def weights_file(
                 "Give the path of a .safetensors file with torch's names (weights=…/file), or use "
                 "random weights (weights=None)"
             )
-        return _keras_file(name, backbone.url, backbone.md5, backbone.file_name)
+        return _keras_file(name, backbone.url, backbone.hash, backbone.file_name)
     path = pathlib.Path(weights)
     if not path.is_file():
         kinds = ".h5 or .keras" if backbone.builder else ".safetensors, .h5 or .keras"
-        raise FileNotFoundError(
+        raise WeightsError(  # no OSError: nothing of a run could not be written
             f"no weights file {path} for {name}; give the path of a {kinds} file without "
             'the top, "imagenet", "synthetic", or None for random weights'
         )
@@ -168,16 +170,19 @@ def _synthetic_file(name, width):
     return path
 
 
-def _keras_file(name, url, md5, file_name):
+def _keras_file(name, url, known, file_name):
     """Return Keras' own copy of the ImageNet weights, downloading it if missing or broken."""
     home = pathlib.Path(os.environ.get("KERAS_HOME") or pathlib.Path.home() / ".keras")
     path = home / "models" / file_name
-    if path.is_file() and md5 in (None, hashlib.md5(path.read_bytes()).hexdigest()):
-        return path
+    if path.is_file():
+        with path.open("rb") as file:
+            kind = "sha256" if known and len(known) == 64 else "md5"
+            if known in (None, hashlib.file_digest(file, kind).hexdigest()):
+                return path
     import keras
 
     try:
-        path = keras.utils.get_file(file_name, url, cache_subdir="models", file_hash=md5)
+        path = keras.utils.get_file(file_name, url, cache_subdir="models", file_hash=known)
     except Exception as error:  # Keras raises a bare Exception here
         if "URL fetch failure" not in str(error):
             raise
@@ -259,18 +264,41 @@ def set_weights(network: "keras.Model", path: pathlib.Path | None, seed: int) ->
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # one for each skipped layer
+            check_declared(path)
             network.load_weights(path)
-    except (ValueError, OSError, KeyError, zipfile.BadZipFile) as error:
+    except Exception as error:  # a damaged file may raise anything
         problem = (str(error).strip() or type(error).__name__).splitlines()[0]
-    lacking = sum(np.isnan(np.asarray(values)).any() for values in network.get_weights())
+    lacking = sum(not np.isfinite(values).all() for values in network.get_weights())
     if problem is None and lacking:
-        problem = f"{lacking} of its {len(network.weights)} arrays are missing or hold NaN"
+        problem = (
+            f"{lacking} of its {len(network.weights)} arrays are missing or hold NaN or infinity"
+        )
     if problem:
         raise WeightsError(
             f"{path} does not hold the weights of {name} without its top ({problem}). "
             f"Give a file made for {name} with include_top=False, or weights=None for random ones"
         )
     _correct_efficientnet(network)
+
+
+def check_declared(path: str | os.PathLike) -> None:
+    """Refuse a .keras or .h5 file whose arrays are larger than any network of the kit.
+
+    HDF5 keeps of an array what was written: a small file may declare, and Keras would allocate,
+    more than there is memory. ValueError says how much.
+    """
+    import h5py
+
+    sizes = []
+    with contextlib.ExitStack() as opened:
+        file: Any = path
+        if zipfile.is_zipfile(path):
+            archive = opened.enter_context(zipfile.ZipFile(path))
+            file = opened.enter_context(archive.open("model.weights.h5"))
+        stored = opened.enter_context(h5py.File(file))
+        stored.visititems(lambda _, item: sizes.append(getattr(item, "nbytes", 0)))
+    if sum(sizes) > 4 * MOST_PARAMETERS:
+        raise ValueError(f"its arrays would take {sum(sizes) / 2**30:.0f} GiB of memory")
 
 
 def synthetic_variables(network: "keras.Model") -> dict[str, "keras.Variable"]:
@@ -300,6 +328,8 @@ def _load_synthetic(network, path):
             "(tools/synthetic_weights.py), or install leukkit again"
         )
     for name, variable in wanted.items():
+        if not np.isfinite(arrays[name]).all():
+            raise WeightsError(f"{path}: {name} holds NaN or infinity; install leukkit again")
         variable.assign(arrays[name].astype(np.float32))
 
 

@@ -1,13 +1,13 @@
 """A saved model, ready for other images: calibrated probabilities, a warning for strange ones.
 
-`load` reads a fold's folder without running code from it (Keras's safe mode; skops, not pickle),
+`load` reads a fold's folder without running code from it (Keras's safe mode; arrays, not pickle),
 `predict` gives one row per image. Research software, not for clinical use.
 """
 
+import contextlib
 import dataclasses
 import pathlib
-import zipfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -84,14 +84,17 @@ def load(path: pathlib.Path | str) -> Predictor:
             f"{recipe.classifier!r} of the recipe contradict each other"
         )
     environment.start_tensorflow()
-    network = None
+    environment.check_keras()
+    file, network = folder / record.model, None
     if is_network:
-        network = _network(folder / record.model, record, recipe)
-        answer = _answers_of_network(network)
+        network, answer = _network(file, record, recipe)
     else:
-        classifier = classifier_files.load(folder / record.model)
-        answer = _answers_of_classifier(classifier, record, recipe)
-    return Predictor(folder, record, recipe, reference, preparation, answer, network)
+        answer = _answers_of_classifier(classifier_files.load(file), record, recipe)
+    made = Predictor(folder, record, recipe, reference, preparation, answer, network)
+    side = recipe.image_size
+    with _refused(file):  # what does not fit together shows in the first answer
+        _answer(made, np.zeros((1, side, side, 3), np.uint8))
+    return made
 
 
 def predict(
@@ -187,18 +190,8 @@ def _predict_batch(predictor, paths):
             readable.append((row, unusual))
     if not readable:
         return rows
-    vectors, probabilities = predictor.answer(np.concatenate(pixels))
-    if not (np.isfinite(vectors).all() and np.isfinite(probabilities).all()):
-        raise ModelFileError(
-            f"{predictor.folder}: the model gives values that are not finite; its weights are "
-            "damaged. Make the run again"
-        )
+    probabilities, distances = _answer(predictor, np.concatenate(pixels))
     temperature, threshold = predictor.record.temperature, predictor.record.threshold
-    if temperature is not None:
-        probabilities = calibration.scale_probabilities(probabilities, temperature)
-    distances = [None] * len(readable)
-    if predictor.reference is not None:
-        distances = outliers.distances(predictor.reference, vectors)
     for (row, unusual), values, distance in zip(readable, probabilities, distances, strict=True):
         row |= {f"prob_{name}": p for name, p in zip(predictor.classes, values, strict=True)}
         row["predicted"] = predictor.classes[int(values.argmax())]
@@ -211,6 +204,21 @@ def _predict_batch(predictor, paths):
             warnings = [OUT_OF_DISTRIBUTION] * far + warnings
         row["warning"] = "; ".join(warnings) or pd.NA
     return rows
+
+
+def _answer(predictor, pixels):
+    """Return the probabilities of each image, and its distance or None."""
+    vectors, probabilities = predictor.answer(pixels)
+    if not (np.isfinite(vectors).all() and ((probabilities >= 0) & (probabilities <= 1)).all()):
+        raise ModelFileError(
+            f"{predictor.folder}: the model gives values that are not finite, or no probabilities; "
+            "its weights are damaged. Make the run again"
+        )
+    if predictor.record.temperature is not None:
+        probabilities = calibration.scale_probabilities(probabilities, predictor.record.temperature)
+    if predictor.reference is None:
+        return probabilities, [None] * len(pixels)
+    return probabilities, outliers.distances(predictor.reference, vectors)
 
 
 def _prepare(predictor, path):
@@ -233,24 +241,34 @@ def _prepare(predictor, path):
     return pixels, f"{size[0]} x {size[1]} pixels, training images are {width} x {height}"
 
 
-def _network(path: pathlib.Path, record: SavedRecord, recipe: Recipe) -> Any:
-    """Return the ``keras.Model`` of a file, without running code from it."""
-    if not zipfile.is_zipfile(path):  # Keras would go by the content, and read older formats
-        raise ModelFileError(f"{path} is no .keras file (a zip archive): it is damaged")
+@contextlib.contextmanager
+def _refused(path: pathlib.Path) -> Iterator[None]:
+    """Say of whatever goes wrong that it is the file: one from elsewhere may raise anything."""
     try:
-        network = models.load(path)
-    except (ValueError, TypeError, KeyError, OSError, zipfile.BadZipFile) as error:
+        yield
+    except ModelFileError:
+        raise
+    except Exception as error:
+        why = str(error).strip() or type(error).__name__
         raise ModelFileError(
-            f"{path} cannot be loaded in Keras's safe mode, which runs no code from the file: "
-            f"{error}"
+            f"{path} cannot be used, and no code of it was run ({why}). Make the run "
+            "again, or get the file anew"
         ) from error
+
+
+def _network(path: pathlib.Path, record: SavedRecord, recipe: Recipe) -> tuple[Any, Callable]:
+    """Return the ``keras.Model`` of a file, and its answers, without running code from it."""
+    classifier_files.check_archive(path)  # Keras would go by the content, and read older formats
+    with _refused(path):
+        network = models.load(path)
+        answer = _answers_of_network(network)
     side, classes = recipe.image_size, len(record.classes)
     if (network.input_shape, network.output_shape) != ((None, side, side, 3), (None, classes)):
         raise ModelFileError(
             f"{path} goes from {network.input_shape} to {network.output_shape}; its "
             f"{saved.RECORD} says {side} pixels and {classes} classes"
         )
-    return network
+    return network, answer
 
 
 def _answers_of_network(network: Any) -> Callable:
@@ -275,8 +293,8 @@ def _answers_of_classifier(classifier: Any, record: SavedRecord, recipe: Recipe)
     name, weights = recipe.network, recipe.weights_source
     try:
         found = models.weights_id(name, weights, record.seed, recipe.width)
-    except FileNotFoundError as error:
-        raise FileNotFoundError(
+    except models.WeightsError as error:
+        raise models.WeightsError(
             f"the model needs the weights of {name} that it was made with, {recipe.weights}: "
             f"{error}. Put the file there, or set the environment variable in its path"
         ) from error

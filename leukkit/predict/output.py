@@ -41,7 +41,7 @@ def describe(predictor: Predictor) -> list[str]:
     else:
         lines.append(
             f"calibrated: temperature {record.temperature:.2f}, from "
-            f"{record.validation_images} validation images"
+            f"{record.validation_images} validation images of {record.subjects} {record.counted}"
         )
     if predictor.reference is None:
         lines.append(f"no warning for strange images: {record.no_threshold}")

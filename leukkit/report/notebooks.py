@@ -17,6 +17,10 @@ import nbformat
 from leukkit import environment
 from leukkit.files import bar, replace_when_done
 
+ALLOWED = (
+    "default-src 'none'; img-src data:; font-src data:; style-src 'unsafe-inline'; "
+    "form-action 'none'; base-uri 'none'"
+)
 PACKAGE = pathlib.Path(__file__).resolve().parent.parent
 
 
@@ -193,5 +197,9 @@ def _write_html(notebook: Any, target: pathlib.Path) -> None:
     numbers = itertools.count(1)  # for ids that are random otherwise
     exporter.environment.globals["uuid4"] = lambda: f"output-{next(numbers)}"
     body, _ = exporter.from_notebook_node(notebook, resources={"metadata": {"name": target.stem}})
+    # Outputs may come from anywhere: the browser is told to run no script and to ask no network.
+    body = re.sub(r"(?is)<script\b.*?</script\s*>", "", body)
+    policy = f'<meta http-equiv="Content-Security-Policy" content="{ALLOWED}">'
+    body = body.replace("<head>", f"<head>{policy}", 1)
     with replace_when_done(target) as path:
         path.write_text(body, encoding="utf-8")

@@ -1,6 +1,6 @@
 """What lies beside a saved model so that it can be used on other images.
 
-A fold's folder holds ``model.keras`` or ``model.skops``, and with it ``predictor.json`` (how images
+A fold's folder holds ``model.keras`` or ``model.npz``, and with it ``predictor.json`` (how images
 are prepared, the temperature, the threshold) and ``predictor.npz`` (what is kept of the training
 embeddings, see `leukkit.saved.outliers`). No score needs them; `leukkit.predict` reads them.
 """
@@ -9,7 +9,6 @@ import collections
 import json
 import pathlib
 import warnings
-import zipfile
 from typing import Any, Final, Literal, NamedTuple
 
 import numpy as np
@@ -19,6 +18,7 @@ import PIL.Image
 from leukkit import results
 from leukkit.files import replace_when_done
 from leukkit.metrics import calibration, prediction_frame
+from leukkit.metrics.predictions import groups
 from leukkit.models.weights import sha256
 from leukkit.records import SAVED_FORMAT, Configuration, SavedRecord, Sizes
 from leukkit.saved import classifier_files, outliers
@@ -29,7 +29,7 @@ from leukkit.splits import Split
 __all__ = ["ModelFileError", "Saved", "read", "save_classifier", "save_network"]
 
 NETWORK: Final = "model.keras"
-CLASSIFIER: Final = "model.skops"
+CLASSIFIER: Final = "model.npz"
 RECORD, ARRAYS = "predictor.json", "predictor.npz"
 NOTHING_HELD_OUT = "this run set no validation images aside"
 _AGAIN = "Delete the folder and make the run again, or get the folder anew, whole"
@@ -84,7 +84,7 @@ def save_classifier(
     number: int,
     features: np.ndarray,
 ) -> None:
-    """Write ``model.skops``, ``predictor.json`` and ``predictor.npz`` into a fold's folder.
+    """Write ``model.npz``, ``predictor.json`` and ``predictor.npz`` into a fold's folder.
 
     Such a run has no validation part. What takes its place is the held-out part of the first
     tuning fold: a classifier with the same settings, fitted on the rest of the training images,
@@ -154,13 +154,15 @@ def read(path: pathlib.Path | str) -> Saved:
     has_fold = (folder / "fold.json").is_file()
     if has_fold and results.read_record(folder).configuration_hash != record.configuration_hash:
         raise ModelFileError(f"{folder} holds the files of two runs: {RECORD} and fold.json")
-    reference = _reference(folder) if ARRAYS in record.sha256 else None
+    reference = (
+        _reference(folder / ARRAYS, len(record.classes)) if ARRAYS in record.sha256 else None
+    )
     return Saved(folder, record, recipe, reference)
 
 
 def _write(
     folder: pathlib.Path,
-    model: Literal["model.keras", "model.skops"],
+    model: Literal["model.keras", "model.npz"],
     configuration: Configuration,
     cells: pd.DataFrame,
     *,
@@ -174,14 +176,14 @@ def _write(
     some of them, ``validation`` the embeddings (m, features) of images that were not trained on,
     and ``held_out`` their predictions, or a text: why there are none.
     """
-    temperature, not_calibrated = _temperature(held_out)
+    temperature, not_calibrated, subjects, counted = _temperature(held_out)
     reference, threshold, no_threshold = _threshold(training, validation)
     files: list[str] = [model]
     if reference is None:
         (folder / ARRAYS).unlink(missing_ok=True)
     else:
         with replace_when_done(folder / ARRAYS) as path:
-            np.savez_compressed(path, **reference._asdict())
+            np.savez(path, **reference._asdict())
         files.append(ARRAYS)
     same = {*SavedRecord.model_fields} & {*Configuration.model_fields}
     record = SavedRecord(
@@ -193,6 +195,8 @@ def _write(
         sizes=_sizes(cells, configuration.seed),
         temperature=temperature,
         not_calibrated=not_calibrated,
+        subjects=subjects,
+        counted=counted,
         threshold=threshold,
         no_threshold=no_threshold,
         quantile=outliers.QUANTILE,
@@ -228,19 +232,31 @@ def _sizes(cells: pd.DataFrame, seed: int) -> Sizes | None:
     return Sizes(smallest=low, usual=list(usual), largest=high)
 
 
-def _temperature(held_out: pd.DataFrame | str) -> tuple[float | None, str]:
-    """Return the temperature and "", or None and why there is none."""
+def _temperature(held_out: pd.DataFrame | str) -> tuple[float | None, str, int, str]:
+    """Return the temperature and "", or None and why there is none; and on what it rests."""
     if isinstance(held_out, str):
-        return None, held_out
+        return None, held_out, 0, ""
+    names, counted = groups(held_out)
+    rests_on = names.nunique(), counted
+    of = f"the {len(held_out)} validation images are of {rests_on[0]} {counted}"
+    if rests_on[0] < calibration.FEWEST:
+        return None, f"{of}, too few to see whether a temperature helps others", *rests_on
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # the end of the range; said below
         temperature = calibration.fit_temperature(held_out)
+        without, scaled = calibration.losses_of_others(held_out, names)
     if temperature in calibration.TEMPERATURES:
-        return None, (
-            f"the {len(held_out)} validation images determine no temperature: they are too few, "
-            "all right, or no better than chance"
+        return None, f"{of}; all are right, or no better than chance", *rests_on
+    if scaled >= without:
+        return (
+            None,
+            (
+                f"{of}; fitted to some of these, a temperature does not help the others (log loss "
+                f"{without:.3f} without, {scaled:.3f} with it)"
+            ),
+            *rests_on,
         )
-    return float(temperature), ""
+    return float(temperature), "", *rests_on
 
 
 def _threshold(
@@ -251,9 +267,9 @@ def _threshold(
         return None, None, NOTHING_HELD_OUT
     try:
         reference = outliers.fit(*training)
+        return reference, outliers.threshold(outliers.distances(reference, validation)), ""
     except ValueError as error:  # a network that learned nothing must not stop the run
         return None, None, str(error)
-    return reference, outliers.threshold(outliers.distances(reference, validation)), ""
 
 
 def _read_record(path: pathlib.Path) -> tuple[SavedRecord, Recipe]:
@@ -276,12 +292,11 @@ def _read_record(path: pathlib.Path) -> tuple[SavedRecord, Recipe]:
         raise ModelFileError(f"{error}. {_AGAIN}") from None
 
 
-def _reference(folder: pathlib.Path) -> outliers.Reference:
-    try:
-        with np.load(folder / ARRAYS, allow_pickle=False) as arrays:
-            kept = {name: arrays[name] for name in outliers.Reference._fields}
-    except (KeyError, ValueError, OSError, zipfile.BadZipFile) as error:
-        raise ModelFileError(f"{folder / ARRAYS} is damaged ({error}). {_AGAIN}") from error
+def _reference(path: pathlib.Path, classes: int) -> outliers.Reference:
+    form = {"means": "f cf", "directions": "f df", "variances": "f d", "rest": "f "}
+    kept = classifier_files.read_arrays(path, form)
+    if len(kept["means"]) != classes or min(kept["rest"], *kept["variances"]) <= 0:
+        raise classifier_files.damaged(path, "a variance is not above 0, or the classes are others")
     return outliers.Reference(**{**kept, "rest": float(kept["rest"])})
 
 

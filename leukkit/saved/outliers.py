@@ -206,6 +206,9 @@ def threshold(validation_distances: ArrayLike) -> float:
     """
     ordered = np.sort(np.asarray(validation_distances, np.float64))
     if not len(ordered) or not np.isfinite(ordered).all():
-        raise ValueError(f"{len(ordered)} distances: expected finite distances, at least one")
+        raise ValueError(
+            f"{np.sum(~np.isfinite(ordered))} of {len(ordered)} validation images are at no finite "
+            "distance: expected finite distances, at least one"
+        )
     place = math.ceil(round((len(ordered) + 1) * QUANTILE, 9))
     return float(ordered[min(place, len(ordered)) - 1])

@@ -3,7 +3,10 @@
 import re
 from urllib.parse import unquote, urlsplit
 
+import nbformat
 import pytest
+
+from leukkit.report import notebooks
 
 SHOWN = "#cells tbody tr:not([hidden])"
 FILTERS = '.filters[data-table="cells"]'
@@ -259,3 +262,38 @@ def test_without_javascript_everything_is_there_to_read(visit):
     assert rows.first.is_visible() and rows.last.is_visible()
     assert not plain.locator(".filters").first.is_visible()
     assert plain.locator("th button").count() == 0
+
+
+HARM = """<script>document.title = "ran"</script><img src="x" onerror="document.title = 'ran'">
+<a id="link" href="javascript:document.title = 'ran'">a link</a>
+<svg onload="document.title = 'ran'"><script>document.title = "ran"</script></svg>
+<iframe srcdoc="<script>parent.document.title = 'ran'</script>"></iframe>
+<script>document.title = "ran\""""
+
+
+def test_a_notebook_from_elsewhere_runs_no_script(browser, tmp_path):
+    svg = f'<svg xmlns="http://www.w3.org/2000/svg">{HARM}<circle r="5"/></svg>'
+    data = {
+        "text/html": HARM,
+        "image/svg+xml": svg,
+        "application/javascript": "document.title='ran'",
+    }
+    outputs = [
+        nbformat.v4.new_output("display_data", {kind: content}) for kind, content in data.items()
+    ]
+    cells = [
+        nbformat.v4.new_markdown_cell(f"# Try\n\n{HARM}"),
+        nbformat.v4.new_raw_cell(HARM, metadata={"format": "text/html"}),
+        nbformat.v4.new_code_cell("print('shown')", outputs=outputs),
+    ]
+    notebook = nbformat.v4.new_notebook(cells=cells, metadata={"title": f"</title>{HARM}"})
+    path = tmp_path / "page.html"
+    notebooks._write_html(notebook, path)
+    tab = browser.new_page()
+    tab.goto(path.as_uri())
+    tab.locator("#link").first.evaluate("link => link.click()")
+    tab.wait_for_timeout(500)
+    assert tab.title() != "ran"
+    assert tab.locator(".highlight").first.evaluate("it => getComputedStyle(it).backgroundColor")
+    assert "shown" in tab.locator("body").inner_text()
+    tab.close()

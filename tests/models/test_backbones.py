@@ -22,7 +22,7 @@ def keras_module(name):
 @pytest.mark.parametrize("name", KERAS_NAMES)
 def test_weights_addresses_are_those_of_keras(name):
     source = pathlib.Path(keras_module(name).__file__).read_text(encoding="utf-8")
-    known = models.BACKBONES[name].md5
+    known = models.BACKBONES[name].hash
     assert known is None or f'"{known}"' in source
     folder, file_name = models.BACKBONES[name].url.split("/")[-2:]
     assert f"{folder}/" in source.replace('"\n    "', "")
@@ -32,6 +32,8 @@ def test_weights_addresses_are_those_of_keras(name):
 
 def test_weights_files_of_our_own_networks_have_names_that_tell_them_apart():
     assert models.BACKBONES["resnet18"].file_name == "resnet18.tv_in1k.safetensors"
+    pinned = models.BACKBONES["resnet18"]
+    assert "/main/" not in pinned.url and len(pinned.hash) == 64
     assert models.BACKBONES["seresnet152"].file_name == "legacy_seresnet152.in1k.safetensors"
 
 

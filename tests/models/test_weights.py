@@ -1,5 +1,6 @@
 """Where the weights of the networks come from: the seed, files, ImageNet."""
 
+import dataclasses
 import hashlib
 import pathlib
 import random
@@ -162,10 +163,42 @@ def test_weights_of_another_network(tmp_path):
 def test_a_file_that_lacks_some_weights_or_holds_nan(tmp_path):
     path = tmp_path / "partial.weights.h5"
     network = models.build_backbone("mobilenet-0.25", 32, None)
-    network.get_layer("conv1").kernel.assign(np.full((3, 3, 3, 8), np.nan))
-    network.save_weights(path)
-    with pytest.raises(models.WeightsError, match="1 of its 135 arrays are missing or hold NaN"):
-        models.build_backbone("mobilenet-0.25", 32, weights=path)
+    for value in (np.nan, np.inf):
+        network.get_layer("conv1").kernel.assign(np.full((3, 3, 3, 8), value))
+        network.save_weights(path)
+        with pytest.raises(models.WeightsError, match=r"1 of its 135 arrays .*NaN or infinity"):
+            models.build_backbone("mobilenet-0.25", 32, weights=path)
+
+
+def test_a_small_file_that_declares_more_than_memory_is_refused(tmp_path):
+    import h5py
+
+    with h5py.File(tmp_path / "bomb.weights.h5", "w") as file:
+        file.create_dataset("layers/conv1/vars/0", (10**6, 10**6), "float32", chunks=(100, 100))
+    with pytest.raises(models.WeightsError, match="would take 3725 GiB of memory"):
+        models.build_backbone("mobilenet-0.25", 32, weights=tmp_path / "bomb.weights.h5")
+
+
+def test_a_download_that_is_another_file_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    (tmp_path / "models").mkdir()
+    there = tmp_path / "models" / "resnet18.tv_in1k.safetensors"
+    there.write_bytes(b"exchanged")
+    asked = []
+
+    def get_file(*arguments, file_hash, **_):
+        asked.append(file_hash)
+        raise ValueError("Incomplete or corrupted file detected")
+
+    import keras
+
+    monkeypatch.setattr(keras.utils, "get_file", get_file)
+    with pytest.raises(ValueError, match="Incomplete or corrupted"):
+        models.weights_id("resnet18")
+    assert asked == [models.BACKBONES["resnet18"].hash]
+    known = dataclasses.replace(models.BACKBONES["resnet18"], hash=weights_module.sha256(there))
+    monkeypatch.setitem(models.BACKBONES, "resnet18", known)
+    assert models.weights_id("resnet18") == known.hash and len(asked) == 1
 
 
 @pytest.mark.parametrize("name", ["broken.h5", "broken.weights.h5", "broken.keras"])
@@ -177,9 +210,9 @@ def test_a_file_that_holds_no_weights(tmp_path, name):
 
 
 def test_a_weights_file_that_does_not_exist():
-    with pytest.raises(FileNotFoundError, match=r"no weights file .*missing.h5 for vgg19"):
+    with pytest.raises(models.WeightsError, match=r"no weights file .*missing.h5 for vgg19"):
         models.build_backbone("vgg19", 32, weights="missing.h5")
-    with pytest.raises(FileNotFoundError, match=r"no weights file .*for resnet18.*safetensors"):
+    with pytest.raises(models.WeightsError, match=r"no weights file .*for resnet18.*safetensors"):
         models.build("resnet18", 2, 32, "missing.safetensors")
 
 

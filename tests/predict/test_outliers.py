@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from sklearn.covariance import LedoitWolf
 
+from leukkit import saved
 from leukkit.saved import outliers
 
 
@@ -68,3 +69,14 @@ def test_embeddings_that_say_nothing_are_refused():
     for distances in ([], [1, np.nan]):
         with pytest.raises(ValueError, match="finite distances"):
             outliers.threshold(distances)
+
+
+def test_validation_images_without_numbers_give_no_threshold():
+    generator = np.random.default_rng(0)
+    training = generator.standard_normal((40, 4)), np.repeat(["healthy", "ALL"], 20)
+    validation = generator.standard_normal((20, 4))
+    assert saved._threshold(training, validation)[1] > 0
+    validation[3, 2] = np.nan
+    reference, threshold, why = saved._threshold(training, validation)
+    assert reference is None and threshold is None
+    assert why.startswith("1 of 20 validation images are at no finite distance")

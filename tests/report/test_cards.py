@@ -154,7 +154,7 @@ def test_a_classifier_is_loaded_as_its_card_says(tmp_path, monkeypatch):
     folder = write(tmp_path, FIRST, planned("farag2025", "leak-free", SVM), model=None)
     features, labels = np.eye(4, dtype=np.float32), np.array(["ALL", "healthy"] * 2, dtype=object)
     fitted = classifiers.fit_random_forest(features, labels, seed=0)
-    classifier_files.save(fitted, folder / "model.skops")
+    classifier_files.save(fitted, folder / "model.npz")
     text = card(folder)
     assert text.startswith("# DenseNet-201 with SVM, farag2025")
     assert row(text, "c") == ["0.1, 1, 10, 100, 1000"]
