@@ -132,7 +132,9 @@ def losses_of_others(predictions: pd.DataFrame, groups: ArrayLike) -> tuple[floa
         for others, left_out in parts
     ]
     without, with_it = (arrays(frame).likelihoods for frame in (predictions, pd.concat(scaled)))
-    return tuple(-float(np.log(one.clip(_SMALLEST)).mean()) for one in (without, with_it))
+    return -float(np.log(without.clip(_SMALLEST)).mean()), -float(
+        np.log(with_it.clip(_SMALLEST)).mean()
+    )
 
 
 def scale_temperature(predictions: pd.DataFrame, temperature: float) -> pd.DataFrame:

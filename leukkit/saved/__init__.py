@@ -297,7 +297,8 @@ def _reference(path: pathlib.Path, classes: int) -> outliers.Reference:
     kept = classifier_files.read_arrays(path, form)
     if len(kept["means"]) != classes or min(kept["rest"], *kept["variances"]) <= 0:
         raise classifier_files.damaged(path, "a variance is not above 0, or the classes are others")
-    return outliers.Reference(**{**kept, "rest": float(kept["rest"])})
+    rest = float(kept.pop("rest"))
+    return outliers.Reference(**kept, rest=rest)
 
 
 def _nothing_to_read(folder: pathlib.Path) -> Exception:

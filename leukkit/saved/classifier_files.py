@@ -120,7 +120,7 @@ def read_arrays(path: pathlib.Path, *forms: dict[str, str]) -> dict[str, np.ndar
     check_archive(path)
     try:
         with np.load(path, allow_pickle=False) as file:
-            kept = {name: file[name] for name in file.files}
+            kept = {name: np.asarray(file[name]) for name in file.files}
     except Exception as error:  # a file from elsewhere may make NumPy raise anything
         raise damaged(path, f"{type(error).__name__}: {error}") from error
     form = next((form for form in forms if set(form) == set(kept)), None)
@@ -250,6 +250,7 @@ def _is_machine(kept: dict[str, np.ndarray]) -> bool:
     counts, classes = kept["counts"], len(kept["classes"])
     return (
         str(kept["kernel"]) in KERNELS
+        and kept["gamma"] >= 0
         and bool((counts >= 0).all())
         and counts.sum() == len(kept["vectors"]) > 0
         and len(kept["coefficients"]) == classes - 1
