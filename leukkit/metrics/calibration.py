@@ -131,10 +131,9 @@ def losses_of_others(predictions: pd.DataFrame, groups: ArrayLike) -> tuple[floa
         scale_temperature(predictions.iloc[left_out], fit_temperature(predictions.iloc[others]))
         for others, left_out in parts
     ]
-    without, with_it = (arrays(frame).likelihoods for frame in (predictions, pd.concat(scaled)))
-    return -float(np.log(without.clip(_SMALLEST)).mean()), -float(
-        np.log(with_it.clip(_SMALLEST)).mean()
-    )
+    both = [arrays(frame).likelihoods for frame in (predictions, pd.concat(scaled))]
+    without, with_it = (-float(np.log(one.clip(_SMALLEST)).mean()) for one in both)
+    return without, with_it
 
 
 def scale_temperature(predictions: pd.DataFrame, temperature: float) -> pd.DataFrame:

@@ -208,7 +208,7 @@ def _predict_batch(predictor, paths):
 
 def _answer(predictor, pixels):
     """Return the probabilities of each image, and its distance or None."""
-    vectors, probabilities = predictor.answer(pixels)
+    vectors, probabilities = map(np.asarray, predictor.answer(pixels))
     if not (np.isfinite(vectors).all() and ((probabilities >= 0) & (probabilities <= 1)).all()):
         raise ModelFileError(
             f"{predictor.folder}: the model gives values that are not finite, or no probabilities; "

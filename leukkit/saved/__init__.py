@@ -248,14 +248,9 @@ def _temperature(held_out: pd.DataFrame | str) -> tuple[float | None, str, int, 
     if temperature in calibration.TEMPERATURES:
         return None, f"{of}; all are right, or no better than chance", *rests_on
     if scaled >= without:
-        return (
-            None,
-            (
-                f"{of}; fitted to some of these, a temperature does not help the others (log loss "
-                f"{without:.3f} without, {scaled:.3f} with it)"
-            ),
-            *rests_on,
-        )
+        losses = f"log loss {without:.3f} without, {scaled:.3f} with it"
+        why = f"{of}; fitted to some of these, a temperature does not help the others ({losses})"
+        return None, why, *rests_on
     return float(temperature), "", *rests_on
 
 

@@ -250,7 +250,7 @@ def _is_machine(kept: dict[str, np.ndarray]) -> bool:
     counts, classes = kept["counts"], len(kept["classes"])
     return (
         str(kept["kernel"]) in KERNELS
-        and kept["gamma"] >= 0
+        and bool(kept["gamma"] >= 0)
         and bool((counts >= 0).all())
         and counts.sum() == len(kept["vectors"]) > 0
         and len(kept["coefficients"]) == classes - 1
