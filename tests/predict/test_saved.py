@@ -236,7 +236,7 @@ def test_a_record_that_is_none_or_missing_is_named(copy):
         ({"model": "../../etc/passwd"}, r"model: .*found '\.\./\.\./etc/passwd'"),
         ({"sha256": {"../x": "0"}}, r"sha256 names \['\.\./x'\]"),
         ({"surprise": 1}, "unknown field surprise"),
-        ({"recipe__segmentation": {"power": 9}}, "predictor.json: segmentation: .*'power'"),
+        ({"recipe__segmentation": {"power": 9}}, "predictor.json: .*segmentation.*power"),
         ({"recipe": {}}, "missing field network"),
         ({"recipe__phases": [], "recipe__classifier": "rf"}, "contradict each other"),
         ({"recipe__image_size": 48}, "says 48 pixels and 2 classes"),
