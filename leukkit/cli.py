@@ -84,8 +84,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if value := getattr(options, name, None) or os.environ.get(variable):
             is_path = name.endswith("_dir") or value.endswith(".toml")
             os.environ[variable] = str(_path(value).resolve()) if is_path else value
+    for stream in filter(None, (sys.stdout, sys.stderr)):  # None: it was closed
+        stream.reconfigure(errors="replace")  # a terminal that knows no dash gets a ?
     try:
-        return options.command(options) or 0
+        status = options.command(options) or 0
+        print(end="", flush=True)  # a closed pipe is seen here, not at exit
+        return status
+    except KeyboardInterrupt:
+        print("leukkit: interrupted; what was finished is kept", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # whoever read the output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except (ValueError, OSError, RuntimeError) as error:
         if os.environ.get("LEUKKIT_TRACEBACK"):
             raise
@@ -253,7 +263,7 @@ def audit(options: argparse.Namespace) -> None:
         paper = audit.from_csv(options.from_csv, options.test)
     frame = audit.run(paper)
     if options.csv is not None:
-        frame.to_csv(options.csv, index=False)
+        _print_or_write(frame.to_csv(index=False), options.csv)
     print(audit.as_text(frame, options.verdict))
 
 

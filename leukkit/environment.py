@@ -5,14 +5,18 @@ import functools
 import hashlib
 import importlib.metadata
 import inspect
+import multiprocessing
 import os
 import pathlib
 import platform
 import re
+import signal
 import subprocess
 import sys
 import tempfile
 import textwrap
+import threading
+import time
 from collections.abc import Callable, Iterator
 
 # What Colab shipped in August 2026; requirements.txt has the same floors. Before Keras 3.13.2 a
@@ -87,6 +91,21 @@ def check_keras(**more: str) -> None:
                 f"Keras is set to {name} = {found!r}, expected {value!r}, or the same run would "
                 f"give other numbers: {do}"
             )
+
+
+@functools.cache
+def end_with_parent() -> None:
+    """Let a worker of joblib end within a second of its parent, even of a killed one."""
+    pid = getattr(multiprocessing.parent_process(), "pid", None)
+
+    def watch() -> None:
+        while os.getppid() == pid:
+            time.sleep(1)
+        os._exit(1)
+
+    if multiprocessing.current_process().name.startswith("Loky"):
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to answer
+        threading.Thread(target=watch, daemon=True).start()
 
 
 @functools.cache

@@ -11,7 +11,7 @@ import sys
 import time
 import uuid
 from collections.abc import Iterable, Iterator, Sequence, Sized
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import platformdirs
 import tqdm.auto
@@ -179,8 +179,8 @@ def read_table(path: str | os.PathLike, columns: Sequence[str]) -> "pd.DataFrame
 def progress(iterable: Iterable, description: str, unit: str = "it") -> Iterator:
     """Yield from ``iterable`` and show on standard error how far the work is.
 
-    A terminal or a notebook gets a bar; a log gets at most one plain line in ten seconds;
-    ``TQDM_DISABLE=1`` in the environment silences both.
+    A terminal or a notebook gets a bar; a log gets at most one plain line in ten seconds, with
+    the time left; ``TQDM_DISABLE=1`` in the environment silences both.
 
     Args:
         iterable: What to go through.
@@ -188,19 +188,10 @@ def progress(iterable: Iterable, description: str, unit: str = "it") -> Iterator
         unit: What one item is, e.g. ``"image"``.
     """
     total = len(iterable) if isinstance(iterable, Sized) else None
-    if _is_quiet() or _is_live():
-        with bar(total, description, unit) as shown:
-            for item in iterable:
-                yield item
-                shown.update()
-        return
-    last = time.monotonic()
-    for done, item in enumerate(iterable, start=1):
-        yield item
-        if time.monotonic() - last >= SECONDS_BETWEEN_LINES:
-            last = time.monotonic()
-            units = unit + ("es" if unit.endswith("ch") else "s")
-            print(f"{description}: {done} of {total or '?'} {units}", file=sys.stderr, flush=True)
+    with bar(total, description, unit) as shown:
+        for item in iterable:
+            yield item
+            shown.update()
 
 
 def printable(text: object) -> str:
@@ -212,16 +203,28 @@ def printable(text: object) -> str:
 
 def bar(total: int | None, description: str, unit: str = "it") -> tqdm.std.tqdm:
     """Return a tqdm bar to move by hand; shown, thinned out or silenced as in `progress`."""
-    live = _is_live()
-    return tqdm.auto.tqdm(
-        desc=description,
-        total=total,
-        unit=unit,
-        leave=False,
-        disable=_is_quiet() or total == 0,
-        mininterval=0.1 if live else SECONDS_BETWEEN_LINES,
-        ascii=None if live else True,
-    )
+    options: dict[str, Any] = {"unit": unit}
+    if not _is_live():
+        options = {"unit": unit + ("es" if unit.endswith("ch") else "s"), "file": _Log()}
+        options["mininterval"] = SECONDS_BETWEEN_LINES
+        options["bar_format"] = "{desc}: {n_fmt} of {total_fmt} {unit}, {remaining} left{postfix}"
+    disable = _is_quiet() or total == 0
+    return tqdm.auto.tqdm(desc=description, total=total, leave=False, disable=disable, **options)
+
+
+class _Log(io.StringIO):
+    """Where a bar writes in a log: what it shows becomes a plain line on standard error."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.last = time.monotonic()
+
+    def write(self, text: str) -> int:
+        line = text.replace("\x1b[A", "").strip()  # no moving up to the bar around it
+        if line and time.monotonic() - self.last >= SECONDS_BETWEEN_LINES:
+            self.last = time.monotonic()
+            print(line, file=sys.stderr, flush=True)
+        return len(text)
 
 
 def _is_quiet() -> bool:

@@ -206,6 +206,7 @@ def once(make: Callable[..., None]) -> Callable[..., None]:
     def make_once(
         folder: pathlib.Path, configuration: Configuration, *arguments: Any, **options: Any
     ) -> None:
+        environment.end_with_parent()
         folder.mkdir(parents=True, exist_ok=True)
         with filelock.FileLock(folder / ".lock"):
             if not is_done(folder, configuration):

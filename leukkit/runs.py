@@ -5,15 +5,15 @@ classifiers to features. An ensemble is a run whose members are runs.
 """
 
 import functools
-import itertools
 import pathlib
 import time
 from collections.abc import Iterable
+from typing import Any
 
 import joblib
 import pandas as pd
 
-from leukkit import datasets, metrics, results, splits
+from leukkit import datasets, files, metrics, results, splits
 from leukkit.papers.profiles import Run
 from leukkit.records import Configuration
 from leukkit.schemas import Recipe
@@ -95,17 +95,21 @@ def make(
             same.append((place, split, run.recipe))
         else:
             trained.append((place, split, run.recipe))
+    waiting = []
     if trained:
         from leukkit.training import folds as networks
 
-        joblib.Parallel(n_jobs=jobs)(networks.spread(trained, jobs, tensorboard=tensorboard))
-    for same in classified.values():
-        from leukkit.classifiers import folds
+        waiting = networks.spread(trained, jobs, tensorboard=tensorboard)
+    number = sum(len(place.missing) for same in classified.values() for place, *_ in same)
+    with files.bar(len(waiting) + number, "runs", unit="part") as shown:
+        _do(waiting, jobs, shown)
+        for same in classified.values():
+            from leukkit.classifiers import folds
 
-        place, split, recipe = same[0]
-        extracted = folds.extract(split.cells, recipe, place.folds[0].seed)
-        waiting = [folds.tasks(*one, extracted) for one in same]
-        joblib.Parallel(n_jobs=jobs)(itertools.chain(*waiting))
+            place, split, recipe = same[0]
+            extracted = folds.extract(split.cells, recipe, place.folds[0].seed)
+            waiting = [task for one in same for task in folds.tasks(*one, extracted)]
+            _do(waiting, jobs, shown)
     for run in planned:
         if run.recipe is None:
             _combine(run, divided[_division(run)], results_dir)
@@ -130,6 +134,18 @@ def _division(run: Run) -> str:
 @functools.lru_cache(maxsize=4)
 def _load(data: str, links: str) -> pd.DataFrame:
     return datasets.load(data, links=links)
+
+
+def _do(waiting: list, jobs: int | None, shown: Any) -> None:
+    """Do tasks of joblib, whatever its backend, and move a bar as they end."""
+
+    class Parallel(joblib.Parallel):
+        begun = shown.n
+
+        def print_progress(self) -> None:
+            shown.update(self.begun + self.n_completed_tasks - shown.n)
+
+    Parallel(n_jobs=jobs)(waiting)
 
 
 def _combine(run: Run, split: Split, base: pathlib.Path | str | None) -> None:

@@ -1,7 +1,9 @@
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 
 import nbformat
 import pandas as pd
@@ -293,3 +295,75 @@ def test_no_name_of_a_file_moves_the_cursor(project, capsys, sign):
     cli.main(["data", "check", "cnmc-2019", "--root", str(cells.parents[2])])
     printed = "".join(capsys.readouterr())
     assert "\N{REPLACEMENT CHARACTER}" in printed and sign[0] not in printed
+
+
+BUSY = """
+import os, pathlib, time
+from joblib import Parallel, delayed
+def work():
+    from leukkit import environment
+    environment.end_with_parent()
+    pathlib.Path(f"pid-{os.getpid()}").touch()
+    time.sleep(300)
+pathlib.Path(f"pid-{os.getpid()}").touch()
+Parallel(2)([delayed(work)() for _ in range(2)])
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_whatever_ends_a_command_ends_its_notebooks_and_their_workers(project, number):
+    write(project, BUSY)
+    code = (
+        "import pathlib, sys\nfrom leukkit import cli\nfrom leukkit.report import notebooks\n"
+        f"notebooks.PACKAGE = pathlib.Path({str(project / 'leukkit')!r})\n"
+        "sys.exit(cli.main(['reproduce', 'farag2025']))"
+    )
+    environment = {"PYTHONPATH": os.pathsep.join(sys.path), "TQDM_DISABLE": "1"}
+    process = subprocess.Popen(
+        [sys.executable, "-c", code], stderr=subprocess.PIPE, env=os.environ | environment
+    )
+    notes = project / "notebooks"
+    _wait(lambda: len([*notes.glob("pid-*")]) == 3 or process.poll() is not None, 120)
+    process.send_signal(number)
+    told = process.communicate(timeout=30)[1].decode()
+    if number == signal.SIGINT:
+        assert process.returncode == 130, told
+        assert told == "leukkit: interrupted; what was finished is kept\n"
+    pids = [int(path.name.removeprefix("pid-")) for path in notes.glob("pid-*")]
+    assert len(pids) == 3
+    _wait(lambda: not any(map(_is_alive, pids)), 15)
+    assert not (project / "results" / "notebooks").exists()
+
+
+def _wait(for_what, seconds):
+    until = time.monotonic() + seconds
+    while not for_what():
+        assert time.monotonic() < until
+        time.sleep(0.05)
+
+
+def _is_alive(pid):
+    """Tell whether a process is there and no zombie that waits for a parent to take note."""
+    told = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True)
+    return told.stdout.strip()[:1] not in ("", "Z")
+
+
+@pytest.mark.parametrize(
+    ("command", "status"), [("audit mishra | head -1", 0), ("audit mishra >&-", 0)]
+)
+def test_a_reader_who_has_seen_enough_hears_no_complaint(command, status):
+    done = subprocess.run(
+        ["bash", "-c", f"{sys.executable} -m leukkit {command}"], capture_output=True, text=True
+    )
+    assert (done.returncode, done.stderr) == (status, "")
+
+
+@pytest.mark.parametrize("command", ["audit", "splits sample-idb", "data card sample-cells", "-h"])
+def test_a_terminal_that_knows_no_dash_gets_another_sign(command):
+    done = subprocess.run(
+        [sys.executable, "-m", "leukkit", *command.split()],
+        capture_output=True,
+        env=os.environ | {"PYTHONIOENCODING": "ascii"},
+    )
+    assert done.returncode == 0, done.stderr.decode()
+    assert done.stdout.isascii() and done.stdout

@@ -97,10 +97,27 @@ def test_a_log_gets_plain_lines_and_every_item(capsys, monkeypatch):
     monkeypatch.setattr(files, "SECONDS_BETWEEN_LINES", 0)
     items = list(files.progress(range(3), "hashing", unit="image"))
     assert items == [0, 1, 2]
-    lines = capsys.readouterr().err.splitlines()
-    assert lines == [f"hashing: {done} of 3 images" for done in (1, 2, 3)]
+    lines = [line.partition(",") for line in capsys.readouterr().err.splitlines()]
+    assert [line[0] for line in lines] == [f"hashing: {done} of 3 images" for done in range(4)]
+    assert [line[2] for line in lines] == [" ? left", *[" 00:00 left"] * 3]
     list(files.progress("a", "predicting", unit="batch"))
-    assert capsys.readouterr().err == "predicting: 1 of 1 batches\n"
+    assert "predicting: 1 of 1 batches" in capsys.readouterr().err
+
+
+def test_in_a_log_a_bar_within_a_bar_moves_no_cursor_and_short_work_is_not_told(
+    capsys, monkeypatch
+):
+    monkeypatch.delenv("TQDM_DISABLE", raising=False)
+    for seconds in (0, 10):
+        monkeypatch.setattr(files, "SECONDS_BETWEEN_LINES", seconds)
+        with files.bar(2, "runs", "fold") as outer, files.bar(2, "vgg19", "batch") as inner:
+            inner.update()
+            inner.set_postfix_str("epoch 1 of 2")
+            outer.update()
+        said = capsys.readouterr().err
+        for line in ("vgg19: 1 of 2 batches, 00:00 left, epoch 1 of 2", "runs: 1 of 2 folds, "):
+            assert (line in said) == (seconds == 0)
+        assert not set(said) & {"\r", "\x1b"} and "\n\n" not in said
 
 
 def test_silence_on_request(capsys, monkeypatch):

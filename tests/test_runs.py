@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 import threadpoolctl
 
-from leukkit import classifiers, metrics, models, papers, results, runs, splits
+from leukkit import classifiers, files, metrics, models, papers, results, runs, splits
 from leukkit.classifiers import folds
 from leukkit.models import weights
 from leukkit.papers.profiles import Run
@@ -151,6 +151,16 @@ def test_an_interrupted_run_goes_on_with_the_next_fold(profile, finished, tmp_pa
     runs.make([run], results_dir=tmp_path)
     assert first.stat().st_mtime_ns == written
     pd.testing.assert_frame_equal(read(tmp_path, run), read(finished, run))
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_log_says_how_far_the_runs_are(profile, finished, tmp_path, monkeypatch, capsys, jobs):
+    monkeypatch.delenv("TQDM_DISABLE", raising=False)
+    monkeypatch.setattr(files, "SECONDS_BETWEEN_LINES", 0)
+    runs.make([run_of(profile, AUGMENTED, "leak-free")], results_dir=tmp_path, jobs=jobs)
+    said = capsys.readouterr().err
+    for done in (1, 2, 3):
+        assert f"runs: {done} of 3 parts, " in said
 
 
 def test_other_settings_do_not_overwrite_a_planned_run(profile, finished):

@@ -20,7 +20,7 @@ import pandas as pd
 
 from leukkit import benchmark, features, images, metrics, models, papers, results, runs, splits
 from leukkit.classifiers import folds
-from leukkit.files import replace_when_done, results_dir
+from leukkit.files import progress, replace_when_done, results_dir
 from leukkit.papers.profiles import Profile, Run
 from leukkit.schemas import Recipe
 from leukkit.splits import NoPhaseError, Split
@@ -266,7 +266,7 @@ def time_methods(profile: str, base: pathlib.Path | str | None = None) -> pd.Dat
     seconds: dict[str, float] = {}
     rows = []
     planned = _by_name(numbers)
-    for name, run in planned.items():
+    for name, run in progress(planned.items(), "timing", "method"):
         if run.recipe is not None and (classify := _classifier(run, run.recipe, decoded, base)):
             classify()
             repeats = timeit.repeat(classify, number=1, repeat=REPEATS)

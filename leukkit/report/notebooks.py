@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import nbformat
+import tqdm
 
 from leukkit import environment
 from leukkit.files import bar, replace_when_done
@@ -92,11 +93,16 @@ def execute(
     """
 
     async def run() -> None:
+        # nbclient would take Ctrl-C for itself, kill one kernel and call it dead; asyncio cancels.
+        asyncio.get_running_loop().add_signal_handler = lambda *_: None  # type: ignore
         free = asyncio.Semaphore(at_once)
 
         async def one(path: pathlib.Path) -> None:
             async with free:
+                started = time.monotonic()
                 done(path, await _execute(path))
+                text = f"{path.name}: done in {time.monotonic() - started:.0f} s"
+                tqdm.tqdm.write(text, file=sys.stderr)
 
         await asyncio.gather(*map(one, paths))
 
@@ -110,7 +116,6 @@ async def _execute(path):
     notebook = nbformat.read(path, as_version=4)
     code = sum(cell.cell_type == "code" for cell in notebook.cells)
     where = pathlib.Path.cwd() if are_installed() else path.parent
-    started = time.monotonic()
     with bar(code, path.name, "cell") as shown, tempfile.TemporaryFile() as chatter:
         client = NotebookClient(
             notebook,
@@ -126,10 +131,11 @@ async def _execute(path):
             plain = re.sub(r"\x1b\[[0-9;]*m", "", str(error))  # without the traceback's colors
             raise NotebookError(f"{path.name} stopped:\n{plain}") from error
         except DeadKernelError as error:
+            if asyncio.current_task().cancelling():  # Ctrl-C, or another notebook failed
+                raise asyncio.CancelledError from error
             chatter.seek(0)
             last = chatter.read().decode(errors="replace").splitlines()[-10:]
             raise NotebookError("\n".join([f"{path.name}: {error}", *last])) from error
-    shown.write(f"{path.name}: done in {time.monotonic() - started:.0f} s", file=sys.stderr)
     for cell in notebook.cells:
         if cell.cell_type == "code":  # progress lines and warnings of libraries
             cell.outputs = [output for output in cell.outputs if output.get("name") != "stderr"]

@@ -12,7 +12,7 @@ import joblib
 import numpy as np
 import pandas as pd
 
-from leukkit import features, images, results, saved
+from leukkit import environment, features, images, results, saved
 from leukkit.datasets.cells import label_codes
 from leukkit.files import bar
 from leukkit.metrics import prediction_frame
@@ -199,6 +199,7 @@ def _one_after_another(waiting: list, **further: Any) -> None:
 
 def _make_fold(folder: pathlib.Path, *arguments: Any, **options: Any) -> None:
     """Train, predict and write one fold; whatever it needs it loads itself."""
+    environment.start_tensorflow()
     try:
         _train_fold(folder, *arguments, **options)
     except OSError as error:
