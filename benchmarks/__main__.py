@@ -1,6 +1,6 @@
 """``python -m benchmarks [NAME …]``: run all benchmarks, or those named, and print each figure.
 
-``python -m benchmarks attacks`` tries to break the kit; it runs only if it is named.
+``python -m benchmarks attacks crafted`` tries to break the kit; these two run only if named.
 """
 
 import importlib
@@ -8,7 +8,9 @@ import pathlib
 import sys
 
 FOUND = sorted(path.stem for path in pathlib.Path(__file__).parent.glob("bench_*.py"))
-MODULES = {name.removeprefix("bench_"): name for name in FOUND} | {"attacks": "attacks"}
+MODULES = {name.removeprefix("bench_"): name for name in FOUND} | {
+    name: name for name in ("attacks", "crafted")
+}
 
 
 def main(names):

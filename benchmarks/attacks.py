@@ -196,19 +196,19 @@ def mutants(top: pathlib.Path, model: pathlib.Path) -> dict[str, dict[str, int |
     from leukkit import datasets, predict
     from leukkit.datasets import decode
 
-    chance, original = random.Random("images"), {}
+    chance, original, records = random.Random("images"), {}, []
     cell = PIL.Image.open(datasets.load("sample-cells")["path"][0]).resize((48, 48))
-    for label in ("healthy", "ALL"):
-        (top / label).mkdir(parents=True)
+    top.mkdir()
     for name, (suffix, options) in FORMATS.items():
-        whole = top / "healthy" / f"{suffix}.{suffix}"
+        whole = top / f"whole.{suffix}"
         cell.save(whole, **options)
         pixels = decode.read(whole)
         for number in range(MUTANTS):
-            path = top / "ALL" / f"{suffix}-{number}.{suffix}"
+            path = top / f"{number}.{suffix}"
             path.write_bytes(_mutate(whole.read_bytes(), chance))
             original[str(path)] = (name, pixels)
-    cells = datasets.load(f"{top}/", damaged="keep")
+            records.append({"image_id": path.name, "path": path, "label": "ALL"})
+    cells = datasets.cells.build(records, "mutants", top, ["healthy", "ALL"], damaged="keep")
     problems = datasets.check(cells)
     ids = cells.set_index("path")["image_id"]
     damaged = set(problems["image_id"][problems["kind"] == "damaged"])
@@ -225,10 +225,10 @@ def mutants(top: pathlib.Path, model: pathlib.Path) -> dict[str, dict[str, int |
         row["SKIPPED IN SILENCE"] += bool(refused == pd.notna(answer["predicted"]))
         row["CHECK AND PREDICT DISAGREE"] += refused != (ids[path] in damaged)
         row["refused"] += refused
-        if not refused:
-            same = np.array_equal(decode.read(path), pixels)
-            wrong = "WRONG PIXELS" if name in WITH_CHECKSUMS else "changed pixels (no checksum)"
-            row["equal pixels" if same else wrong] += 1
+        same = not refused and np.array_equal(decode.read(path), pixels)
+        wrong = "WRONG PIXELS" if name in WITH_CHECKSUMS else "changed pixels (no checksum)"
+        row["equal pixels"] += same
+        row[wrong] += not (refused or same)
     return {name: dict(row) for name, row in found.items()}
 
 

@@ -246,7 +246,7 @@ def _plain_bmp(data: bytes, suffix: str) -> np.ndarray | None:
         (width, height, _, bits), compression = struct.unpack_from("<HHHH", data, 18), 0
     elif header < 40:
         return None
-    if bits != 24 or compression != 0 or width <= 0 or height == 0:
+    if bits != 24 or compression != 0 or width <= 0 or height == 0 or offset < 14 + header:
         return None
     _check_suffix("BMP", suffix)
     _check_size(width, abs(height))

@@ -79,6 +79,13 @@ def test_the_hash_is_of_shape_and_pixels():
     assert decode.pixel_hash(pixels.reshape(2, 1, 3)) != hashed
 
 
+def test_a_bmp_whose_header_reaches_into_its_pixels_is_damaged():
+    data = bytearray(bmp_bytes(np.zeros((9, 9, 3), np.uint8)))
+    data[15] = 0x6D  # of the header's size: 27,944 bytes in place of 40
+    with pytest.raises(ImageError, match="damaged"):
+        decode.decode(bytes(data), ".bmp")
+
+
 @pytest.mark.parametrize("suffix", ["bmp", "png"])
 @pytest.mark.parametrize("crop", [22, 21, 16, 5])
 def test_crop_is_the_center_whatever_the_format(tmp_path, rgb, suffix, crop):
