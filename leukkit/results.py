@@ -33,8 +33,8 @@ from leukkit.splits import Split
 VERSIONED = ("tensorflow", "keras", "numpy", "scikit-learn", "xgboost", "opencv-python-headless")
 PLACE = ("paper", "profile", "split", "run")  # the levels of the folder
 _KEEP = (
-    "It is kept. Choose another results folder (--results-dir or LEUKKIT_RESULTS_DIR), or delete "
-    "this one if you no longer need it"
+    "It is kept. Choose another results folder (--results-dir or LEUKKIT_RESULTS_DIR), or move this "
+    "run's folder away"
 )
 
 
@@ -272,7 +272,7 @@ def read_record(folder: pathlib.Path | str) -> FoldRecord:
         OSError: It cannot be read, or the fold is not finished.
     """
     path = pathlib.Path(folder) / "fold.json"
-    again = f"Delete {folder}, and the fold is made again"
+    again = f"Move {folder} away, and the fold is made again"
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:  # also of bytes that are no UTF-8
@@ -303,7 +303,7 @@ def read_fold(
         return record.read_table(path.name, path.read_bytes())
     except (ValueError, OSError) as error:
         problem = f"{path}: {getattr(error, 'strerror', error)}"
-        raise ResultsError(f"{problem}. Delete {folder}, and the fold is made again") from None
+        raise ResultsError(f"{problem}. Move {folder} away, and the fold is made again") from None
 
 
 def check_arithmetic(folder: pathlib.Path, arithmetic: str) -> None:

@@ -32,7 +32,7 @@ NETWORK: Final = "model.keras"
 CLASSIFIER: Final = "model.npz"
 RECORD, ARRAYS = "predictor.json", "predictor.npz"
 NOTHING_HELD_OUT = "this run set no validation images aside"
-_AGAIN = "Delete the folder and make the run again, or get the folder anew, whole"
+_AGAIN = "Get the folder anew, whole, or make the run again in another results folder"
 
 
 class Saved(NamedTuple):
@@ -300,8 +300,8 @@ def _nothing_to_read(folder: pathlib.Path) -> Exception:
     """Return the error for a folder without ``predictor.json``, saying what to do about it."""
     if (folder / NETWORK).is_file() or (folder / CLASSIFIER).is_file():
         return ModelFileError(
-            f"{folder} has a model but no {RECORD}: an older version of leukkit made it. Delete "
-            "the folder and make the run again"
+            f"{folder} has a model but no {RECORD}: an older version of leukkit made it. Make the "
+            "run again in another results folder"
         )
     kept = sorted(path.parent.name for path in folder.glob(f"fold-*/{RECORD}"))
     if kept:
