@@ -33,8 +33,8 @@ from leukkit.splits import Split
 VERSIONED = ("tensorflow", "keras", "numpy", "scikit-learn", "xgboost", "opencv-python-headless")
 PLACE = ("paper", "profile", "split", "run")  # the levels of the folder
 _KEEP = (
-    "It is kept. Choose another results folder (--results-dir or LEUKKIT_RESULTS_DIR), or move this "
-    "run's folder away"
+    "It is kept. Choose another results folder (--results-dir or LEUKKIT_RESULTS_DIR), or move "
+    "this run's folder away"
 )
 
 

@@ -213,7 +213,7 @@ def test_results_of_an_older_version_are_kept_and_named(tmp_path, old):
 def test_a_damaged_record_is_named_and_listed(tmp_path, change, problem):
     path = write(tmp_path) / "fold-0" / "fold.json"
     path.write_text(change(path.read_text()))
-    with pytest.raises(results.ResultsError, match=rf"fold\.json.*{problem}.*Delete"):
+    with pytest.raises(results.ResultsError, match=rf"fold\.json.*{problem}.*Move"):
         results.read_record(path.parent)
     assert results.runs(tmp_path)["problem"].str.contains(problem).all()
 
@@ -245,7 +245,7 @@ def test_predictions_that_are_no_probabilities_name_file_and_image(
 def test_a_table_is_believed_only_as_it_was_written(tmp_path, damage, problem):
     folder = write(tmp_path)
     damage(folder / "fold-0" / "predictions.csv")
-    with pytest.raises(results.ResultsError, match=rf"fold-0/predictions\.csv: {problem}.*Delete"):
+    with pytest.raises(results.ResultsError, match=rf"fold-0/predictions\.csv: {problem}.*Move"):
         results.read_table(folder)
 
 

@@ -49,7 +49,7 @@ def test_a_path_of_weights_brings_no_secret_of_the_environment_into_an_error(mon
     monkeypatch.setenv("KAGGLE_KEY", "0a1b2c3d")
     source = recipe(weights=weights).weights_source
     assert source == weights
-    with pytest.raises(FileNotFoundError) as raised:
+    with pytest.raises(models.WeightsError) as raised:
         models.weights_id("vgg16", source, 0, 1.0)
     assert "KAGGLE_KEY" in str(raised.value) and "0a1b2c3d" not in str(raised.value)
 

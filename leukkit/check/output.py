@@ -1,7 +1,9 @@
 """Findings as text for people, JSON for programs, and SARIF for a code host's list of alerts."""
 
 import json
+import os
 import textwrap
+import urllib.parse
 from typing import Any
 
 import pandas as pd
@@ -50,7 +52,7 @@ def as_json(cells: pd.DataFrame, part: pd.Series, findings: list[Finding]) -> st
             for finding in findings
         ],
     }
-    return json.dumps(record, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    return json.dumps(record, indent=1, allow_nan=False) + "\n"
 
 
 def as_sarif(cells: pd.DataFrame, findings: list[Finding], most: int = 100) -> str:
@@ -77,7 +79,7 @@ def as_sarif(cells: pd.DataFrame, findings: list[Finding], most: int = 100) -> s
         "version": "2.1.0",
         "runs": [{"tool": {"driver": driver}, "results": results}],
     }
-    return json.dumps(log, indent=1, ensure_ascii=False) + "\n"
+    return json.dumps(log, indent=1) + "\n"
 
 
 def _records(pairs: pd.DataFrame) -> list[dict[str, str]]:
@@ -86,7 +88,8 @@ def _records(pairs: pd.DataFrame) -> list[dict[str, str]]:
 
 
 def _below(cells: pd.DataFrame, path: str) -> str:
-    return path.removeprefix(f"{cells.attrs['root']}/")
+    """Return a path below the data set's folder as a URI: a name may hold anything."""
+    return urllib.parse.quote(os.fsencode(path.removeprefix(f"{cells.attrs['root']}/")))
 
 
 def _location(uri: str) -> dict[str, Any]:

@@ -88,7 +88,7 @@ CHANGES = {
     "03_densenet201_svm_rf_xgboost.ipynb": (
         "farag2025",
         {
-            '    "all-idb2": "all-idb2_densenet201_svm_segmented_augmented",\n': "",
+            '    "all-idb2": f"all-idb2_{BACKBONE}_svm_segmented_augmented",\n': "",
             'segmented_augmented", PROFILE)': 'segmented_augmented", PROFILE)\n'
             "recipe = recipe.replace(network='mobilenetv2', width=0.25, classifier='rf',\n"
             "    image_size=32)",
