@@ -20,7 +20,7 @@ import time
 from collections.abc import Callable, Iterator
 
 # What Colab shipped in August 2026; requirements.txt has the same floors. Before Keras 3.13.2 a
-# file of weights could make it read other files (CVE-2026-1669).
+# file of weights could make it read other files (an advisory on 3.13.0 and 3.13.1).
 FLOORS = {"tensorflow": (2, 20), "keras": (3, 13, 2), "scikit-learn": (1, 6, 1), "numpy": (2, 1)}
 CLASSIFIERS = ("scikit-learn", "xgboost")  # whose minor versions change results
 # Of TensorFlow's start on a machine without a GPU; `check` says the same in three words. Other
