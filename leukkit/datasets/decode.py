@@ -1,6 +1,6 @@
 """Image files: what a readable one is, its pixels, their hash, and resizing.
 
-A readable image is a BMP, JPEG, PNG or TIFF file that holds what its name says, one upright
+A readable image is a BMP, JPEG, PNG, TIFF or WebP file that holds what its name says, one upright
 picture, is whole, and has 8 bits each of red, green and blue. Every image is uint8 RGB of shape
 (height, width, 3).
 """
@@ -32,9 +32,10 @@ SUFFIXES = {
     ".png": "PNG",
     ".tif": "TIFF",
     ".tiff": "TIFF",
+    ".webp": "WEBP",
 }
 FORMATS = tuple(dict.fromkeys(SUFFIXES.values()))
-BEGINNINGS = (b"BM", b"\xff\xd8", b"\x89PNG", b"II*\0", b"MM\0*")  # of files of these formats
+BEGINNINGS = (b"BM", b"\xff\xd8", b"\x89PNG", b"II*\0", b"MM\0*", b"RIFF")  # of such files
 MODES = {
     "1": "black and white",
     "L": "grayscale",
