@@ -296,7 +296,7 @@ def _open(data: bytes, suffix: str) -> tuple[np.ndarray, str]:
     _check_suffix(image.format, suffix)
     if image.format == "PNG" and PNG_END not in data[-64:]:
         raise ImageError("is cut short: the end of the PNG is missing")
-    arguments = tiles[0][3] or ("",)
+    arguments = tiles[0][3] or ("",) if tiles else "RGB"  # WebP has 8 bits and no tiles
     layout = arguments if isinstance(arguments, str) else arguments[0]
     if image.mode == "RGB" and layout not in RGB_LAYOUTS:  # which Pillow converts to 8 bits
         return np.array(image), "16-bit RGB" if ";16" in layout else f"RGB stored as {layout}"
