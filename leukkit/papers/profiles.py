@@ -134,7 +134,8 @@ class Profile(Model):
     Attributes:
         key: Of the paper, ``gap`` or ``honest``.
         name: ``sample``, ``paper``, or the path of a TOML file.
-        datasets: Data set as the paper calls it -> what is used.
+        datasets: Data set as the paper calls it -> what is used: a name, or the path of a folder
+            of one's own.
         seed: Of everything random.
         jobs: Folds at once.
         models_kept: Numbers of the folds whose model is saved.
@@ -168,6 +169,13 @@ class Profile(Model):
     @pydantic.model_validator(mode="after")
     def _names_are_known(self) -> Self:
         """Fill in what splits and runs leave out; refuse names that the profile does not have."""
+        for called, used in self.datasets.items():
+            if "/" in used and not pathlib.Path(used).expanduser().is_absolute():
+                raise ValueError(
+                    f"datasets.{called} is the folder {used!r}, which a notebook takes in its "
+                    "own folder: expected a path from the root, such as "
+                    f"{pathlib.Path(used).absolute()}"
+                )
         for name, table in self.splits.items():
             origin = {"paper": self.key, "profile": self.name, "name": name}
             self.splits[name] = table.model_copy(update=origin)
