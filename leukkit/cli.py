@@ -121,7 +121,11 @@ def _parser() -> argparse.ArgumentParser:
     _add(commands, report, "--results-dir", "--report-dir")
     _add(commands, notebooks, "folder")
     text = "write the answers as .csv or .json"
-    _add(commands, predict, "model", "images", "--grad-cam", output=text)
+    of_predict = {
+        "output": text,
+        "patients": "say of whom the images are by FILE (columns file, patient, perhaps label)",
+    }
+    _add(commands, predict, "model", "images", "--grad-cam", **of_predict)
     of_audit = ("paper", "--verdict", "--from-csv", "--test", "--new")
     _add(commands, audit, *of_audit, csv="write the rows to FILE")
     _add(commands, honest, *OF_RUNS)
@@ -235,7 +239,11 @@ def predict(options: argparse.Namespace) -> int:
         predict.check_explainable(predictor)
     print("\n".join(predict.describe(predictor)), end="\n\n")
     frame = predict.predict(predictor, paths)
+    if options.patients is not None:
+        frame = predict.assign(frame, options.patients)
     print(predict.as_text(frame))
+    if options.patients is not None:
+        print(f"\n{predict.patients_text(predict.by_patient(frame), predict.scores(frame))}")
     if options.output is not None:
         predict.write(frame, predictor, options.output)
         print(f"written: {options.output}")

@@ -157,12 +157,15 @@ def cells_digest(cells: pd.DataFrame, positions: Any) -> str:
 
 def _planned_like(split: Split, recipe: Recipe | None, name: str, seed: int) -> Run | None:
     """Return the planned run of this name and place, if it is the same in all that matters."""
-    table, dataset = split.table, split.cells.attrs["dataset"]
+    table, attrs = split.table, split.cells.attrs
+    dataset, root = attrs["dataset"], pathlib.Path(attrs.get("root", ""))
     if table.paper not in papers.KEYS:
         return None
     for run in papers.load(table.paper).plan(table.profile, table.name):
         same_method = (run.name, run.recipe, run.seed) == (name, recipe, seed)
-        same_images = (run.data, run.seed + run.draw) == (dataset, split.seed)
+        same_images = run.seed + run.draw == split.seed and (
+            run.data == dataset or pathlib.Path(run.data).expanduser().absolute() == root
+        )
         if same_method and same_images and check(SplitTable, run.table) == table:
             return run
     return None

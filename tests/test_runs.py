@@ -10,6 +10,7 @@ from leukkit import classifiers, files, metrics, models, papers, results, runs, 
 from leukkit.classifiers import folds
 from leukkit.models import weights
 from leukkit.papers.profiles import Run
+from tests.datasets import trees
 
 SMALL = """
 leave_out = ["all-idb2", "vgg*", "resnet*", "mobile*", "densenet121", "densenet169", "*xgboost*"]
@@ -345,3 +346,24 @@ def test_a_finished_ensemble_is_left_alone_and_one_of_other_members_is_refused(e
 def test_a_member_that_was_not_trained_is_named(ensemble, tmp_path):
     with pytest.raises(FileNotFoundError, match="a_member"):
         runs.make([ensemble], results_dir=tmp_path)
+
+
+def test_a_profile_may_name_a_folder_of_ones_own(tmp_path):
+    lines = ["file,label,patient"]
+    for seed in range(24):
+        patient, label = seed // 2, ("healthy", "ALL")[seed // 2 % 2]
+        trees.write(tmp_path / f"{seed}.png", seed, 32)
+        lines.append(f"{seed}.png,{label},P{patient}")
+    (tmp_path / "labels.csv").write_text("\n".join(lines) + "\n")
+    path = tmp_path / "own.toml"
+    path.write_text(SMALL.replace('"sample-cells"', f'"{tmp_path}"'))
+    planned = papers.load("farag2025").plan(str(path), "leak-free")
+    run = next(run for run in planned if run.name == PLAIN)
+    (folder,) = runs.make([run], results_dir=tmp_path / "results")
+    predictions = results.read_table(folder)
+    assert len(predictions) == 24 and predictions["subject"].nunique() == 12
+    # A reader's own call finds the planned run: the plain name, and nothing to make.
+    place = results.place(
+        runs.split_of(run), run.recipe, run.name, run.seed, base=tmp_path / "results"
+    )
+    assert (place.folder, place.missing) == (folder, [])

@@ -1,6 +1,6 @@
 """Image files: what a readable one is, its pixels, their hash, and resizing.
 
-A readable image is a BMP, JPEG, PNG or TIFF file that holds what its name says, one upright
+A readable image is a BMP, JPEG, PNG, TIFF or WebP file that holds what its name says, one upright
 picture, is whole, and has 8 bits each of red, green and blue. Every image is uint8 RGB of shape
 (height, width, 3).
 """
@@ -32,9 +32,10 @@ SUFFIXES = {
     ".png": "PNG",
     ".tif": "TIFF",
     ".tiff": "TIFF",
+    ".webp": "WEBP",
 }
 FORMATS = tuple(dict.fromkeys(SUFFIXES.values()))
-BEGINNINGS = (b"BM", b"\xff\xd8", b"\x89PNG", b"II*\0", b"MM\0*")  # of files of these formats
+BEGINNINGS = (b"BM", b"\xff\xd8", b"\x89PNG", b"II*\0", b"MM\0*", b"RIFF")  # of such files
 MODES = {
     "1": "black and white",
     "L": "grayscale",
@@ -295,7 +296,7 @@ def _open(data: bytes, suffix: str) -> tuple[np.ndarray, str]:
     _check_suffix(image.format, suffix)
     if image.format == "PNG" and PNG_END not in data[-64:]:
         raise ImageError("is cut short: the end of the PNG is missing")
-    arguments = tiles[0][3] or ("",)
+    arguments = tiles[0][3] or ("",) if tiles else "RGB"  # WebP has 8 bits and no tiles
     layout = arguments if isinstance(arguments, str) else arguments[0]
     if image.mode == "RGB" and layout not in RGB_LAYOUTS:  # which Pillow converts to 8 bits
         return np.array(image), "16-bit RGB" if ";16" in layout else f"RGB stored as {layout}"

@@ -247,6 +247,7 @@ class Card(Model):
 
     _cells: pd.DataFrame
     _claims: pd.DataFrame
+    _resolved: dict[str, Profile] = {}
 
     @pydantic.model_validator(mode="after")
     def _read_numbers(self) -> Self:
@@ -309,7 +310,12 @@ class Card(Model):
         Raises:
             CardError: There is no such profile, or it breaks the rules; names file and key.
         """
-        return resolve(self.key, self.profiles, name, self._runs_of_the_tables())
+        if name in self._resolved:
+            return self._resolved[name]
+        profile = resolve(self.key, self.profiles, name, self._runs_of_the_tables())
+        if name in self.profiles:  # a file may change
+            self._resolved[name] = profile
+        return profile
 
     def recipe(self, name: str, profile: str) -> Recipe:
         """Return the recipe of the run ``name`` under a profile."""

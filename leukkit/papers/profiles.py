@@ -12,7 +12,7 @@ import fnmatch
 import functools
 import pathlib
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Literal, Self
 
 import pydantic
@@ -134,7 +134,8 @@ class Profile(Model):
     Attributes:
         key: Of the paper, ``gap`` or ``honest``.
         name: ``sample``, ``paper``, or the path of a TOML file.
-        datasets: Data set as the paper calls it -> what is used.
+        datasets: Data set as the paper calls it -> what is used: a name, or the path of a folder
+            of one's own.
         seed: Of everything random.
         jobs: Folds at once.
         models_kept: Numbers of the folds whose model is saved.
@@ -165,9 +166,18 @@ class Profile(Model):
     leave_out: list[str] = []
     links: Literal["identical", "several pairs", "single pairs"] = "several pairs"
 
+    _runs: list[Run] = []  # what `plan` lists
+
     @pydantic.model_validator(mode="after")
     def _names_are_known(self) -> Self:
         """Fill in what splits and runs leave out; refuse names that the profile does not have."""
+        for called, used in self.datasets.items():
+            if "/" in used and not pathlib.Path(used).expanduser().is_absolute():
+                raise ValueError(
+                    f"datasets.{called} is the folder {used!r}, which a notebook takes in its "
+                    "own folder: expected a path from the root, such as "
+                    f"{pathlib.Path(used).absolute()}"
+                )
         for name, table in self.splits.items():
             origin = {"paper": self.key, "profile": self.name, "name": name}
             self.splits[name] = table.model_copy(update=origin)
@@ -194,7 +204,13 @@ class Profile(Model):
                     f"{section}: no run has {', '.join(unknown)}; known are "
                     f"{', '.join(sorted(known))}"
                 )
-        if not self.plan():
+        self._runs = [
+            self._run(name, kind)
+            for name, entry in self.runs.items()
+            if not self._is_left_out(name)
+            for kind in self._splits_of(name, entry)
+        ]
+        if not self._runs:
             raise ValueError(f"leave_out = {self.leave_out} leaves no run to make")
         folds = max((table.folds or 1 for table in self.splits.values()), default=0)
         kept = [self.models_kept, *(entry.models_kept or [] for entry in self.runs.values())]
@@ -214,16 +230,7 @@ class Profile(Model):
         """
         if split is not None:
             self._known("split", split, self.splits)
-        runs = []
-        for name, entry in self.runs.items():
-            if self._is_left_out(name):
-                continue
-            for kind in entry.splits or self.made_under or self.splits:
-                if kind not in self.splits:
-                    raise SchemaError(f"runs.{name}: unknown split {kind!r}")
-                if split in (None, kind):
-                    runs.append(self._run(name, kind))
-        return runs
+        return [run for run in self._runs if split in (None, run.split)]
 
     def recipe_of(self, name: str) -> Recipe:
         """Return the recipe of a run.
@@ -304,6 +311,13 @@ class Profile(Model):
             models_kept=self.models_kept if entry.models_kept is None else entry.models_kept,
             links=self.links,
         )
+
+    def _splits_of(self, name: str, entry: RunEntry) -> Iterable[str]:
+        """Return the names of the splits that a run is made under."""
+        kinds = entry.splits or self.made_under or self.splits
+        if unknown := [kind for kind in kinds if kind not in self.splits]:
+            raise SchemaError(f"runs.{name}: unknown split {unknown[0]!r}")
+        return kinds
 
     def _entry(self, name: str) -> RunEntry:
         return self._known("run", name, self.runs)

@@ -22,11 +22,14 @@ from leukkit.predict.output import (
     write,
     write_figures,
 )
+from leukkit.predict.patients import assign, by_patient, patients_text, scores
 
 __all__ = [
     "Predictor",
     "as_html",
     "as_text",
+    "assign",
+    "by_patient",
     "check_explainable",
     "check_output",
     "describe",
@@ -36,7 +39,9 @@ __all__ = [
     "load",
     "look",
     "named",
+    "patients_text",
     "predict",
+    "scores",
     "write",
     "write_figures",
 ]

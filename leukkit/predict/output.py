@@ -96,7 +96,8 @@ def write(frame: pd.DataFrame, predictor: Predictor, path: pathlib.Path | str) -
     path = pathlib.Path(path)
     check_output(path)
     if path.suffix.lower() == ".csv":
-        for name in ("image", "error"):  # or a spreadsheet computes what a file is called
+        # Or a spreadsheet computes what a file or a patient is called.
+        for name in {"image", "error", "patient"} & {*frame}:
             told = frame[name].str.replace(r"^(?=[-+=@\t\r])", "'", regex=True)
             frame = frame.assign(**{name: told})
         text = frame.to_csv(index=False)

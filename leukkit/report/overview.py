@@ -14,7 +14,6 @@ import pandas as pd
 
 from leukkit import metrics, papers, results
 from leukkit.papers import PERCENT, Card
-from leukkit.papers.profiles import Run
 from leukkit.records import Configuration
 from leukkit.report import comparison, facts
 from leukkit.report.facts import APART, SIDES
@@ -224,7 +223,9 @@ def _changed(ours: Configuration, profile: str = "") -> list[str]:
     profile = profile or ours.profile
     if ours.paper not in papers.KEYS or profile not in papers.load(ours.paper).profiles:
         return []
-    run = _planned(ours.paper, profile).get((ours.run.partition("~")[0], ours.split))
+    plan = papers.load(ours.paper).plan(profile)
+    name = (ours.run.partition("~")[0], ours.split)
+    run = next((run for run in plan if (run.name, run.split) == name), None)
     if run is None:
         return []
     table = check(SplitTable, run.table, "split").record()
@@ -236,11 +237,6 @@ def _changed(ours: Configuration, profile: str = "") -> list[str]:
         for key in {**theirs, **here}
         if here.get(key) != theirs.get(key)
     ]
-
-
-@functools.cache  # the same for every run of a paper
-def _planned(paper: str, profile: str) -> dict[tuple[str, str], Run]:
-    return {(run.name, run.split): run for run in papers.load(paper).plan(profile)}
 
 
 def _compare(card: Card, profile: str, known: pd.DataFrame, base: pathlib.Path) -> pd.DataFrame:

@@ -54,6 +54,16 @@ def test_lossless_formats_give_the_pixels_that_were_written(tmp_path, rgb, suffi
     assert decode.verify(path) == (decode.pixel_hash(rgb), 31, 22, None)
 
 
+def test_webp_is_read_whole_and_still_alone(tmp_path, rgb):
+    path = save(tmp_path / "image.webp", rgb, lossless=True)
+    np.testing.assert_array_equal(decode.read(path), rgb)
+    path.write_bytes(path.read_bytes()[:-9])
+    assert "damaged or cut short" in str(decode.verify(path).damage)
+    moving = [PIL.Image.fromarray(one) for one in (rgb, rgb[::-1].copy())]
+    moving[0].save(path, save_all=True, append_images=moving[1:])
+    assert "holds 2 pictures" in str(decode.verify(path).damage)
+
+
 def test_jpeg_gives_rgb_in_the_right_order(tmp_path):
     orange = np.full((16, 16, 3), (250, 120, 10), np.uint8)
     found = decode.read(save(tmp_path / "orange.jpg", orange, quality=95))

@@ -194,6 +194,7 @@ def test_a_profile_extends_the_paper_s_another_or_none(tmp_path):
         ({"seed": -1}, "seed: .*greater than or equal to 0, found -1"),
         ({"models_kept": [-1]}, "models_kept.0: .*found -1"),
         ({"models_kept": [99]}, "models_kept: no split has a fold 99; they go to 2"),
+        ({"datasets": {"one": "my/cells"}}, "datasets.one is the folder 'my/cells', which a noteb"),
         ({"jobs": 0}, "jobs: .*greater than or equal to 1, found 0"),
         ({"recipe": {"image_size": 0}}, "runs.net: image_size: .*found 0"),
         ({"leave_out": ["nett"]}, "leave_out: no run has nett; known are little2, net"),

@@ -1,0 +1,137 @@
+"""From cells to patients: what the answers for a patient's cells come to, and what it is worth.
+
+A decision is made for a patient, not for a cell. Each patient gets the mean of the cells'
+probabilities and the vote of the cells; where labels are known, both are scored.
+"""
+
+import os
+import pathlib
+
+import pandas as pd
+
+from leukkit import metrics
+from leukkit.files import printable, read_table
+
+QUANTITIES = {
+    "accuracy": "accuracy of cells",
+    "balanced_accuracy": "balanced accuracy of cells",
+    "auc": "AUC of cells",
+    "patient_level_accuracy": "accuracy of the patients' votes",
+}
+
+
+def assign(frame: pd.DataFrame, path: str | os.PathLike) -> pd.DataFrame:
+    """Say of whom the predicted images are, by a table that somebody has written.
+
+    Args:
+        frame: From `leukkit.predict.predict`.
+        path: CSV with the columns ``file`` (the path of an image or its end) and ``patient``, and
+            ``label`` where the class is known; an empty field is unknown.
+
+    Returns:
+        A copy of the frame with ``patient`` and ``label``, NA where unknown.
+
+    Raises:
+        ValueError: The table is wrong, names no row for an image, or a label is no class of the
+            model; names file and image.
+    """
+    table, classes = read_table(path, ["file", "patient"]), _classes(frame)
+    rows = {row["file"].replace("\\", "/").removeprefix("./"): row for _, row in table.iterrows()}
+    if len(rows) < len(table):
+        twice = table["file"][table["file"].duplicated()].iloc[0]
+        raise ValueError(f"{path}: {twice} has more than one row. Keep one")
+    found = []
+    for image in frame["image"]:
+        parts = pathlib.PurePath(image).parts
+        ends = ["/".join(parts[start:]).replace("//", "/") for start in range(len(parts))]
+        named = [rows[end] for end in ends if end in rows]
+        if not named:
+            raise ValueError(
+                f"{path}: no row for {printable(image)}; expected its path, or the end of it, in "
+                "the column file"
+            )
+        label = named[0].get("label", "")
+        if label and label not in classes:
+            raise ValueError(
+                f"{path}: the label of {named[0]['file']} is {label!r}, and the model tells "
+                f"{', '.join(classes)} apart. Correct it, or leave the field empty"
+            )
+        found.append((named[0]["patient"] or None, label or None))
+    whom = pd.DataFrame(found, columns=["patient", "label"], index=frame.index, dtype="string")
+    return frame.assign(**whom)
+
+
+def by_patient(frame: pd.DataFrame) -> pd.DataFrame:
+    """Sum up the answers for the cells of each patient.
+
+    Args:
+        frame: From `assign`; images of no known patient do not count.
+
+    Returns:
+        Frame, one row per patient in the order of the images: ``patient, cells`` (that could be
+        read), ``unreadable, out_of_distribution`` (cells; NA where the model has no threshold),
+        ``mean_<class>`` (0..1, mean probability over the cells), ``predicted`` (by the mean),
+        ``vote`` (the class of most cells, the first of equal ones) and ``votes`` (its share).
+    """
+    classes, rows = _classes(frame), []
+    for patient, cells in frame.groupby("patient", sort=False):
+        read = cells[cells["error"].isna()]
+        means = [read[f"prob_{name}"].mean() for name in classes]
+        votes = read["predicted"].value_counts().reindex(classes, fill_value=0)
+        row = {"patient": patient, "cells": len(read), "unreadable": len(cells) - len(read)}
+        strange = read["out_of_distribution"]
+        row["out_of_distribution"] = strange.sum() if strange.notna().any() else pd.NA
+        row |= dict(zip([f"mean_{name}" for name in classes], means, strict=True))
+        if len(read):
+            row |= {"predicted": classes[means.index(max(means))], "vote": votes.idxmax()}
+            row["votes"] = votes.max() / len(read)
+        rows.append(row)
+    means = [f"mean_{name}" for name in classes]
+    columns = ["patient", "cells", "unreadable", "out_of_distribution", *means]
+    return pd.DataFrame(rows, columns=[*columns, "predicted", "vote", "votes"])
+
+
+def scores(frame: pd.DataFrame) -> pd.DataFrame:
+    """Score the answers for cells and for patients, where both patient and label are known.
+
+    Args:
+        frame: From `assign`.
+
+    Returns:
+        Frame, a row for each of `QUANTITIES`: ``quantity, value, low, high`` (0..1, 95% intervals
+        over patients; NaN where it cannot be had, as the vote of a patient of two classes),
+        ``images, patients``. Empty if no label is known, or all are of one class or patient.
+    """
+    known = frame[frame[["patient", "label"]].notna().all(axis=1) & frame["error"].isna()]
+    columns = {"image_id": known["image"], "subject": known["patient"], "label": known["label"]}
+    probabilities = known[[f"prob_{name}" for name in _classes(frame)]]
+    predictions = pd.DataFrame(columns).join(probabilities).reset_index(drop=True)
+    if min(known["label"].nunique(), known["patient"].nunique()) < 2:
+        return pd.DataFrame(columns=["quantity", "value", "low", "high", "images", "patients"])
+    measured = metrics.measure(predictions)
+    of_all = measured[measured["label"].isna()].set_index("quantity").loc[list(QUANTITIES)]
+    of_all = of_all.rename(index=QUANTITIES).rename(columns={"groups": "patients"}).reset_index()
+    return of_all[["quantity", "value", "low", "high", "images", "patients"]]
+
+
+def patients_text(patients: pd.DataFrame, scored: pd.DataFrame) -> str:
+    """Return the frames of `by_patient` and `scores` as text for a terminal."""
+    table = patients.copy()
+    for name in [name for name in table if str(name).startswith(("mean_", "votes"))]:
+        table[name] = table[name].map("{:.3f}".format, na_action="ignore")
+    if table["out_of_distribution"].isna().all():
+        table = table.drop(columns="out_of_distribution")
+    lines = [printable(line) for line in table.to_string(index=False, na_rep="").split("\n")]
+    for row in scored.to_dict("records"):
+        text = metrics.with_interval(row["value"], row["low"], row["high"])
+        lines.append(f"{row['quantity']}: {text}")
+    if len(scored):
+        lines.append(
+            f"of {scored['images'].iloc[0]} labeled cells; 95% intervals over "
+            f"{scored['patients'].iloc[0]} patients"
+        )
+    return "\n".join(lines)
+
+
+def _classes(frame: pd.DataFrame) -> list[str]:
+    return [name.removeprefix("prob_") for name in map(str, frame) if name.startswith("prob_")]
