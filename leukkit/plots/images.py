@@ -27,7 +27,7 @@ def gallery(
         members = cells[cells["label"] == name].sort_values("image_id")
         shown = members.iloc[generator.permutation(len(members))[:per_class]]
         _show_all(row, [_read(cell) for cell in shown.to_dict("records")])
-        style = {"color": colors.class_color(name), "fontsize": 10, "fontweight": "bold"}
+        style = {"color": colors.COLORS.get(name, "black"), "fontsize": 10, "fontweight": "bold"}
         row[0].set_title(f"{name}, {len(members):,} images", loc="left", **style)
     return axes
 
