@@ -21,6 +21,9 @@ PERCENT = 15.0  # of a percentage: a number from 15 to 100 with decimals
 # Of the numbers of a cell that has one of these words: percentages that were subtracted; fitted to
 # a few images.
 OTHERS = {"points": 2.0, "temperature": 2.0}
+# And of the percentages of a cell with this word: scores of single classes, where one gets what the
+# other loses as soon as a threshold tips.
+POINTS = {"recall": 60.0}
 FIGURE = re.compile(r"<Figure size .*?>")  # as large as it has panels, some of which may be empty
 NUMBER = re.compile(r"[-+]?\d+(?:\.\d+)?(?:e[-+]?\d+)?")
 
@@ -53,7 +56,7 @@ def pytest_itemcollected(item):
                 f"{item.path.name} is compared roughly: its outputs were made by other arithmetic "
                 f"(processor or packages) than this machine's. {SAME:.0%} of each cell's words and "
                 f"numbers are found again, numbers within {TOLERANCE} or {TOLERANCE:.0%}, "
-                f"percentages within {PERCENT:.0f} points. "
+                f"percentages within {PERCENT:.0f} points, {POINTS['recall']:.0f} beside a recall. "
                 "`make notebooks` makes them here"
             )
         )
@@ -66,8 +69,10 @@ def alike(made, committed):
     few points away, a verdict that tips, two rows that change places.
     """
     least = max([TOLERANCE, *(OTHERS[word] for word in OTHERS if word in committed)])
+    points = max([PERCENT, *(POINTS[word] for word in POINTS if word in committed)])
     numbers = [
-        [_with_reach(it, least) for it in NUMBER.findall(text)] for text in (made, committed)
+        [_with_reach(it, least, points) for it in NUMBER.findall(text)]
+        for text in (made, committed)
     ]
     words = [NUMBER.sub(" ", text).replace("-", " ").split() for text in (made, committed)]
     same_words = (collections.Counter(words[0]) & collections.Counter(words[1])).total()
@@ -77,11 +82,11 @@ def alike(made, committed):
     )
 
 
-def _with_reach(text, least):
+def _with_reach(text, least, points):
     """Return a number, and how far from it another may be."""
     number = float(text)
     is_percentage = "." in text and PERCENT <= number <= 100
-    return number, PERCENT if is_percentage else max(least, TOLERANCE * abs(number))
+    return number, points if is_percentage else max(least, TOLERANCE * abs(number))
 
 
 def _pairs(made, committed):

@@ -51,6 +51,19 @@ def test_differences_of_percentages_are_compared_in_points(tmp_path, value, pass
     assert (done.returncode == 0) == passes, done.stdout
 
 
+@pytest.mark.parametrize(
+    ("made", "committed", "passes"),
+    [
+        ("recall 22.5", "recall 79.9", True),  # a threshold tipped: the other class gets it
+        ("accuracy 22.5", "accuracy 79.9", False),
+        ("<Figure size 540x350 with 7 Axes>", "<Figure size 700x350 with 9 Axes>", True),
+    ],
+)
+def test_what_tips_under_other_arithmetic_is_compared_widely(tmp_path, made, committed, passes):
+    done = run(tmp_path, f'print("""{made}""")', f"{committed}\n", "other")
+    assert (done.returncode == 0) == passes, done.stdout
+
+
 def test_a_cell_that_fails_fails_under_any_arithmetic(tmp_path):
     assert run(tmp_path, "1 / 0", "", "other").returncode == 1
 
