@@ -247,6 +247,20 @@ def test_audit_prints_rows_of_one_paper_or_one_verdict_and_writes_them_as_csv(tm
     assert all(f"{key}: " in text for key in papers.KEYS)
 
 
+def test_nothing_is_said_to_be_written_that_is_not(tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    path = tmp_path / "file" / "rows.csv"
+    for command in (
+        ["audit", "patel2025", "--csv", str(path)],
+        ["splits", "sample-idb", "--folds", "2", "-o", str(path)],
+        ["data", "card", "sample-idb", "-o", str(path)],
+        ["check", "sample-idb", "--json", str(path)],
+    ):
+        assert cli.main(command) == 1
+        out, err = capsys.readouterr()
+        assert "written" not in out and f"{path.parent}" in err
+
+
 def test_help_is_quick_because_it_imports_little():
     code = (
         "import sys; from leukkit import cli\n"

@@ -113,3 +113,27 @@ def test_a_changed_notebook_runs_on_and_touches_no_finished_run(name, tmp_path):
         assert len(list(tmp_path.glob(f"{key}/sample/{start}*/fold-*/fold.json"))) == folds
     assert "not run" not in shown
     assert not list(tmp_path.glob("own"))
+
+
+SMALL = """
+extends = "sample"
+leave_out = ["cnmc-2019", "vgg19", "resnet50", "densenet*", "*xgboost*", "*-scaled*", "*_rf_*"]
+[recipe]
+image_size = 32
+weights = "none"
+c = [1]
+gamma = [0.01]
+kernels = ["rbf"]
+"""
+
+
+def test_farags_notebook_runs_without_c_nmc_and_with_another_backbone(tmp_path):
+    (tmp_path / "small.toml").write_text(SMALL)
+    notebook = nbformat.read(NOTEBOOKS / "03_densenet201_svm_rf_xgboost.ipynb", as_version=4)
+    place = {"metadata": {"path": str(NOTEBOOKS)}}
+    client = NotebookClient(notebook, timeout=None, kernel_name="python3", resources=place)
+    here = {"LEUKKIT_RESULTS_DIR": str(tmp_path), "LEUKKIT_PROFILE": str(tmp_path / "small.toml")}
+    client.execute(env={**os.environ, **here})
+    made = {path.parts[-3] for path in tmp_path.rglob("fold.json")}
+    assert "all-idb2_mobilenetv2_svm_segmented_augmented" in made
+    assert not any(name.startswith("cnmc-2019") for name in made)
