@@ -32,9 +32,9 @@ EASE = {"scores near 0.85": (1000, (2.4, 2.0)), "scores near 0.96": (400, (4.2, 
 SHIFT = 0.2  # of all scores, toward ALL
 
 
-def truth(distance):
-    """Return the scores of the whole population."""
-    deviation = np.hypot(1, EFFECT)
+def truth(distance, size=EFFECT):
+    """Return the scores of the whole population; ``size`` is that of a subject's effect."""
+    deviation = np.hypot(1, size)
     sensitivity, specificity = norm.cdf((distance / 2 + np.array([SHIFT, -SHIFT])) / deviation)
     ill = WITH_ALL * CELLS[True]
     ill /= ill + (1 - WITH_ALL) * CELLS[False]
@@ -44,8 +44,8 @@ def truth(distance):
     return pd.Series([*values, 2 * found / (ill + found + false), area], NAMES)
 
 
-def simulate(generator, subjects, distances, with_all=WITH_ALL):
-    """Return the predictions of two networks for the same cells."""
+def simulate(generator, subjects, distances, with_all=WITH_ALL, sizes=(EFFECT, EFFECT)):
+    """Return the predictions of two networks for the same cells; ``sizes`` of subjects' effects."""
     has_all = generator.random(subjects) < with_all
     means = np.where(has_all, CELLS[True], CELLS[False])
     owner = np.repeat(np.arange(subjects), 1 + generator.poisson(generator.exponential(means - 1)))
@@ -56,8 +56,9 @@ def simulate(generator, subjects, distances, with_all=WITH_ALL):
         return one, ALIKE * one + np.sqrt(1 - ALIKE**2) * other
 
     frames = []
-    for distance, effect, noise in zip(distances, alike(subjects), alike(len(owner)), strict=True):
-        score = np.where(label, distance, -distance) / 2 + SHIFT + EFFECT * effect[owner] + noise
+    drawn = zip(distances, sizes, alike(subjects), alike(len(owner)), strict=True)
+    for distance, size, effect, noise in drawn:
+        score = np.where(label, distance, -distance) / 2 + SHIFT + size * effect[owner] + noise
         chance = 1 / (1 + np.exp(-score))
         columns = {"image_id": np.arange(len(owner)), "subject": owner.astype(str)}
         columns |= {"label": np.where(label, "ALL", "healthy")}
