@@ -117,7 +117,7 @@ def test_a_changed_notebook_runs_on_and_touches_no_finished_run(name, tmp_path):
 
 SMALL = """
 extends = "sample"
-leave_out = ["cnmc-2019", "vgg19", "resnet50", "densenet*", "*xgboost*", "*-scaled*", "*_rf_*"]
+leave_out = ["cnmc-2019", "vgg19", "resnet50", "densenet*", "*xgboost*"]
 [recipe]
 image_size = 32
 weights = "none"
