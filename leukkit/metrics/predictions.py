@@ -44,6 +44,12 @@ class Arrays(NamedTuple):
         return self.probabilities[np.arange(len(self.actual)), self.actual]
 
 
+def class_names(frame: pd.DataFrame) -> tuple[str, ...]:
+    """Return the classes that a frame has probabilities of, in the order of its columns."""
+    names = map(str, frame)
+    return tuple(name.removeprefix("prob_") for name in names if name.startswith("prob_"))
+
+
 def arrays(predictions: pd.DataFrame) -> Arrays:
     """Return what ``predictions`` hold, once it is sure that they can be scored.
 
@@ -53,7 +59,7 @@ def arrays(predictions: pd.DataFrame) -> Arrays:
             first image concerned.
     """
     columns = [str(name) for name in predictions]
-    classes = tuple(name.removeprefix("prob_") for name in columns if name.startswith("prob_"))
+    classes = class_names(predictions)
     if not {"image_id", "subject", "label"} <= set(columns) or len(classes) < 2:
         raise ValueError(
             "predictions need the columns image_id, subject, label and prob_<class> for at least "

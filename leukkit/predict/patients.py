@@ -11,6 +11,7 @@ import pandas as pd
 
 from leukkit import metrics
 from leukkit.files import printable, read_table
+from leukkit.metrics.predictions import class_names
 
 QUANTITIES = {
     "accuracy": "accuracy of cells",
@@ -35,7 +36,7 @@ def assign(frame: pd.DataFrame, path: str | os.PathLike) -> pd.DataFrame:
         ValueError: The table is wrong, names no row for an image, or a label is no class of the
             model; names file and image.
     """
-    table, classes = read_table(path, ["file", "patient"]), _classes(frame)
+    table, classes = read_table(path, ["file", "patient"]), class_names(frame)
     rows = {row["file"].replace("\\", "/").removeprefix("./"): row for _, row in table.iterrows()}
     if len(rows) < len(table):
         twice = table["file"][table["file"].duplicated()].iloc[0]
@@ -71,19 +72,21 @@ def by_patient(frame: pd.DataFrame) -> pd.DataFrame:
         Frame, one row per patient in the order of the images: ``patient, cells`` (that could be
         read), ``unreadable, out_of_distribution`` (cells; NA where the model has no threshold),
         ``mean_<class>`` (0..1, mean probability over the cells), ``predicted`` (by the mean),
-        ``vote`` (the class of most cells, the first of equal ones) and ``votes`` (its share).
+        ``vote`` (the class of most cells, of equal ones that of the higher mean, as in
+        `leukkit.metrics.patient_vote`) and ``votes`` (its share).
     """
-    classes, rows = _classes(frame), []
+    classes, rows = class_names(frame), []
     for patient, cells in frame.groupby("patient", sort=False):
         read = cells[cells["error"].isna()]
         means = [read[f"prob_{name}"].mean() for name in classes]
-        votes = read["predicted"].value_counts().reindex(classes, fill_value=0)
+        votes = read["predicted"].value_counts().reindex(list(classes), fill_value=0)
         row = {"patient": patient, "cells": len(read), "unreadable": len(cells) - len(read)}
         strange = read["out_of_distribution"]
         row["out_of_distribution"] = strange.sum() if strange.notna().any() else pd.NA
         row |= dict(zip([f"mean_{name}" for name in classes], means, strict=True))
         if len(read):
-            row |= {"predicted": classes[means.index(max(means))], "vote": votes.idxmax()}
+            vote = max(zip(votes, means, classes, strict=True), key=lambda one: one[:2])[2]
+            row |= {"predicted": classes[means.index(max(means))], "vote": vote}
             row["votes"] = votes.max() / len(read)
         rows.append(row)
     means = [f"mean_{name}" for name in classes]
@@ -104,7 +107,7 @@ def scores(frame: pd.DataFrame) -> pd.DataFrame:
     """
     known = frame[frame[["patient", "label"]].notna().all(axis=1) & frame["error"].isna()]
     columns = {"image_id": known["image"], "subject": known["patient"], "label": known["label"]}
-    probabilities = known[[f"prob_{name}" for name in _classes(frame)]]
+    probabilities = known[[f"prob_{name}" for name in class_names(frame)]]
     predictions = pd.DataFrame(columns).join(probabilities).reset_index(drop=True)
     if min(known["label"].nunique(), known["patient"].nunique()) < 2:
         return pd.DataFrame(columns=["quantity", "value", "low", "high", "images", "patients"])
@@ -131,7 +134,3 @@ def patients_text(patients: pd.DataFrame, scored: pd.DataFrame) -> str:
             f"{scored['patients'].iloc[0]} patients"
         )
     return "\n".join(lines)
-
-
-def _classes(frame: pd.DataFrame) -> list[str]:
-    return [name.removeprefix("prob_") for name in map(str, frame) if name.startswith("prob_")]

@@ -45,6 +45,17 @@ def test_means_and_votes_of_patients(frame, table):
     assert found["out_of_distribution"].to_dict() == {"A": 1, "B": 1}
 
 
+def test_a_vote_that_is_a_draw_goes_to_the_higher_mean_as_in_the_score(frame, table):
+    chances = [0.9, 0.3, 0.2, 0.4, 0.8]
+    frame = frame.assign(prob_ALL=chances, prob_healthy=1 - np.array(chances))
+    frame["predicted"] = np.where(frame["prob_ALL"] > 0.5, "ALL", "healthy")
+    assigned = predict.assign(frame, table)
+    found = predict.by_patient(assigned).set_index("patient")
+    assert (found.loc["A", "vote"], found.loc["A", "votes"]) == ("ALL", 0.5)
+    scored = predict.scores(assigned).set_index("quantity")["value"]
+    assert scored["accuracy of the patients' votes"] == 1
+
+
 def test_a_cell_that_could_not_be_read_counts_nowhere(frame, table):
     frame.loc[4, ["error", "predicted", "prob_healthy", "prob_ALL"]] = ["damaged", None, None, None]
     frame.loc[[0, 1], "error"] = "damaged"
