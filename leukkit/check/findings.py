@@ -61,6 +61,7 @@ OF_CHECK = {  # kind in the frame of `datasets.check` -> code
     "size": "LK307",
 }
 ORDER = ("training", "validation", "test")
+PAIR = ("image_id", "like", "value")
 IMAGES = 2000  # that the shortcuts are looked for in, at most: whole subjects, chosen at random
 TOLD = 0.6  # AUC from which a shortcut is worth a warning, if its interval excludes chance
 SHARES = 0.1  # by which the share of a class may differ between parts
@@ -126,7 +127,8 @@ def run(
     """
     part = parts(cells) if part is None else part
     pairs = near.find(cells)
-    in_two = _in_two(cells, part, pairs)
+    one, two = _ends(cells, part, pairs["image_id"], pairs["image_id_first"])
+    in_two = one.ne(two).fillna(False).to_numpy(bool)
     across, within = pairs[in_two], pairs[~in_two]
     found = [
         *_leaks(cells, part),
@@ -171,10 +173,9 @@ def _place(part: Any) -> tuple:
 
 def _leaks(cells: pd.DataFrame, part: pd.Series) -> Iterator[Finding]:
     names = cells["image_id"].map(_without_copy)
-    patient = cells["patient"]
     of_one_id = cells.groupby("subject")["patient"].transform("nunique") <= 1
     columns = {
-        "LK001": ("patient", patient),
+        "LK001": ("patient", cells["patient"]),
         "LK002": ("subject", cells["subject"].where(~of_one_id.fillna(True))),
         "LK003": ("source image", cells["source_image"]),
         "LK004": ("pixels", cells["sha256"]),
@@ -184,8 +185,8 @@ def _leaks(cells: pd.DataFrame, part: pd.Series) -> Iterator[Finding]:
         frame = pd.DataFrame({"image_id": cells["image_id"], "part": part, "value": values})
         for earlier, later, shared in _shared(frame.dropna()):
             if code == "LK002":  # what a patient's own id gives away is told under LK001
-                same = _same(cells, shared, "patient")
-                shared = shared[~same]
+                one, two = _ends(cells, cells["patient"], shared["image_id"], shared["like"])
+                shared = shared[~one.eq(two).fillna(False).to_numpy(bool)]
             if shared.empty:
                 continue
             count, different = shared["image_id"].nunique(), shared["value"].nunique()
@@ -210,26 +211,16 @@ def _shared(frame: pd.DataFrame) -> Iterator[tuple[str, str, pd.DataFrame]]:
         yield earlier, later, rows.assign(like=rows["value"].map(first))[[*PAIR]]
 
 
-PAIR = ("image_id", "like", "value")
-
-
-def _same(cells: pd.DataFrame, pairs: pd.DataFrame, column: str) -> np.ndarray:
-    values = cells.drop_duplicates("image_id").set_index("image_id")[column]
-    one, two = pairs["image_id"].map(values), pairs["like"].map(values)
-    return one.eq(two).fillna(False).to_numpy(bool)
+def _ends(cells: pd.DataFrame, values: pd.Series, *ends: pd.Series) -> list[pd.Series]:
+    """Return the values, which go with the cells, of the images at each end of some pairs."""
+    of = values.set_axis(cells["image_id"])
+    return [end.map(of) for end in ends]
 
 
 def _without_copy(image_id: str) -> str:
     """Return the name without its ending, and without what marks a copy."""
     path = pathlib.PurePosixPath(image_id)
     return COPY.sub("", path.with_suffix("").name) or path.name
-
-
-def _in_two(cells: pd.DataFrame, part: pd.Series, pairs: pd.DataFrame) -> np.ndarray:
-    of = part.set_axis(cells["image_id"])
-    of = of[~of.index.duplicated()]
-    one, two = pairs["image_id"].map(of), pairs["image_id_first"].map(of)
-    return one.ne(two).fillna(False).to_numpy(bool)
 
 
 def _near(

@@ -30,8 +30,9 @@ def as_text(cells: pd.DataFrame, part: pd.Series, findings: list[Finding], width
                 text = f"{level} {finding.code}: {CODES[finding.code].title}. {finding.message}"
                 lines += ["", *textwrap.wrap(text, width, subsequent_indent="    ")]
     errors = sum(finding.level == "error" for finding in findings)
-    lines += ["", f"{len(findings)} findings, {errors} of them errors. What they mean, and what to"]
-    return "\n".join([*lines[:-1], f"{lines[-1]} do: docs/findings.md"])
+    told = f"{len(findings)} findings, {errors} of them errors"
+    lines += ["", f"{told}. What they mean, and what to do: docs/findings.md"]
+    return "\n".join(lines)
 
 
 def as_json(cells: pd.DataFrame, part: pd.Series, findings: list[Finding]) -> str:

@@ -178,6 +178,12 @@ def verify(path: FilePath) -> Finding:
     return Finding(pixel_hash(rgb), rgb.shape[0], rgb.shape[1], None)
 
 
+def size(path: FilePath) -> tuple[int, int]:
+    """Return width and height in pixels; only the header of the file is read."""
+    with PIL.Image.open(path) as image:
+        return image.size
+
+
 def verify_all(paths: Iterable[FilePath], threads: int = 2) -> pd.DataFrame:
     """Verify files on some threads.
 

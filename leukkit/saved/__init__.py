@@ -13,9 +13,9 @@ from typing import Any, Final, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
-import PIL.Image
 
 from leukkit import results
+from leukkit.datasets import decode
 from leukkit.files import replace_when_done
 from leukkit.metrics import calibration, prediction_frame
 from leukkit.metrics.predictions import groups
@@ -223,8 +223,7 @@ def _sizes(cells: pd.DataFrame, seed: int) -> Sizes | None:
     found = []
     for path in cells["path"].iloc[outliers.some_of(range(len(cells)), seed)]:
         if pathlib.Path(path).is_file():  # a network is trained from cached pixels, too
-            with PIL.Image.open(path) as image:  # reads the header only
-                found.append(image.size)
+            found.append(decode.size(path))
     if not found:
         return None
     usual = collections.Counter(found).most_common(1)[0][0]
