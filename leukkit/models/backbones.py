@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
 KERAS_WEIGHTS = "https://storage.googleapis.com/tensorflow/keras-applications"
 EFFICIENTNET_WEIGHTS = "https://storage.googleapis.com/keras-applications"
-TIMM_WEIGHTS = "https://huggingface.co/timm"
 
 
 class WeightsError(ValueError):
@@ -58,12 +57,6 @@ def _keras(builder, features, normalization, folder, md5, **others):
     return Backbone(features, normalization, builder, f"{KERAS_WEIGHTS}/{path}", md5, **others)
 
 
-def _timm(features, repository, revision="main", sha256=None):
-    url = f"{TIMM_WEIGHTS}/{repository}/resolve/{revision}/model.safetensors"
-    name = f"{repository}.safetensors"
-    return Backbone(features, "torch", url=url, hash=sha256, saved_as=name)
-
-
 BACKBONES = {
     "vgg19": _keras("VGG19", 512, "caffe", "vgg19", "253f8cb515780f3b799900260a226db6"),
     "resnet50": _keras("ResNet50", 2048, "caffe", "resnet", "4d473c1dd8becc155b73f8504c6f6626"),
@@ -88,6 +81,7 @@ BACKBONES = {
         "tf",
         "MobileNet",
         f"{KERAS_WEIGHTS}/mobilenet/mobilenet_2_5_224_tf_no_top.h5",
+        "dbdb03ee2a22fd895301636cd328b234bb3a9952358f436d82f46b81e0d5b0bf",
         arguments={"alpha": 0.25},
     ),
     "vgg16": _keras("VGG16", 512, "caffe", "vgg16", "6d6bbae143d832006294945121d1f1fc"),
@@ -116,19 +110,20 @@ BACKBONES = {
         f"{EFFICIENTNET_WEIGHTS}/efficientnetb7_notop.h5",
         "cbcfe4450ddf6f3ad90b1b398090fe4a",
     ),
-    "resnet18": _timm(
+    "resnet18": Backbone(
         512,
-        "resnet18.tv_in1k",
-        "bbd144b3e5565108aad885f145491d11bc6ce807",
-        "694f673df6520a3158624e8a89af086f59923ee4cd7436fe5bc3bc71d295ad81",
+        "torch",
+        url="https://huggingface.co/timm/resnet18.tv_in1k/resolve/"
+        "bbd144b3e5565108aad885f145491d11bc6ce807/model.safetensors",
+        hash="694f673df6520a3158624e8a89af086f59923ee4cd7436fe5bc3bc71d295ad81",
+        saved_as="resnet18.tv_in1k.safetensors",
     ),
-    # No source within reach states a revision or hash of this one: it is taken as it comes, and the
-    # record of a run names the SHA-256 that it had.
-    "seresnet152": _timm(2048, "legacy_seresnet152.in1k"),
-    # Nobody publishes these two as safetensors under the names used here. torchvision's weights of
-    # GoogLeNet come from TensorFlow: RGB in -1..1.
-    "googlenet": Backbone(1024, "tf"),
-    "shufflenet": Backbone(960, "torch"),
+    # Of timm's legacy_seresnet152.in1k nobody states a revision and a hash; the other two nobody
+    # publishes as safetensors under the names used here. torchvision's weights of GoogLeNet come
+    # from TensorFlow: RGB in -1..1.
+    "seresnet152": Backbone(2048, "torch", saved_as="seresnet152.safetensors"),
+    "googlenet": Backbone(1024, "tf", saved_as="googlenet.safetensors"),
+    "shufflenet": Backbone(960, "torch", saved_as="shufflenet.safetensors"),
 }
 SIDE_BY_SIDE = {  # last feature maps that are several put together: the channels of each
     "densenet121": (512, *[32] * 16),

@@ -60,7 +60,7 @@ def build(
             (.h5, .keras; .safetensors with torch's names for resnet18, googlenet, shufflenet,
             seresnet152). "dex" takes a dict of its members' weights instead of a path. The head's
             are random, save fc1 and fc2 of VGG-19 with "vgg_dense" and ``"imagenet"`` at 224
-            pixels. The addresses for resnet18 and seresnet152 (timm's files) have not been tried.
+            pixels. The address for resnet18 (timm's file) has not been tried.
         head: What stands on the backbone: a name in ``leukkit.models.heads.HEADS``, or a function
             from the feature map, a Keras tensor (n, h, w, channels), to one vector per image
             (n, values), which enters the layer "predictions". None for "pooled". Each member of

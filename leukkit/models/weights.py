@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from leukkit.files import read_text, replace_when_done
 from leukkit.models import heads
 from leukkit.models.backbones import BACKBONES, KERAS_WEIGHTS, WeightsError, find_backbone
 
@@ -132,12 +133,6 @@ def weights_file(
             'Use width=1, or random weights (weights=None) or the kit\'s own (weights="synthetic")'
         )
     if weights == "imagenet":
-        if not backbone.url:
-            raise WeightsError(
-                f"no ImageNet weights of {name} are published in a form that can be read here. "
-                "Give the path of a .safetensors file with torch's names (weights=…/file), or use "
-                "random weights (weights=None)"
-            )
         return _keras_file(name, backbone.url, backbone.hash, backbone.file_name)
     path = pathlib.Path(weights)
     if not path.is_file():
@@ -171,14 +166,24 @@ def _synthetic_file(name, width):
 
 
 def _keras_file(name, url, known, file_name):
-    """Return Keras' own copy of the ImageNet weights, downloading it if missing or broken."""
+    """Return Keras' own copy of the ImageNet weights, downloading it if missing or broken.
+
+    Most publishers state an MD5 or nothing. The SHA-256 of the first download is kept beside the
+    file, and a file that is another one later is refused.
+    """
     home = pathlib.Path(os.environ.get("KERAS_HOME") or pathlib.Path.home() / ".keras")
     path = home / "models" / file_name
     if path.is_file():
         with path.open("rb") as file:
             kind = "sha256" if known and len(known) == 64 else "md5"
             if known in (None, hashlib.file_digest(file, kind).hexdigest()):
-                return path
+                return _as_first_seen(path)
+    if not url:
+        raise WeightsError(
+            f"no ImageNet weights of {name} are published as safetensors with a revision and a "
+            f"hash. Put a .safetensors file with torch's names at {path}, give the path of one "
+            "(weights=…/file), or use random weights (weights=None)"
+        )
     import keras
 
     try:
@@ -191,7 +196,21 @@ def _keras_file(name, url, known, file_name):
             f"put the file at {home / 'models' / file_name}, give the path of a weights file "
             "(weights=…/file), or use random weights (weights=None)"
         ) from error
-    return pathlib.Path(path)
+    return _as_first_seen(pathlib.Path(path))
+
+
+def _as_first_seen(path: pathlib.Path) -> pathlib.Path:
+    """Return ``path`` if it is the file that it was at first; what that was is kept beside it."""
+    beside, found = path.with_name(f"{path.name}.sha256"), sha256(path)
+    if not beside.is_file() and os.access(path.parent, os.W_OK):
+        with replace_when_done(beside) as new:
+            new.write_text(f"{found}  {path.name}\n", encoding="utf-8")
+    elif beside.is_file() and found not in read_text(beside).split():
+        raise WeightsError(
+            f"{path} is not the file that was downloaded first: its sha256 is {found}, and "
+            f"{beside.name} says {read_text(beside).split()[:1]}. Delete both to download it again"
+        )
+    return path
 
 
 def set_random_weights(network: "keras.Model", seed: int) -> None:

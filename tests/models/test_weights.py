@@ -2,7 +2,6 @@
 
 import dataclasses
 import hashlib
-import pathlib
 import random
 
 import numpy as np
@@ -277,12 +276,18 @@ def test_the_dense_layers_of_vgg19_come_from_the_older_format(tmp_path, monkeypa
         assert (found == kernel).all() and (bias == 2).all()
 
 
-@pytest.mark.parametrize("name", ["googlenet", "shufflenet"])
-def test_no_imagenet_weights_are_published_of_these(name):
-    with pytest.raises(models.WeightsError, match=f"{name} are published.*safetensors"):
-        models.build(name, 2, 32, "imagenet")
-    with pytest.raises(models.WeightsError, match=f"{name} are published.*safetensors"):
-        models.build_backbone(name, 32)
+@pytest.mark.parametrize("name", ["googlenet", "shufflenet", "seresnet152"])
+def test_no_imagenet_weights_are_published_of_these(name, offline):
+    place = offline / "models" / f"{name}.safetensors"
+    for build in (
+        lambda: models.build(name, 2, 32, "imagenet"),
+        lambda: models.build_backbone(name, 32),
+    ):
+        with pytest.raises(models.WeightsError, match=f"{name} are published.* at {place}"):
+            build()
+    place.parent.mkdir()
+    place.write_bytes(b"weights")
+    assert weights_module.weights_file(name, "imagenet") == place
 
 
 @pytest.mark.parametrize("name", ["vgg19", "resnet18", "dex"])
@@ -311,20 +316,33 @@ def test_a_broken_download_is_fetched_again(tmp_path, monkeypatch):
 
     asked = []
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
-    monkeypatch.setattr(keras.utils, "get_file", lambda *a, **k: asked.append(a[0]) or "fetched")
+    fetched = tmp_path / "fetched"
+    fetched.write_bytes(b"whole")
+    monkeypatch.setattr(keras.utils, "get_file", lambda *a, **k: asked.append(a[0]) or fetched)
     name = models.BACKBONES["vgg19"].file_name
     (tmp_path / "models").mkdir()
     (tmp_path / "models" / name).write_bytes(b"half a file")
-    assert weights_module.weights_file("vgg19", "imagenet") == pathlib.Path("fetched")
+    assert weights_module.weights_file("vgg19", "imagenet") == fetched
     assert asked == [name]
 
 
 def test_imagenet_weights_that_are_there_need_no_network(offline):
-    saved = offline / "models" / models.BACKBONES["mobilenet-0.25"].file_name
+    saved = offline / "models" / models.BACKBONES["mobilenetv2"].file_name
     saved.parent.mkdir()
     saved.write_bytes(b"weights")
-    found = models.weights_id("mobilenet-0.25", "imagenet")
+    found = models.weights_id("mobilenetv2", "imagenet")
     assert found == hashlib.sha256(b"weights").hexdigest()
+
+
+def test_weights_that_nobody_states_a_hash_of_stay_those_of_the_first_download(offline):
+    saved = offline / "models" / models.BACKBONES["mobilenetv2"].file_name
+    saved.parent.mkdir()
+    saved.write_bytes(b"weights")
+    first = models.weights_id("mobilenetv2", "imagenet")
+    assert models.weights_id("mobilenetv2", "imagenet") == first
+    saved.write_bytes(b"exchanged")
+    with pytest.raises(models.WeightsError, match=f"not the file that was downloaded.*{first}"):
+        models.weights_id("mobilenetv2", "imagenet")
 
 
 def test_equal_weights_have_equal_ids(tmp_path):

@@ -177,3 +177,32 @@ def test_dividing_the_cpu_too_late_is_said(monkeypatch):
     with pytest.raises(training.TrainingError, match="came too late"):
         training.strategy()
     training.strategy.cache_clear()
+
+
+def test_workers_say_nothing_of_the_start_of_tensorflow(tmp_path):
+    """Each fold in a process of its own, with none of the variables set that keep it quiet."""
+    script = """
+        import sys
+        from leukkit import datasets, splits, training
+        cells = datasets.load("sample-cells")
+        few = cells.groupby("label").head(12).reset_index(drop=True)
+        few.attrs = cells.attrs
+        split = splits.divide(few, {"split": "stratified", "folds": 2, "validation": 0.2})
+        phases = [{"epochs": 1, "learning_rate": 1e-3}]
+        recipe = training.Recipe(
+            network="vgg16", width=0.125, image_size=32, batch_size=4, phases=phases
+        )
+        training.cross_validate(split, recipe, name="two", jobs=2, results_dir=sys.argv[1])
+    """
+    quiet = {"TF_CPP_MIN_LOG_LEVEL", "TF_ENABLE_ONEDNN_OPTS", "CUDA_VISIBLE_DEVICES"}
+    there = {name: value for name, value in os.environ.items() if name not in quiet}
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(script), str(tmp_path)],
+        env=there | {"TQDM_DISABLE": "1"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert len(list(tmp_path.glob("own/**/fold-*/fold.json"))) == 2
+    assert done.stderr == ""
