@@ -1,6 +1,7 @@
 """``python -m benchmarks [NAME …]``: run all benchmarks, or those named, and print each figure.
 
-``python -m benchmarks attacks crafted`` tries to break the kit; these two run only if named.
+``python -m benchmarks attacks crafted`` tries to break the kit, ``icc`` needs real cells; these run
+only if named.
 """
 
 import importlib
@@ -9,7 +10,7 @@ import sys
 
 FOUND = sorted(path.stem for path in pathlib.Path(__file__).parent.glob("bench_*.py"))
 MODULES = {name.removeprefix("bench_"): name for name in FOUND} | {
-    name: name for name in ("attacks", "crafted")
+    name: name for name in ("attacks", "crafted", "icc")
 }
 
 
