@@ -56,6 +56,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
         "1091,509 or ALL=1091,healthy=509",
     },
     "--new": {"type": _path, "metavar": "FILE", "help": "write a card to fill in, and end"},
+    "--leads": {"action": "store_true", "help": "how likely each printed lead is none, instead"},
     "--verdict": {"help": "only these rows: consistent, inconsistent, not checkable"},
     "--links": {
         "default": "several pairs",
@@ -126,7 +127,7 @@ def _parser() -> argparse.ArgumentParser:
         "patients": "say of whom the images are by FILE (columns file, patient, perhaps label)",
     }
     _add(commands, predict, "model", "images", "--grad-cam", **of_predict)
-    of_audit = ("paper", "--verdict", "--from-csv", "--test", "--new")
+    of_audit = ("paper", "--verdict", "--leads", "--from-csv", "--test", "--new")
     _add(commands, audit, *of_audit, csv="write the rows to FILE")
     _add(commands, honest, *OF_RUNS)
     _add(commands, gap, *OF_RUNS, figure="write the figure (AUC)")
@@ -266,13 +267,16 @@ def audit(options: argparse.Namespace) -> None:
         return
     if (options.from_csv is None) != (options.test is None):
         raise ValueError("--from-csv and --test go together: a table, and the images it is of")
+    if options.leads and options.verdict:
+        raise ValueError("--verdict picks rows of the audit, --leads shows none: leave one out")
     paper = None if options.paper == "all" else options.paper
     if options.from_csv is not None:
         paper = audit.from_csv(options.from_csv, options.test)
-    frame = audit.run(paper)
+    frame = audit.lead_table(audit.leads(paper)) if options.leads else audit.run(paper)
     if options.csv is not None:
         _print_or_write(frame.to_csv(index=False), options.csv)
-    print(audit.as_text(frame, options.verdict))
+    text = audit.lead.as_text(frame) if options.leads else audit.as_text(frame, options.verdict)
+    print(text)
 
 
 def honest(options: argparse.Namespace) -> None:

@@ -247,6 +247,19 @@ def test_audit_prints_rows_of_one_paper_or_one_verdict_and_writes_them_as_csv(tm
     assert all(f"{key}: " in text for key in papers.KEYS)
 
 
+def test_audit_says_how_likely_the_leads_of_one_table_are_none(tmp_path, capsys):
+    path, rows = tmp_path / "scores.csv", tmp_path / "leads.csv"
+    path.write_text("method,accuracy\na,91.0\nb,90.5\n")
+    command = ["audit", "--leads", "--from-csv", str(path), "--test", "1000,1000"]
+    assert cli.main([*command, "--csv", str(rows)]) == 0
+    text = " ".join(capsys.readouterr().out.split())
+    assert "[may be chance] scores scores.csv accuracy: a, scores 91.0 ahead of b, scores" in text
+    assert "with probability <0.001 to 0.29 on 2000 images (--test: 1000 positive" in text
+    assert pd.read_csv(rows)["conclusion"].tolist() == ["may be chance"]
+    assert cli.main([*command, "--verdict", "consistent"]) == 1
+    assert "--verdict picks rows of the audit" in capsys.readouterr().err
+
+
 def test_nothing_is_said_to_be_written_that_is_not(tmp_path, capsys):
     (tmp_path / "file").write_text("")
     path = tmp_path / "file" / "rows.csv"

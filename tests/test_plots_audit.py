@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from leukkit import plots
+from leukkit import audit, plots
 
 
 @pytest.fixture(autouse=True)
@@ -45,3 +45,18 @@ def test_explaining_totals_name_the_marked_numbers_and_their_heights():
     assert [text.get_text() for text in ax.texts] == ["n = 298: 19", "n = 300: 6"]
     assert ax.get_ylim() == (0, 22)
     assert "of 22" in ax.get_ylabel()
+
+
+def test_leads_draw_both_ends_over_the_independent_images_and_what_the_printed_are_worth():
+    lead = audit.Lead("p", "", "accuracy", "", (0.95, 0.9), images=1000, counts=(), subjects=50)
+    (axes,) = plots.leads({"a": lead}, (0.0, 0.5))
+    assert axes[0].get_title() == "a"
+    independent, nested, printed = axes[0].lines
+    for alike, line in enumerate((independent, nested)):
+        sizes, chances = line.get_data()
+        assert chances[40] == pytest.approx(lead.probability(sizes[40], alike))
+    assert list(printed.get_xdata()) == [1000, 1000]
+    (shaded,) = axes[0].patches
+    ends = shaded.get_extents().transformed(axes[0].transData.inverted())
+    assert (ends.x0, ends.x1) == pytest.approx((1000 / 10.5, 1000))
+    assert axes[0].get_xscale() == "log"

@@ -23,6 +23,7 @@ from leukkit.audit import (
     counts,
     denominators,
     identities,
+    lead,
     repeated,
 )
 from leukkit.audit.attainable import implied_accuracies, possible_matrices
@@ -30,20 +31,26 @@ from leukkit.audit.chance import shuffled_accuracies
 from leukkit.audit.confusion import matrices
 from leukkit.audit.denominators import explaining_totals
 from leukkit.audit.identities import rates
+from leukkit.audit.lead import ICC, Lead
+from leukkit.audit.lead import table as lead_table
 from leukkit.audit.printed import VERDICTS, Finding, Paper
 from leukkit.audit.sheet import TEMPLATE, from_csv
 
 __all__ = [
     "CHECKS",
     "COLUMNS",
+    "ICC",
     "TEMPLATE",
     "VERDICTS",
+    "Lead",
     "as_text",
     "conclusions",
     "explaining_totals",
     "findings",
     "from_csv",
     "implied_accuracies",
+    "lead_table",
+    "leads",
     "matrices",
     "possible_matrices",
     "rates",
@@ -94,18 +101,23 @@ def run(key: str | papers.Card | None = None, checks: Iterable[str] | None = Non
     """
     rows = [
         [card.key, *(getattr(found, column) for column in COLUMNS[1:])]
-        for card in map(_card, papers.KEYS if key is None else (key,))
+        for card in _cards(key)
         for found in findings(card, checks)
     ]
     return pd.DataFrame(rows, columns=list(COLUMNS), dtype="string")
 
 
-def _card(key: str | papers.Card) -> papers.Card:
+def leads(key: str | papers.Card | None = None) -> list[Lead]:
+    """Return the printed leads of one paper, or of all five: see `lead_table`; ``key`` as `run`."""
+    return [one for card in _cards(key) for one in lead.find(Paper(card))]
+
+
+def _cards(key: str | papers.Card | None) -> list[papers.Card]:
     if isinstance(key, papers.Card):
-        return key
-    return (
-        papers.read(pathlib.Path(key).expanduser()) if key.endswith(".toml") else papers.load(key)
-    )
+        return [key]
+    if key and key.endswith(".toml"):
+        return [papers.read(pathlib.Path(key).expanduser())]
+    return [papers.load(one) for one in ([key] if key else papers.KEYS)]
 
 
 def findings(card: papers.Card, checks: Iterable[str] | None = None) -> list[Finding]:

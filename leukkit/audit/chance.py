@@ -10,11 +10,10 @@ from sklearn import metrics
 from leukkit.audit import denominators
 from leukkit.audit.attainable import row_matrices
 from leukkit.audit.confusion import best_reading
+from leukkit.audit.lead import LEVEL, ranked
 from leukkit.audit.printed import NOT_TRAINED, Finding, Paper, grouped, listed, name, percent
 from leukkit.audit.search import ratios
 from leukkit.papers import Card
-
-LEVEL = 0.05
 
 
 def check(paper: Paper) -> Iterator[Finding]:
@@ -186,22 +185,15 @@ def _lead(best, second, sizes):
 
 def _ranks(paper):
     """Networks that are said to have the highest or lowest accuracy, by their printed matrices."""
-    for claim in [number for number in paper.numbers if "rank" in number.keys]:
-        rivals = [one for one in paper.matrices if one.keys.get("variant") == claim.get("variant")]
-        own = [matrix for matrix in rivals if matrix.keys["model"] == claim.get("model")]
-        if not own:
-            continue
-        if len(rivals) == 1:  # the only one of its kind is compared with all
-            rivals = paper.matrices
+    for claim, own, rivals in ranked(paper):
         rank = claim.keys["rank"]
         best = (max if rank == "highest" else min)(rivals, key=lambda matrix: matrix.accuracy)
         evidence = "; ".join(
-            f"{one.where}: {one.right}/{one.total} = {percent(one.accuracy)}"
-            for one in (own[0], best)
+            f"{one.where}: {one.right}/{one.total} = {percent(one.accuracy)}" for one in (own, best)
         )
         stated = f"{name(claim.keys, 'dataset')} has the {rank} accuracy"
         recomputed = f"{rank}: {name(best.keys, 'part', 'dataset')} {percent(best.accuracy)}"
-        is_met, reading = own[0].accuracy == best.accuracy, ""
+        is_met, reading = own.accuracy == best.accuracy, ""
         among = paper.find("accuracy", part="training", variant=claim.get("variant"))
         edge = (max if rank == "highest" else min)((n.exact for n in among), default=None)
         if edge in [n.exact for n in among if n.get("model") == claim.get("model")]:

@@ -4,7 +4,7 @@ Each draws on ``ax``, if given, and returns it: an Axes, or where a figure has s
 array of as many Axes. ``predictions`` are described in `leukkit.metrics.predictions`.
 """
 
-from leukkit.plots.audit import explaining_totals, implied_accuracies
+from leukkit.plots.audit import explaining_totals, implied_accuracies, leads
 from leukkit.plots.colors import class_color
 from leukkit.plots.comparisons import bars, gap_ladder, leaderboard, split_comparison
 from leukkit.plots.images import (
@@ -37,6 +37,7 @@ __all__ = [
     "image_pairs",
     "implied_accuracies",
     "leaderboard",
+    "leads",
     "matrix_grid",
     "network_diagram",
     "reliability",

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from leukkit.plots import colors
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+    from leukkit.audit import Lead
 
 MARKERS = ("D", "s", "x", "^", "v")  # of the printed values, one column after the other
 
@@ -81,3 +85,34 @@ def explaining_totals(
     ax.set(xlabel="number of test images n", ylabel=f"accuracies that are a k/n\n(of {of})")
     ax.legend(loc="upper left", frameon=False)
     return ax
+
+
+def leads(
+    leads: Mapping[str, Lead], icc: tuple[float, float], ax: NDArray | None = None
+) -> NDArray:
+    """Show how likely the runner-up is as good or better, over the number of independent images.
+
+    Args:
+        leads: Title of a panel -> lead whose probability is known (`audit.leads`).
+        icc: Smallest and largest intraclass correlation; what the printed images are worth with
+            them is shaded.
+        ax: As many Axes to draw on.
+    """
+    axes = colors.panels(ax, 1, len(leads), 3 * len(leads), 3.4, sharex=True, sharey=True)
+    theirs, ours = colors.class_color("published"), colors.class_color("reproduced")
+    lines = {0: ("-", "right alike as by chance"), 1: ("--", "as far as scores allow")}
+    sizes = np.geomspace(10, 5000, 80)
+    for here, (text, lead) in zip(axes.ravel(), leads.items(), strict=True):
+        for alike, (style, label) in lines.items():
+            chances = [lead.probability(size, alike) for size in sizes]
+            here.plot(sizes, chances, style, color=ours, label=label)
+        here.axvline(lead.images, color=theirs, label="images printed")
+        worth = sorted(map(lead.effective, icc))
+        here.axvspan(*worth, color=theirs, alpha=0.2, linewidth=0, label="what they are worth")
+        here.set(title=text, xscale="log", xlim=(10, 5000), ylim=(-0.02, 1.02))
+        here.set_xlabel("independent images")
+    axes[0, 0].set_ylabel("probability that the runner-up\nis as good or better")
+    colors.grid(*axes.ravel())
+    handles, labels = axes[0, 0].get_legend_handles_labels()
+    axes[0, 0].figure.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False)
+    return axes
