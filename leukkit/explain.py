@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from leukkit import environment, models, results
+from leukkit import environment, models, results, saved
 from leukkit.images import Preparation, prepare
 from leukkit.metrics import arrays
 from leukkit.saved.outliers import members
@@ -56,6 +56,7 @@ def explain_fold(
         settings.get("segmentation"),
         record.configuration.seed,
         settings.get("distortion"),
+        saved.read(folder).record.stain if settings.get("stain") else None,
     )
     chosen = examples(results.read_fold(folder), record.configuration.classes, per_kind)
     shown = cells.set_index("image_id", drop=False).loc[chosen["image_id"]]

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from leukkit import cache, environment, files
-from leukkit.images import Preparation, keys, prepare
+from leukkit.images import Preparation, Stain, keys, prepare
 from leukkit.models import build_backbone, feature_count, prepare_input, weights_id
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ def extract(
     cache_dir: str | os.PathLike | None = None,
     *,
     segmentation: Mapping[str, Any] | None = None,
+    stain: Stain | None = None,
     seed: int = 0,
     normalization: str = "backbone",
     distortion: Mapping[str, Any] | None = None,
@@ -49,6 +50,7 @@ def extract(
             weights.
         cache_dir: Folder of the cache; None for ``features`` in ``leukkit``'s own cache.
         segmentation: None, or what `leukkit.images.Preparation` takes.
+        stain: Likewise.
         seed: Of the augmented copies, and of random weights.
         normalization: ``"backbone"``, each network's own ``preprocess_input``, or ``"unit"``,
             pixels divided by 255 as the paper states (III.C.3).
@@ -67,7 +69,7 @@ def extract(
     """
     if normalization not in NORMALIZATIONS:
         raise ValueError(f"unknown normalization {normalization!r}; choose from {NORMALIZATIONS}")
-    preparation = Preparation(image_size, segmentation, seed, distortion)
+    preparation = Preparation(image_size, segmentation, seed, distortion, stain)
     used = weights_id(backbone, weights, seed, width)
     settings = json.dumps([backbone, used, normalization])
 

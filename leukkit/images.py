@@ -1,4 +1,4 @@
-"""From rows of the cells frame to pixels: read, crop, segment, resize, augment; then from a cache.
+"""From rows of the cells frame to pixels: read, crop, segment, resize, stain, augment; cached.
 
 Every image is uint8 RGB of shape (height, width, 3), values 0-255.
 """
@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import cv2
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
@@ -20,6 +21,7 @@ from numpy.typing import ArrayLike
 from leukkit import augmentation, cache, files, segmentation
 from leukkit.datasets.cells import crops
 from leukkit.datasets.decode import ImageError, read, read_mask, resize
+from leukkit.schemas import Recipe
 
 __all__ = [
     "ImageError",
@@ -27,6 +29,7 @@ __all__ = [
     "channel_statistics",
     "keys",
     "load",
+    "preparation",
     "prepare",
     "read",
     "read_mask",
@@ -34,8 +37,11 @@ __all__ = [
     "segment_and_resize",
 ]
 
+Stain = list[list[float]]  # mean and standard deviation, each of L (0 to 100), a and b
 VERSION = 1  # raise it when the same settings begin to give other pixels
 CHUNK_BYTES = 32 * 2**20  # counted at once
+BLACK = 8  # pixels whose channels are all at most this are background that was blacked out
+FLAT = 0.5  # a spread in LAB below this is rounding (of a gray image), and is not stretched
 
 
 _OF_SEGMENTATION = inspect.signature(segmentation.segment_nucleus)  # once: reading it is slow
@@ -58,6 +64,8 @@ class Preparation:
         seed: Of the augmented copies.
         distortion: What happens to the augmented copies, ranges of
             :func:`leukkit.augmentation.draw`; None where there are no copies.
+        stain: None keeps the colors; else what `normalize_stain` gives to each image at its final
+            size.
 
     Raises:
         TypeError: ``segmentation`` holds a keyword that ``segment_nucleus`` does not have.
@@ -68,6 +76,7 @@ class Preparation:
     segmentation: Mapping[str, Any] | None = None
     seed: int = 0
     distortion: Mapping[str, Any] | None = None
+    stain: Stain | None = None
 
     def __post_init__(self):
         if self.distortion is not None:
@@ -93,7 +102,7 @@ class Preparation:
             "segmentation": self.segmentation,
             "crop": crop,
             "augmentation": {"version": augmentation.VERSION, **drawn} if drawn else None,
-        }
+        } | ({} if self.stain is None else {"stain": self.stain})
         return json.dumps(steps, sort_keys=True)
 
     def draw(self, cells: pd.DataFrame) -> list[dict[str, Any] | None]:
@@ -115,8 +124,69 @@ class Preparation:
         ]
 
 
+def preparation(recipe: Recipe, seed: int, training: pd.DataFrame) -> Preparation:
+    """Return how a recipe makes pixels in a fold: what is fitted is fitted to its training images.
+
+    The color that ``stain`` moves images to is the mean, over the different files among the
+    training images, of what each has of its own: the mean and the standard deviation of L, a and b.
+
+    Args:
+        recipe: A `Recipe`.
+        seed: Of the augmented copies.
+        training: Rows of the cells frame; read only if the recipe has a ``stain``.
+
+    Raises:
+        ValueError: All training images are black.
+        ImageError, leukkit.segmentation.SegmentationError: As `load`.
+    """
+    made = Preparation(recipe.image_size, recipe.segmentation, seed, recipe.distortion)
+    if recipe.stain is None:
+        return made
+    originals = training.drop_duplicates("sha256").drop(columns="copy", errors="ignore")
+    pixels = load(originals, Preparation(recipe.image_size, recipe.segmentation))
+    with ThreadPoolExecutor(2) as pool:
+        found = list(pool.map(lambda row: _stain(pixels[row])[2:], range(len(pixels))))
+    if not (shown := [one for one in found if not np.isnan(one).any()]):
+        raise ValueError(f"all of {len(found)} training images are black: they have no stain")
+    stain = np.mean(shown, axis=0).round(4).tolist()  # machines differ beyond that
+    return dataclasses.replace(made, stain=stain)
+
+
+def normalize_stain(rgb: np.ndarray, stain: Stain) -> np.ndarray:
+    """Give an image the mean and standard deviation of color of others, black pixels left out.
+
+    Reinhard et al. 2001, equations 10 and 11, in CIELAB, which is usual for stains, in place of
+    their logarithmic space, in which a dark pixel has no finite place. Black pixels (`BLACK`) are
+    no tissue: they count for nothing and stay as they are.
+
+    Args:
+        rgb: uint8 (height, width, 3).
+        stain: What the result is to have.
+
+    Returns:
+        uint8 of the same shape; what lies outside of RGB is clipped.
+    """
+    lab, shown, mean, deviation = _stain(rgb)
+    if not shown.any():
+        return rgb
+    factor = np.where(deviation < FLAT, 1, stain[1] / np.maximum(deviation, FLAT))
+    moved = np.where(shown[..., None], (lab - mean) * factor + stain[0], lab)
+    back = cv2.cvtColor(moved.astype(np.float32), cv2.COLOR_LAB2RGB)
+    return np.where(shown[..., None], np.rint(back.clip(0, 1) * 255).astype(np.uint8), rgb)
+
+
+def _stain(rgb):
+    """Return an image in LAB, which pixels are not black, and their mean and deviation."""
+    lab = cv2.cvtColor(rgb.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
+    shown = (rgb > BLACK).any(axis=2)
+    colors = lab[shown].astype(np.float64)
+    if not len(colors):
+        return lab, shown, np.full(3, np.nan), np.full(3, np.nan)
+    return lab, shown, colors.mean(axis=0), colors.std(axis=0)
+
+
 def prepare(cells: pd.DataFrame, preparation: Preparation, threads: int = 2) -> np.ndarray:
-    """Return the pixels of every row: read, crop, segment, resize, augment.
+    """Return the pixels of every row: read, crop, segment, resize, stain, augment.
 
     A row's pixels depend on that row and the preparation only, not on the other rows or on
     ``threads``.
@@ -254,7 +324,17 @@ def channel_statistics(
 
 
 def segment_and_resize(rgb: np.ndarray, preparation: Preparation) -> tuple[np.ndarray, str | None]:
-    """Return one decoded image at its final size, and what is wrong with its mask, if anything."""
+    """Return one decoded image at its final size, and what is wrong with its mask, if anything.
+
+    ``stain`` is normalized, too: of what the segmentation, made for the original colors, left.
+    """
+    image, problem = _segment_and_resize(rgb, preparation)
+    return image if preparation.stain is None else normalize_stain(
+        image, preparation.stain
+    ), problem
+
+
+def _segment_and_resize(rgb, preparation):
     if preparation.segmentation is None:
         return resize(rgb, preparation.image_size), None
     settings = dict(preparation.segmentation)

@@ -156,6 +156,9 @@ class Sizes(Model):
     largest: list[int]
 
 
+_Lab = Annotated[list[float], Field(min_length=3, max_length=3)]
+
+
 class SavedRecord(Model):
     """``predictor.json``: what a saved model needs to be used on other images.
 
@@ -170,6 +173,7 @@ class SavedRecord(Model):
         threshold: Distance beyond which an image is out of distribution; None, and why:
             ``no_threshold``. ``quantile``: the share of validation images below it.
         reference_images, validation_images: How many images these rest on.
+        stain: That of `leukkit.images.Preparation`; None if the recipe has none.
     """
 
     format: Literal[3] = SAVED_FORMAT
@@ -197,6 +201,7 @@ class SavedRecord(Model):
     quantile: float
     reference_images: int
     validation_images: int
+    stain: Annotated[list[_Lab], Field(min_length=2, max_length=2)] | None = None
 
     @pydantic.model_validator(mode="after")
     def _fields_agree(self) -> Self:
@@ -207,4 +212,6 @@ class SavedRecord(Model):
             raise ValueError("a threshold and predictor.npz go together: one of them is missing")
         if len(set(self.classes)) != len(self.classes):
             raise ValueError(f"a class is named twice in {self.classes}")
+        if (self.stain is None) != (self.recipe.get("stain") is None):
+            raise ValueError("stain: a recipe that has one and its statistics go together")
         return self

@@ -20,7 +20,10 @@ from leukkit.schemas import Recipe
 from leukkit.splits import Split
 
 # What tells apart the features of the same images: they are extracted once for several classifiers.
-SEEN = ("network", "image_size", "width", "weights", "normalization", "segmentation", "distortion")
+SEEN = (
+    *("network", "image_size", "width", "weights", "normalization"),
+    *("segmentation", "stain", "distortion"),
+)
 
 
 def load_cells(data: str, links: str = "several pairs") -> pd.DataFrame:
@@ -107,7 +110,8 @@ def make(
             from leukkit.classifiers import folds
 
             place, split, recipe = same[0]
-            extracted = folds.extract(split.cells, recipe, place.folds[0].seed)
+            numbers = sorted({number for one in same for number in one[0].missing})
+            extracted = folds.extract(split, recipe, numbers, place.folds[0].seed)
             waiting = [task for one in same for task in folds.tasks(*one, extracted)]
             _do(waiting, jobs, shown)
     for run in planned:

@@ -207,6 +207,8 @@ class Recipe(Model):
             absolute path are filled in: no other one, such as a token, gets into an error.
         normalization: ``"backbone"``, ``"unit"`` or ``"z-score"``, see `leukkit.models.build`.
         segmentation: None, or what `leukkit.images.Preparation` takes.
+        stain: ``"reinhard"`` gives each image the mean and spread of color that the training
+            images of its fold have (`leukkit.images.preparation`); None leaves colors alone.
         distortion: How the copies that a split appends differ from their originals: ranges of
             `leukkit.augmentation.draw`.
         classifier: ``"svm"``, ``"rf"`` or ``"xgboost"`` on features; None to train a network.
@@ -238,6 +240,7 @@ class Recipe(Model):
     weights: str = Field("none", min_length=1)
     normalization: Literal["backbone", "unit", "z-score"] = "backbone"
     segmentation: Segmentation | None = None
+    stain: Literal["reinhard"] | None = None
     distortion: dict[str, Any] = {}
     classifier: Literal["svm", "rf", "xgboost"] | None = None
     scaled: bool = False
@@ -354,7 +357,8 @@ class Recipe(Model):
 
     def record(self) -> dict[str, Any]:
         """Return the recipe as JSON-serializable dict, for hashes and ``fold.json``."""
-        fields = self.model_dump(exclude={"head"})
+        # Without one as before there was the setting: hashes of finished results stay valid.
+        fields = self.model_dump(exclude={"head"} | ({"stain"} if self.stain is None else set()))
         head = self.head if isinstance(self.head, str) else _function_record(self.head)
         return fields | {"head": head}
 
@@ -381,8 +385,8 @@ class Recipe(Model):
             hidden = {"head", *names[names.index("phases") :]}
             if self.classifier != "svm":
                 hidden |= grid
-        if self.width == 1:
-            hidden.add("width")
+        hidden |= {"width"} if self.width == 1 else set()
+        hidden |= {"stain"} if self.stain is None else set()
         rows = {name: in_words(value) for name, value in self if name not in hidden}
         return pd.Series(rows, name="value").rename_axis("setting").to_frame()
 

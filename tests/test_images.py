@@ -1,5 +1,6 @@
 """From rows of the cells frame to pixels, and those pixels in the cache."""
 
+import dataclasses
 import hashlib
 import json
 import pathlib
@@ -9,9 +10,11 @@ import numpy as np
 import pandas as pd
 import PIL.Image
 import pytest
+import skimage.color
 
 from leukkit import augmentation, images, segmentation
 from leukkit.images import Preparation, load, prepare
+from leukkit.schemas import Recipe
 
 TEXT = pd.StringDtype("python")
 COUNTS = {"healthy": 7, "ALL": 5}
@@ -46,6 +49,13 @@ def cells(tmp_path):
 @pytest.fixture
 def cache(tmp_path):
     return tmp_path / "cache"
+
+
+@pytest.fixture
+def stain_recipe(cache, monkeypatch):
+    monkeypatch.setenv("LEUKKIT_CACHE_DIR", str(cache))
+    phases = [{"epochs": 1, "learning_rate": 0.1}]
+    return Recipe(network="vgg16", image_size=32, stain="reinhard", phases=phases)
 
 
 def stored(cache):
@@ -249,3 +259,73 @@ def test_channel_statistics_are_those_of_all_pixels_together(cells, cache, monke
     values = np.asarray(found)[[0, 2, 3, 4, 2]].reshape(-1, 3).astype(float)
     np.testing.assert_allclose(mean, values.mean(axis=0), rtol=1e-12)
     np.testing.assert_allclose(deviation, values.std(axis=0), rtol=1e-12)
+
+
+STAIN = [[60.0, 20.0, -15.0], [12.0, 6.0, 5.0]]
+
+
+def colors(rgb):
+    """Return mean and standard deviation in LAB of what is not black, by scikit-image."""
+    lab = skimage.color.rgb2lab(rgb)[(rgb > images.BLACK).any(axis=2)]
+    return np.array([lab.mean(axis=0), lab.std(axis=0)])
+
+
+def test_a_stain_gives_the_colors_asked_for_and_leaves_black_black(cells):
+    rgb = images.read(cells["path"][0])
+    rgb[:40] = 0  # most of a cell of C-NMC is
+    found = images.normalize_stain(rgb, STAIN)
+    np.testing.assert_allclose(colors(found), STAIN, atol=0.3)  # of rounding
+    assert not found[:40].any()
+    black = np.zeros_like(rgb)
+    np.testing.assert_array_equal(images.normalize_stain(black, STAIN), black)
+
+
+def test_a_gray_image_gets_the_mean_color_and_no_invented_spread():
+    ramp = np.repeat(np.arange(60, 200, dtype=np.uint8).reshape(10, 14, 1), 3, axis=2)
+    found = colors(images.normalize_stain(ramp, STAIN))
+    np.testing.assert_allclose(found[0], STAIN[0], atol=0.3)
+    np.testing.assert_allclose(found[1, 1:], 0, atol=0.7)
+
+
+def test_stains_are_normalized_after_segmentation_and_before_augmentation(cells):
+    plain, settings = Preparation(32, {}), {"rotation": 90.0}
+    stained = dataclasses.replace(plain, stain=STAIN)
+    made = [images.normalize_stain(rgb, STAIN) for rgb in prepare(cells, plain)]
+    np.testing.assert_array_equal(prepare(cells, stained), made)
+    copies = cells.assign(original=cells["image_id"], copy=1)
+    turned = dataclasses.replace(stained, distortion=settings)
+    drawn = turned.draw(copies)
+    expected = [augmentation.apply(*pair) for pair in zip(made, drawn, strict=True)]
+    np.testing.assert_array_equal(prepare(copies, turned), expected)
+
+
+def test_the_stain_is_the_mean_of_the_training_files_own_colors(cells, stain_recipe):
+    found = images.preparation(stain_recipe, 0, cells)
+    own = [colors(rgb) for rgb in prepare(cells.iloc[:5], Preparation(32))]  # the last is the first
+    np.testing.assert_allclose(found.stain, np.mean(own, axis=0), atol=0.2)  # OpenCV interpolates
+    copies = cells.assign(original=cells["image_id"], copy=1)
+    assert images.preparation(stain_recipe, 0, copies).stain == found.stain
+    assert images.preparation(stain_recipe.replace(stain=None), 0, cells) == Preparation(
+        32, distortion={}
+    )
+
+
+def test_black_training_images_have_no_stain(cells, stain_recipe, tmp_path):
+    PIL.Image.new("RGB", (40, 40)).save(tmp_path / "black.png")
+    black = cells.iloc[[0]].assign(path=str(tmp_path / "black.png"), sha256="black")
+    both = pd.concat([cells, black], ignore_index=True)
+    expected = images.preparation(stain_recipe, 0, cells).stain
+    assert images.preparation(stain_recipe, 0, both).stain == expected
+    with pytest.raises(ValueError, match="all of 1 training images are black"):
+        images.preparation(stain_recipe, 0, black)
+
+
+def test_without_a_stain_pixels_are_kept_under_the_key_of_before(cells):
+    made = Preparation(32, {}, 3, {"rotation": 20})
+    assert made.description(None, 50) == (  # as it was before there were stains
+        '{"augmentation": null, "crop": 50, "segmentation": {"k": 3, "minimum_area": 0, "opening": '
+        '0, "rule": "above threshold", "threshold": 141}, "size": 32, "version": 1}'
+    )
+    one, other = (Preparation(32, stain=[[mean] * 3, [1.0] * 3]) for mean in (1.0, 2.0))
+    of_each = {images.keys(cells, each)[0] for each in (Preparation(32), one, other)}
+    assert len(of_each) == 3

@@ -94,6 +94,15 @@ def test_a_recipe_is_shown_as_the_settings_that_matter():
     assert "scaled" in forest.index and "gamma" not in forest.index
 
 
+def test_a_recipe_without_stain_has_the_hash_of_before_there_was_one():
+    before = Recipe(network="vgg16", image_size=96, phases=[{"epochs": 3, "learning_rate": 0.05}])
+    known = "ab98fefcef99473101924856cbab04466fb45c884e51f6a9758a8b55ce3c56bf"
+    assert digest(before.record()) == known and "stain" not in before.table().index
+    stained = before.replace(stain="reinhard")
+    assert Recipe.from_record(stained.record(), "here") == stained != before
+    assert stained.table()["value"]["stain"] == "reinhard"
+
+
 def test_a_head_is_known_by_its_name_or_by_its_source_and_defaults():
     def made_again(name, times=2):
         function = type(double)(double.__code__, double.__globals__, name, (times,))

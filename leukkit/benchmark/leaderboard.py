@@ -404,7 +404,9 @@ def _classifier(
     """Return a function that classifies the decoded images, or None where nothing is fitted yet."""
     import keras
 
-    preparation = images.Preparation(recipe.image_size, recipe.segmentation)
+    split = runs.split_of(run)
+    training = split.cells.iloc[split.folds[0].train]
+    preparation = images.preparation(recipe, run.seed, training)
 
     def pixels() -> np.ndarray:
         return np.stack([images.segment_and_resize(rgb, preparation)[0] for rgb in decoded])
@@ -435,5 +437,6 @@ def _fit_again(run: Run, recipe: Recipe, chosen: dict[str, Any]) -> Any:
     if chosen:
         one = {"c": [chosen["C"]], "gamma": [chosen["gamma"]], "kernels": [chosen["kernel"]]}
         recipe = recipe.replace(**one)
-    vectors, labels = folds.extract(part, recipe, run.seed), part["label"].to_numpy(dtype=object)
+    vectors = folds.extract(split, recipe, [0], run.seed)[0][split.folds[0].train]
+    labels = part["label"].to_numpy(dtype=object)
     return folds.fit(recipe, vectors, labels, split.tuning[0] if split.tuning else 0, run.seed)

@@ -2,7 +2,7 @@
 
 import pathlib
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import joblib
@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import threadpoolctl
 
-from leukkit import features, results
+from leukkit import features, images, results
 from leukkit.classifiers.fit import class_scores, fit_random_forest, fit_xgboost
 from leukkit.classifiers.svm import grid_search_svm
 from leukkit.metrics import prediction_frame
@@ -48,7 +48,7 @@ def cross_validate(
     """
     place = results.place(split, recipe, name, seed, base=results_dir)
     if place.missing:
-        vectors = extract(split.cells, recipe, seed)
+        vectors = extract(split, recipe, place.missing, seed)
         joblib.Parallel(n_jobs=jobs)(tasks(place, split, recipe, vectors, models_kept))
     return place.folder
 
@@ -57,10 +57,10 @@ def tasks(
     place: results.Place,
     split: Split,
     recipe: Recipe,
-    extracted: np.ndarray,
+    extracted: Mapping[int, np.ndarray],
     models_kept: Sequence[int] | None = None,
 ) -> list:
-    """Return a joblib task for each fold of a run that is not finished."""
+    """Return a joblib task for each fold of a run that is not finished; see `extract`."""
     kept = place.models_kept if models_kept is None else models_kept
     return [
         joblib.delayed(_make_fold)(
@@ -69,26 +69,40 @@ def tasks(
             split,
             recipe,
             number,
-            extracted,
+            extracted[number],
             save=number in kept,
         )
         for number in place.missing
     ]
 
 
-def extract(cells: pd.DataFrame, recipe: Recipe, seed: int = 0) -> np.ndarray:
-    """Return what a recipe's network sees in images, float32 (images, features): cached or new."""
-    return features.extract(
-        cells,
-        recipe.network,
-        image_size=recipe.image_size,
-        weights=recipe.weights_source,
-        width=recipe.width,
-        segmentation=recipe.segmentation,
-        seed=seed,
-        normalization=recipe.normalization,
-        distortion=recipe.distortion,
-    )
+def extract(
+    split: Split, recipe: Recipe, numbers: Sequence[int], seed: int = 0
+) -> dict[int, np.ndarray]:
+    """Return for some folds what a recipe's network sees in all cells, cached or new.
+
+    Each is float32 (images, features). It is one array for all folds, unless ``stain`` gives the
+    cells other colors in each.
+    """
+
+    def one(number: int) -> np.ndarray:
+        training = split.cells.iloc[split.folds[number].train]
+        return features.extract(
+            split.cells,
+            recipe.network,
+            image_size=recipe.image_size,
+            weights=recipe.weights_source,
+            width=recipe.width,
+            segmentation=recipe.segmentation,
+            stain=images.preparation(recipe, seed, training).stain,
+            seed=seed,
+            normalization=recipe.normalization,
+            distortion=recipe.distortion,
+        )
+
+    if recipe.stain is None:
+        return dict.fromkeys(numbers, one(numbers[0]))
+    return {number: one(number) for number in numbers}
 
 
 def fit(recipe: Recipe, vectors: np.ndarray, labels: np.ndarray, tuning: Any, seed: int = 0) -> Any:
@@ -152,7 +166,8 @@ def _make_fold(
     if getattr(fitted, "cv_results_", None):
         tables["grid"] = pd.DataFrame(fitted.cv_results_).drop(columns="params")
     if save:
-        saved.save_classifier(folder, fitted, configuration, split, number, extracted)
+        stain = images.preparation(recipe, seed, cells.iloc[fold.train]).stain
+        saved.save_classifier(folder, fitted, configuration, split, number, extracted, stain)
     results.write_fold(
         folder,
         configuration,

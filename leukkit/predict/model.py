@@ -76,7 +76,7 @@ def load(path: pathlib.Path | str) -> Predictor:
         leukkit.models.WeightsError: The weights under a classifier cannot be read.
     """
     folder, record, recipe, reference = saved.read(path)
-    preparation = images.Preparation(recipe.image_size, recipe.segmentation)
+    preparation = images.Preparation(recipe.image_size, recipe.segmentation, stain=record.stain)
     is_network = record.model == saved.NETWORK
     if is_network != (recipe.classifier is None):
         raise ModelFileError(

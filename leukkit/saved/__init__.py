@@ -17,6 +17,7 @@ import pandas as pd
 from leukkit import results
 from leukkit.datasets import decode
 from leukkit.files import replace_when_done
+from leukkit.images import Stain
 from leukkit.metrics import calibration, prediction_frame
 from leukkit.metrics.predictions import groups
 from leukkit.models.weights import sha256
@@ -52,12 +53,13 @@ def save_network(
     number: int,
     inputs: Any,
     held_out: pd.DataFrame | None,
+    stain: Stain | None = None,
 ) -> None:
     """Write ``model.keras``, ``predictor.json`` and ``predictor.npz`` into a fold's folder.
 
     ``network`` is the whole trained one; ``inputs`` are uint8 images or float32 feature maps, rows
     as in ``split.cells``; ``held_out`` are the predictions of the validation part, None if it has
-    no images.
+    no images; ``stain`` is that of the fold's `leukkit.images.Preparation`.
     """
     with replace_when_done(folder / NETWORK) as path:
         network.save(path)
@@ -73,6 +75,7 @@ def save_network(
         training=(training, cells["label"].iloc[train].to_numpy(str)),
         validation=outliers.embed(network, inputs, watched) if len(watched) else training[:0],
         held_out=NOTHING_HELD_OUT if held_out is None else held_out,
+        stain=stain,
     )
 
 
@@ -83,13 +86,15 @@ def save_classifier(
     split: Split,
     number: int,
     features: np.ndarray,
+    stain: Stain | None = None,
 ) -> None:
     """Write ``model.npz``, ``predictor.json`` and ``predictor.npz`` into a fold's folder.
 
     Such a run has no validation part. What takes its place is the held-out part of the first
     tuning fold: a classifier with the same settings, fitted on the rest of the training images,
     gives the scores for the temperature, and the reference embeddings are of that rest. Copies
-    serve for fitting only. ``features`` are float32 (images, features), rows as in ``split.cells``.
+    serve for fitting only. ``features`` are float32 (images, features), rows as in ``split.cells``,
+    ``stain`` is that of the images they were extracted from.
     """
     from sklearn.base import clone
     from sklearn.model_selection import check_cv
@@ -122,6 +127,7 @@ def save_classifier(
         training=(rows[reference], labels[reference]),
         validation=rows[held],
         held_out=held_out,
+        stain=stain,
     )
 
 
@@ -169,6 +175,7 @@ def _write(
     training: tuple[np.ndarray, np.ndarray],
     validation: np.ndarray,
     held_out: pd.DataFrame | str,
+    stain: Stain | None,
 ) -> None:
     """Write ``predictor.json`` and ``predictor.npz`` beside a model that is already written.
 
@@ -202,6 +209,7 @@ def _write(
         quantile=outliers.QUANTILE,
         reference_images=len(training[0]),
         validation_images=len(validation),
+        stain=stain,
     )
     with replace_when_done(folder / RECORD) as path:
         path.write_text(record.model_dump_json(indent=1) + "\n", encoding="utf-8")

@@ -91,16 +91,19 @@ def tasks(
     """Return a joblib task for each fold of a run that is not finished.
 
     So the folds of several networks and seeds can be given to joblib at once. Feature maps of all
-    images are made here, before several processes ask for them, unless one does all tasks.
+    images are made here, before several processes ask for them, unless one does all tasks or each
+    fold has its own.
     """
     kept = place.models_kept if models_kept is None else models_kept
     for number in place.missing:
         check_fold(split, recipe, number)
-    if len(place.missing) > 1 and not by_one:
+    if len(place.missing) > 1 and not by_one and recipe.stain is None:
         seed, classes = place.folds[0].seed, len(place.folds[0].classes)
-        pixels = images.load(split.cells, _preparation(recipe, seed))
+        preparation = images.preparation(recipe, seed, split.cells)
+        pixels = images.load(split.cells, preparation)
         if _has_feature_maps(recipe):
-            _feature_maps(network.build(recipe, classes, None, seed), pixels, split, recipe, seed)
+            whole = network.build(recipe, classes, None, seed)
+            _feature_maps(whole, pixels, split, recipe, preparation)
     return [
         joblib.delayed(_make_fold)(
             place.fold(number),
@@ -167,27 +170,26 @@ def check_fold(split: Split, recipe: Recipe, number: int) -> None:
         )
 
 
-def _preparation(recipe: Recipe, seed: int) -> images.Preparation:
-    return images.Preparation(recipe.image_size, recipe.segmentation, seed, recipe.distortion)
-
-
 def _has_feature_maps(recipe: Recipe) -> bool:
-    """Tell whether a network's feature maps are the same in every epoch and fold."""
+    """Tell whether a network's feature maps of the same pixels never change."""
     return recipe.frozen and recipe.normalization != "z-score"
 
 
-def _feature_maps(whole: Any, pixels: Any, split: Split, recipe: Recipe, seed: int) -> Any:
+def _feature_maps(
+    whole: Any, pixels: Any, split: Split, recipe: Recipe, preparation: images.Preparation
+) -> Any:
     """Return what a frozen backbone sees in the images, which is what its head is trained on."""
     import keras
 
     from leukkit import models
 
     made_by = [recipe.network, recipe.normalization, str(recipe.mixed_precision)]
-    made_by.append(models.weights_id(recipe.network, recipe.weights_source, seed, recipe.width))
+    weights, seed = recipe.weights_source, preparation.seed
+    made_by.append(models.weights_id(recipe.network, weights, seed, recipe.width))
     return features.feature_maps(
         keras.Model(whole.input, whole.get_layer("features").output),
         pixels,
-        images.keys(split.cells, _preparation(recipe, seed)),
+        images.keys(split.cells, preparation),
         "\n".join(made_by),
     )
 
@@ -231,7 +233,8 @@ def _train_fold(
     results.check_arithmetic(folder, arithmetic)
     devices.make_repeatable(seed, recipe.deterministic)
     cells, fold, classes = split.cells, split.folds[number], configuration.classes
-    inputs = images.load(cells, _preparation(recipe, seed))
+    preparation = images.preparation(recipe, seed, cells.iloc[fold.train])
+    inputs = images.load(cells, preparation)
     statistics = None
     if recipe.normalization == "z-score":
         statistics = images.channel_statistics(inputs, fold.train)
@@ -241,7 +244,7 @@ def _train_fold(
     trained = network.compiled(recipe, len(classes), statistics, seed, strategy, alone)
     whole = trained.whole
     if alone:
-        inputs = _feature_maps(whole, inputs, split, recipe, seed)
+        inputs = _feature_maps(whole, inputs, split, recipe, preparation)
     shown = batches.Images(inputs, targets, cells["image_id"].to_numpy(object), fold)
     begun = fit.read_checkpoint(folder, configuration.hash, arithmetic)
     earlier = sum(row["seconds"] for row in begun[0]) if begun else 0.0
@@ -268,7 +271,9 @@ def _train_fold(
         not_saved = "its head has layers that Keras cannot read back in safe mode"
     elif save:
         held_out = tables.get("validation_predictions")
-        saved.save_network(folder, whole, configuration, split, number, inputs, held_out)
+        saved.save_network(
+            folder, whole, configuration, split, number, inputs, held_out, preparation.stain
+        )
     results.write_fold(
         folder,
         configuration,

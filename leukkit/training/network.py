@@ -18,7 +18,7 @@ from leukkit.schemas import Recipe
 
 # Of a recipe: what its layers and its training step do not depend on.
 NOT_IN_THE_GRAPH = {
-    *("segmentation", "distortion", "augmentation"),
+    *("segmentation", "stain", "distortion", "augmentation"),
     *("phases", "steps", "patience", "select"),
 }
 _last = threading.local()  # two threads must not train one network at once

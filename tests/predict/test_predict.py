@@ -11,11 +11,13 @@ import pandas as pd
 import PIL.Image
 import pytest
 
-from leukkit import cli, datasets, predict, results, splits
+from leukkit import cli, datasets, explain, images, predict, results, splits, training
+from leukkit.classifiers import folds
 from leukkit.metrics import calibration
 from leukkit.predict import output
 from leukkit.predict.output import saved
 from leukkit.saved import ModelFileError
+from leukkit.schemas import Recipe
 from tests.training import tiny
 
 NOW = datetime.datetime.now(datetime.UTC)
@@ -44,6 +46,49 @@ def test_a_model_says_again_what_it_said_in_the_test_but_calibrated(name, reques
         assert "calibrated: temperature 2.00, from 16 validation images of 8 subjects" in text
     else:
         assert found["out_of_distribution"].mean() < 0.1
+
+
+@pytest.mark.parametrize("engine", ["network", "classifier"])
+def test_a_stain_is_fitted_to_the_training_images_of_each_fold_and_kept(engine, tmp_path):
+    cells, stain = tiny.cells(), {"image_size": 32, "stain": "reinhard"}
+    table = {"split": "stratified", "folds": 2}
+    split = tiny.split(cells, splits.folds(cells, table))
+    if engine == "network":
+        recipe = Recipe(network="tiny", phases=[*tiny.PHASES], batch_size=8, select="last", **stain)
+        with tiny.installed():
+            run = training.cross_validate(split, recipe, name="stained", results_dir=tmp_path)
+    else:
+        recipe = Recipe(network="mobilenet-0.25", classifier="rf", **stain)
+        run = folds.cross_validate(split, recipe, name="stained", results_dir=tmp_path)
+    model = predict.load(run / "fold-0")
+    of_fold = [images.preparation(recipe, 0, cells.iloc[fold.train]).stain for fold in split.folds]
+    assert model.record.stain == of_fold[0] != of_fold[1]
+    assert results.read_record(run / "fold-1").configuration.recipe["stain"] == "reinhard"
+    written = results.read_fold(run / "fold-0")
+    paths = cells.set_index("image_id").loc[written["image_id"], "path"]
+    found, names = predict.predict(model, list(paths)), ["prob_healthy", "prob_ALL"]
+    np.testing.assert_allclose(found[names], written[names], atol=1e-4)
+    if engine == "network":
+        pixels, *_ = explain.explain_fold(run / "fold-0", cells, network=model.network)
+        shown = images.load(cells, images.Preparation(32, stain=of_fold[0]))[:]
+        assert all((one == shown).all(axis=(1, 2, 3)).any() for one in pixels)
+
+
+def test_a_changed_test_image_changes_no_pixel_of_the_training_images(tmp_path):
+    cells = tiny.cells()
+    fold = splits.folds(cells, {"split": "stratified", "folds": 2})[0]
+    recipe = Recipe(network="tiny", image_size=32, stain="reinhard", phases=[*tiny.PHASES])
+
+    def training_pixels(changed):
+        other = cells.copy()
+        PIL.Image.new("RGB", (64, 64), (200, 30, 30)).save(tmp_path / "other.png")
+        other.loc[changed, ["path", "sha256"]] = [str(tmp_path / "other.png"), "other"]
+        preparation = images.preparation(recipe, 0, other.iloc[fold.train])
+        return images.load(other, preparation, tmp_path / "cache")[np.sort(fold.train)[1:]]
+
+    before = training_pixels([])
+    np.testing.assert_array_equal(training_pixels(fold.test[0]), before)
+    assert (training_pixels(np.min(fold.train)) != before).any()  # it is fitted to those
 
 
 def test_strange_images_are_warned_about(classifiers, tmp_path):

@@ -241,6 +241,8 @@ def test_a_record_that_is_none_or_missing_is_named(copy):
         ({"recipe__phases": [], "recipe__classifier": "rf"}, "contradict each other"),
         ({"recipe__image_size": 48}, "says 48 pixels and 2 classes"),
         ({"recipe__phases": []}, "a recipe needs phases of training"),
+        ({"recipe__stain": "reinhard"}, "a recipe that has one and its statistics go together"),
+        ({"stain": [[1.0] * 3]}, "stain: List should have at least 2 items"),
         ({"configuration_hash": "0"}, "holds the files of two runs"),
     ],
 )
