@@ -173,6 +173,7 @@ class SavedRecord(Model):
         threshold: Distance beyond which an image is out of distribution; None, and why:
             ``no_threshold``. ``quantile``: the share of validation images below it.
         reference_images, validation_images: How many images these rest on.
+        gray: Whether the training images could be gray ones turned into RGB.
         stain: That of `leukkit.images.Preparation`; None if the recipe has none.
     """
 
@@ -201,6 +202,7 @@ class SavedRecord(Model):
     quantile: float
     reference_images: int
     validation_images: int
+    gray: bool = False
     stain: Annotated[list[_Lab], Field(min_length=2, max_length=2)] | None = None
 
     @pydantic.model_validator(mode="after")

@@ -37,6 +37,7 @@ CODES = {
     "LK006": Code("error", "nearly the same picture in two parts"),
     "LK007": Code("note", "it is not known who the images are of"),
     "LK008": Code("note", "no parts to compare"),
+    "LK009": Code("error", "so many pictures alike that pairs cannot be listed"),
     "LK101": Code("warning", "the class can be told without looking at the cell"),
     "LK102": Code("warning", "the class can be told from the kind of file"),
     "LK201": Code("warning", "the parts hold the classes in other shares"),
@@ -126,11 +127,16 @@ def run(
         (`leukkit.datasets.near_duplicates.find`), those in two parts first, for a figure.
     """
     part = parts(cells) if part is None else part
-    pairs = near.find(cells)
+    found: list[Finding] = []
+    try:
+        pairs = near.find(cells)
+    except near.TooMuchAlikeError as error:
+        pairs = near.find(cells.head(0))
+        found.append(Finding("LK009", str(error), _single([])))
     one, two = _ends(cells, part, pairs["image_id"], pairs["image_id_first"])
     in_two = one.ne(two).fillna(False).to_numpy(bool)
     across, within = pairs[in_two], pairs[~in_two]
-    found = [
+    found += [
         *_leaks(cells, part),
         *_near("LK006", "in two parts", across, part.set_axis(cells["image_id"])),
         *_near("LK309", "not in two parts", within, None),

@@ -51,6 +51,7 @@ def build(
     root: str | os.PathLike,
     classes: Iterable[str],
     damaged: str = "error",
+    gray: bool = False,
 ) -> pd.DataFrame:
     """Verify and hash the files of a data set and lay them out as the ``cells`` frame.
 
@@ -63,6 +64,7 @@ def build(
         root: Its folder.
         classes: Class names in the order of every table; the last is the positive one of two.
         damaged: As in `leukkit.datasets.load`.
+        gray: Whether gray images are turned into RGB; else they are damaged.
 
     Returns:
         The ``cells`` frame. ``attrs`` holds ``dataset``, ``root``, ``classes`` and ``dropped``: a
@@ -83,7 +85,7 @@ def build(
     cells["path"] = cells["path"].map(lambda path: str(pathlib.Path(path).absolute())).astype(TEXT)
     _refuse_twice_the_same_id(cells)
 
-    findings = verify_all(cells["path"])
+    findings = verify_all(cells["path"], gray=gray)
     cells["sha256"] = findings["sha256"]
     damage = findings["damage"]
     if "side" in given:

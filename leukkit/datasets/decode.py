@@ -2,7 +2,8 @@
 
 A readable image is a BMP, JPEG, PNG, TIFF or WebP file that holds what its name says, one upright
 picture, is whole, and has 8 bits each of red, green and blue. Every image is uint8 RGB of shape
-(height, width, 3).
+(height, width, 3). Whether 8 bits of gray will do as well is asked once, where files are verified;
+then they are read as three equal channels.
 """
 
 import contextlib
@@ -55,6 +56,7 @@ FILES_PER_TASK = 16  # handing a task to a thread costs a tenth of reading an im
 FETCH_AGAIN = (
     "Fetch the file again, or leave unusable images out when loading the data set (damaged='drop')."
 )
+ASK_FOR_GRAY = ", or write gray = true into the leukkit.toml of a folder of your own"
 
 
 class ImageError(ValueError):
@@ -79,7 +81,8 @@ def read(path: FilePath, crop: int | None = None) -> np.ndarray:
 
     Raises:
         ImageError: The file is empty, cut short, too large, not an image, of another format than
-            its name says, several pictures, not upright, not 8-bit RGB, or smaller than ``crop``.
+            its name says, several pictures, not upright, not 8-bit RGB or gray, or smaller than
+            ``crop``.
     """
     with _naming(path) as path:
         rgb = decode(_content(path), path.suffix)
@@ -133,8 +136,10 @@ def read_mask(path: FilePath) -> np.ndarray:
     return pixels > 0
 
 
-def decode(data: bytes, suffix: str) -> np.ndarray:
+def decode(data: bytes, suffix: str, gray: bool = True) -> np.ndarray:
     """Return the pixels of the bytes of a file whose name ends in ``suffix``.
+
+    ``gray`` tells whether 8 bits of gray are turned into RGB, or refused.
 
     Raises:
         ImageError: As `read`; names the damage, but no file.
@@ -145,10 +150,12 @@ def decode(data: bytes, suffix: str) -> np.ndarray:
     if rgb is not None:
         return rgb
     rgb, kind = _open(data, suffix)
+    if kind == MODES["L"] and gray:
+        return cv2.cvtColor(rgb, cv2.COLOR_GRAY2RGB)
     if kind != "RGB":
         raise ImageError(
             f"holds {kind} pixels, expected 8-bit RGB: convert it to that if it belongs to this "
-            "data set"
+            "data set" + ASK_FOR_GRAY * (kind == MODES["L"])
         )
     return rgb
 
@@ -165,11 +172,14 @@ def pixel_hash(rgb: np.ndarray) -> str:
     return digest.hexdigest()
 
 
-def verify(path: FilePath) -> Finding:
-    """Decode one file in full and hash its pixels; what cannot be read counts as damaged."""
+def verify(path: FilePath, gray: bool = False) -> Finding:
+    """Decode one file in full and hash its pixels; what cannot be read counts as damaged.
+
+    So does gray, unless it is asked for.
+    """
     path = pathlib.Path(path)
     try:
-        rgb = decode(_content(path), path.suffix)
+        rgb = decode(_content(path), path.suffix, gray)
     except ImageError as error:
         return Finding(None, None, None, str(error))
     except OSError as error:
@@ -184,8 +194,8 @@ def size(path: FilePath) -> tuple[int, int]:
         return image.size
 
 
-def verify_all(paths: Iterable[FilePath], threads: int = 2) -> pd.DataFrame:
-    """Verify files on some threads.
+def verify_all(paths: Iterable[FilePath], threads: int = 2, gray: bool = False) -> pd.DataFrame:
+    """Verify files on some threads, each as `verify`.
 
     Returns:
         A frame with one row per path, in their order: the fields of `Finding`.
@@ -195,7 +205,8 @@ def verify_all(paths: Iterable[FilePath], threads: int = 2) -> pd.DataFrame:
     starts = range(0, len(paths), FILES_AT_ONCE)
     with ThreadPoolExecutor(threads) as pool:
         for start in progress(starts, f"verifying {len(paths)} images", unit="part"):
-            found += pool.map(verify, paths[start : start + FILES_AT_ONCE])
+            part = paths[start : start + FILES_AT_ONCE]
+            found += pool.map(verify, part, [gray] * len(part))
     findings = pd.DataFrame(found, columns=Finding._fields)
     text = pd.StringDtype("python")
     return findings.astype({"sha256": text, "height": "Int64", "width": "Int64", "damage": text})

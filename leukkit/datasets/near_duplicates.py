@@ -1,9 +1,11 @@
 """Images that are nearly the same: another crop, format, size, brightness or orientation of one.
 
-Two steps. A perceptual hash (pHash of the library imagehash, 256 bits: which low frequencies of the
-gray image are above their median) finds candidates; the second image is tried in all eight
-orientations. Cells on black are round blobs whose low frequencies are alike, so each candidate is
-then confirmed by the correlation of the pixels, without those that are black in both.
+Two steps. A perceptual hash (pHash, as the library imagehash makes it, 256 bits: which low
+frequencies of the gray image are above their median) finds candidates; the second image is tried in
+all eight orientations. Every pair is compared, as products of matrices: an index of pieces of the
+hash, one of which is equal within `DISTANCE`, would have pieces of 7 bits and narrow nothing down.
+Cells on black are round blobs whose low frequencies are alike, so each candidate is then confirmed
+by the correlation of the pixels, without those that are black in both.
 
 What is found is reported and never joined into a subject by itself: likeness is a matter of degree,
 and a wrong link would move a score as a missing one does. Pairs that were looked at are listed in
@@ -12,14 +14,16 @@ and a wrong link would move a score as a missing one does. Pairs that were looke
 
 import os
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import cv2
 import numpy as np
 import pandas as pd
+import scipy.fft
 
 from leukkit.datasets import decode
 from leukkit.datasets.cells import PROXY, crops
+from leukkit.files import progress
 
 SIDE = 64  # pixels of the small gray image that is hashed and compared
 BITS = 256
@@ -27,7 +31,9 @@ DISTANCE = 36  # bits that may differ
 CORRELATION = 0.85
 BLACK = 8  # gray values up to this one count as black
 TURNS = (0, 90, 180, 270)  # degrees, counterclockwise
-BLOCK = 128  # images compared with all others at once
+BLOCK, TILE = 512, 1024  # images compared at once: so many later with so many earlier ones
+READ, CONFIRMED = 2048, 256  # images read, and pairs confirmed, at once
+MOST_CANDIDATES, MOST_PAIRS = 10_000_000, 1_000_000  # minutes to confirm, and a GB to list
 
 SAME_PATIENT = "same patient"
 SAME_SUBJECT = "two patients of one subject"
@@ -35,6 +41,10 @@ ACROSS = "two subjects"
 SAME_BLOCK, BLOCKS = "one block", "two blocks"  # of neighboring images: no patient is known
 UNKNOWN = "subjects not known"
 RELATIONS = (ACROSS, SAME_SUBJECT, SAME_PATIENT, BLOCKS, SAME_BLOCK, UNKNOWN)
+
+
+class TooMuchAlikeError(ValueError):
+    """So many pairs look alike that they cannot be confirmed or listed; the message counts them."""
 
 
 def find(
@@ -60,30 +70,24 @@ def find(
 
     Raises:
         leukkit.datasets.decode.ImageError: A file cannot be read.
+        TooMuchAlikeError: There are more than `MOST_CANDIDATES` or `MOST_PAIRS`.
     """
     distinct = cells.dropna(subset="sha256").drop_duplicates("sha256").reset_index(drop=True)
-    small = decode.read_all(distinct["path"], SIDE, crops(distinct))
-    pictures = [cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY) for rgb in small]
-    first, second, orientations, bits = _candidates(_hashes(pictures), distance)
+    first, second, orientations, bits, correlations = _confirmed(
+        *_pictures(distinct), distance, correlation
+    )
     columns = ["image_id", "patient", "subject", "label", "fold"]
     later = distinct.loc[second, columns].reset_index(drop=True)
     earlier = distinct.loc[first, columns].reset_index(drop=True)
     pairs = pd.concat([later, earlier.add_suffix("_first")], axis=1)
     pairs["relation"] = _relations(pairs)
     pairs["distance"] = bits
-    pairs["correlation"] = np.array(
-        [
-            _correlation(_orientations(pictures[one])[orientation], pictures[other])
-            for one, other, orientation in zip(first, second, orientations, strict=True)
-        ],
-        float,
-    )
+    pairs["correlation"] = correlations
     pairs["turned"] = np.take(TURNS, orientations % 4)
     pairs["mirrored"] = orientations >= 4
     order = pairs["relation"].map(RELATIONS.index).to_numpy()
     order = np.lexsort((-pairs["correlation"], pairs["distance"], order))
-    pairs = pairs.iloc[order]
-    return pairs[pairs["correlation"] >= correlation].reset_index(drop=True)
+    return pairs.iloc[order].reset_index(drop=True)
 
 
 def count(pairs: pd.DataFrame) -> pd.DataFrame:
@@ -142,54 +146,101 @@ def add_altered_copies(cells: pd.DataFrame, folder: str | os.PathLike) -> pd.Dat
     return pd.concat([cells, copies], ignore_index=True)
 
 
-def _orientations(picture: np.ndarray) -> list[np.ndarray]:
-    """Return a picture in all eight orientations: four turns, then the same mirrored."""
-    turned = [np.rot90(picture, quarters) for quarters in range(len(TURNS))]
-    return turned + [other[:, ::-1] for other in turned]
+def _pictures(cells: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    """Read small gray pictures, uint8 (images, SIDE, SIDE), and hash them."""
+    pictures = np.empty((len(cells), SIDE, SIDE), np.uint8)
+    signs = np.empty((len(cells), 8, BITS), np.int8)
+    for start in progress(range(0, len(cells), READ), f"hashing {len(cells)} images", "part"):
+        part = slice(start, start + READ)
+        small = decode.read_all(cells["path"].iloc[part], SIDE, crops(cells.iloc[part]))
+        pictures[part] = [cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY) for rgb in small]
+        signs[part] = _hashes(pictures[part])
+    return pictures, signs
 
 
-def _hashes(pictures: list[np.ndarray]) -> np.ndarray:
-    """Return bits (images, 8 orientations, BITS) as +1 and -1."""
-    import imagehash
-    from PIL import Image
+def _hashes(pictures: np.ndarray) -> np.ndarray:
+    """Return bits int8 (images, 8 orientations, BITS) as +1 and -1.
 
+    Mirroring a picture changes the sign of each odd frequency, a quarter turn is that upside down
+    and rows for columns: one cosine transform serves all orientations.
+    """
     size = round(BITS**0.5)
-    signs = np.empty((len(pictures), 8, BITS), np.float32)
-    for number, picture in enumerate(pictures):
-        for orientation, seen in enumerate(_orientations(picture)):
-            image = Image.fromarray(np.ascontiguousarray(seen))
-            found = imagehash.phash(image, hash_size=size, highfreq_factor=SIDE // size)
-            signs[number, orientation] = np.where(found.hash.ravel(), 1, -1)
-    return signs
+    waves = scipy.fft.dct(np.eye(SIDE), axis=0)[:size]
+    odd = (-1.0) ** np.arange(size)
+    turned = [waves @ pictures.astype(float) @ waves.T]
+    for _ in TURNS[1:]:
+        turned.append(odd[:, None] * turned[-1].swapaxes(1, 2))
+    seen = np.stack(turned + [one * odd for one in turned], axis=1).reshape(len(pictures), 8, BITS)
+    return np.where(seen > np.median(seen, axis=2, keepdims=True), 1, -1).astype(np.int8)
 
 
-def _candidates(signs: np.ndarray, distance: int) -> np.ndarray:
-    """Return the pairs whose hashes differ in few bits, each once.
+def _confirmed(
+    pictures: np.ndarray, signs: np.ndarray, distance: int, least: float
+) -> tuple[np.ndarray, ...]:
+    """Return the columns of `_candidates` whose pictures correlate, and the correlations."""
+    found, candidates, confirmed = [np.empty((5, 0))], 0, 0
+    blocks = range(0, len(signs), BLOCK)
+    for start in progress(blocks, f"comparing {len(signs)} images", "part"):
+        for pairs in _candidates(signs, start, distance):
+            correlations = _correlations(pictures, *pairs[:3])
+            kept = correlations >= least
+            found.append(np.vstack([pairs, correlations])[:, kept])
+            candidates, confirmed = candidates + len(kept), confirmed + int(kept.sum())
+            if candidates > MOST_CANDIDATES or confirmed > MOST_PAIRS:
+                raise TooMuchAlikeError(
+                    f"{len(signs):,} images are too much alike to list pairs: among the first "
+                    f"{min(start + BLOCK, len(signs)):,}, {candidates:,} pairs differ in at most "
+                    f"{distance} of {BITS} bits, and {confirmed:,} of these are nearly the same "
+                    "picture. Look at some; leave out what shows nothing, or compare fewer"
+                )
+    *columns, correlations = np.concatenate(found, axis=1)
+    return (*np.array(columns, np.int64), correlations)
+
+
+def _candidates(signs: np.ndarray, start: int, distance: int) -> Iterator[np.ndarray]:
+    """Yield the pairs of a block's images and earlier ones whose hashes differ in few bits.
 
     The product of two rows of signs is the number of equal bits minus that of different ones.
 
-    Returns:
+    Yields:
         int64 (4, pairs): positions of the first and of the second image, orientation of the first,
-        and bits that differ.
+        and bits that differ; each pair once.
     """
-    found = [np.empty((4, 0))]
-    for start in range(0, len(signs), BLOCK):
-        block = signs[start : start + BLOCK, 0]
-        earlier = signs[: start + len(block)]
-        every = (BITS - np.stack([block @ earlier[:, number].T for number in range(8)])) / 2
-        bits, orientation = every.min(axis=0), every.argmin(axis=0)
-        pair = np.nonzero(np.tril(bits <= distance, start - 1))  # of a later and an earlier image
-        found.append(np.stack([pair[1], pair[0] + start, orientation[pair], bits[pair]]))
-    return np.concatenate(found, axis=1).astype(np.int64)
+    block = signs[start : start + BLOCK, 0].astype(np.float32)
+    for before in range(0, start + len(block), TILE):
+        tile = signs[before : min(before + TILE, start + len(block))].astype(np.float32)
+        equal = block @ tile.reshape(-1, BITS).T
+        second, place = np.nonzero(equal >= BITS - 2 * distance)
+        bits = (BITS - equal[second, place].astype(np.int64)) // 2
+        first, second = before + place // 8, start + second
+        best = np.lexsort((place, bits, first, second))  # of a pair the likest orientation first
+        pairs = np.stack([first, second, place % 8, bits])[:, best]
+        new = np.diff(pairs[:2], axis=1, prepend=-1).any(axis=0)
+        yield pairs[:, new & (pairs[0] < pairs[1])]
 
 
-def _correlation(picture: np.ndarray, other: np.ndarray) -> float:
-    """Return the correlation of two gray pictures, without the pixels that are black in both."""
-    shown = (picture > BLACK) | (other > BLACK)
-    one, two = picture[shown].astype(float), other[shown].astype(float)
-    if len(one) == 0 or one.std() == 0 or two.std() == 0:
-        return 0.0  # nothing to compare: not confirmed
-    return float(np.corrcoef(one, two)[0, 1])
+def _correlations(
+    pictures: np.ndarray, first: np.ndarray, second: np.ndarray, orientations: np.ndarray
+) -> np.ndarray:
+    """Return the correlation of each two pictures, without the pixels that are black in both.
+
+    It is 0 where there is nothing to compare.
+    """
+    found = np.zeros(len(first))
+    for orientation in range(8):
+        of_this = np.flatnonzero(orientations == orientation)
+        for start in range(0, len(of_this), CONFIRMED):
+            at = of_this[start : start + CONFIRMED]
+            one = np.rot90(pictures[first[at]], orientation % 4, axes=(1, 2))
+            one, two = one[..., :: -1 if orientation >= 4 else 1], pictures[second[at]]
+            shown = (one > BLACK) | (two > BLACK)
+            x, y = ((side * shown).reshape(len(at), -1).astype(float) for side in (one, two))
+            number = shown.sum(axis=(1, 2))
+            sums = [np.einsum("ij,ij->i", *both) for both in ((x, x), (y, y), (x, y))]
+            a, b = x.sum(axis=1), y.sum(axis=1)
+            spread = (number * sums[0] - a * a) * (number * sums[1] - b * b)
+            found[at] = (number * sums[2] - a * b) / np.sqrt(np.where(spread > 0, spread, np.inf))
+    return found
 
 
 def _relations(pairs: pd.DataFrame) -> np.ndarray:

@@ -38,12 +38,14 @@ class Facts(Model):
         name: Of the data set, for results and reports; that of the folder if empty.
         classes: In the order of every table; of two the last is the positive one.
         license: For the data card.
+        gray: Whether gray images are turned into RGB (three equal channels), not refused.
         columns: What the table calls ``file, label, patient, source_image, split, fold``.
     """
 
     name: str = ""
     classes: list[str] = []
     license: str = ""
+    gray: bool = False
     columns: dict[str, str] = {}
 
 
@@ -75,8 +77,8 @@ def load(folder: str | os.PathLike, damaged: str = "error") -> pd.DataFrame:
         records = [_in_folder(path, name) for path, name in images.items()]
     records.sort(key=lambda record: natural_order(record["image_id"]))
     classes = _classes(root, facts.classes, [record["label"] for record in records])
-    found = cells.build(records, facts.name or root.name, root, classes, damaged)
-    found.attrs["license"] = facts.license
+    found = cells.build(records, facts.name or root.name, root, classes, damaged, facts.gray)
+    found.attrs |= {"license": facts.license, "gray": facts.gray}
     return found
 
 

@@ -229,11 +229,16 @@ def _prepare(predictor, path):
     crop = predictor.record.crop
     row = pd.DataFrame({"image_id": [path.name], "path": [str(path)], "crop": [crop]})
     pixels = images.prepare(row, predictor.preparation, threads=1)
+    with PIL.Image.open(path) as image:  # reads the header only
+        size, mode = image.size, image.mode
+    if mode == "L" and not predictor.record.gray:
+        raise images.ImageError(
+            f"{path}: is gray, and the model was trained on images in color. Use a model of a data "
+            "set with gray = true in its leukkit.toml"
+        )
     sizes = predictor.record.sizes
     if sizes is None:
         return pixels, ""
-    with PIL.Image.open(path) as image:  # reads the header only
-        size = image.size
     within = zip(sizes.smallest, size, sizes.largest, strict=True)
     if all(low <= side <= high for low, side, high in within):
         return pixels, ""

@@ -209,6 +209,7 @@ def _write(
         quantile=outliers.QUANTILE,
         reference_images=len(training[0]),
         validation_images=len(validation),
+        gray=cells.attrs.get("gray", False),
         stain=stain,
     )
     with replace_when_done(folder / RECORD) as path:

@@ -11,6 +11,7 @@ import pytest
 
 from leukkit import check, cli, datasets
 from leukkit.check import shortcuts
+from leukkit.datasets import near_duplicates
 
 
 @pytest.fixture(autouse=True)
@@ -54,6 +55,18 @@ def write(folder, rows):
 def codes(folder):
     found, _ = check.run(datasets.load(folder, damaged="keep"))
     return {finding.code: finding for finding in found}
+
+
+def test_pictures_that_are_all_alike_are_an_error_in_words(folder, monkeypatch):
+    monkeypatch.setattr(near_duplicates, "MOST_PAIRS", 2)
+    darker = [cv2.convertScaleAbs(picture(0), alpha=0.9 - number / 20) for number in range(3)]
+    rows = [
+        add(folder[0], f"test/d{n}.png", rgb, "normal", f"D{n}") for n, rgb in enumerate(darker)
+    ]
+    write(folder[0], folder[1] + rows)
+    found = codes(folder[0])["LK009"]
+    assert found.level == "error" and "27 images are too much alike to list pairs" in found.message
+    assert cli.main(["check", str(folder[0])]) == 1
 
 
 def test_a_clean_set_has_no_leak(folder):

@@ -178,7 +178,6 @@ def save_turned(path):
         ("a.bmp", save_as("RGB", format="TIFF"), r"holds a TIFF.*expected BMP.*end in \.tif"),
         ("a.tif", save_as("RGB", format="BMP"), "holds a BMP image, expected TIFF"),
         ("a.jpg", save_as("RGB", format="PNG"), "holds a PNG image, expected JPEG"),
-        ("a.png", save_as("L"), "holds grayscale pixels, expected 8-bit RGB"),
         ("a.bmp", save_as("P"), "palette"),
         ("a.png", save_as("P"), "palette"),
         ("a.tif", save_as("1"), "black and white"),
@@ -208,6 +207,21 @@ def test_unusable_files_are_told_by_what_they_are(tmp_path, name, make, reason):
     with pytest.raises(ImageError, match=rf"{name}: .*{reason}.*\. Fetch the file again"):
         decode.read(tmp_path / name)
     assert decode.verify(tmp_path / name)[:3] == (None, None, None)
+
+
+@pytest.mark.parametrize("suffix", ["bmp", "png", "jpg", "tif"])
+def test_gray_is_refused_or_if_asked_for_three_equal_channels(tmp_path, rgb, suffix):
+    path = save(tmp_path / f"a.{suffix}", rgb[..., 0], "L")
+    refused = decode.verify(path)
+    assert refused.sha256 is None
+    assert "grayscale pixels, expected 8-bit RGB" in refused.damage
+    assert refused.damage.endswith(
+        "or write gray = true into the leukkit.toml of a folder of your own"
+    )
+    with PIL.Image.open(path) as image:
+        expected = np.repeat(np.array(image)[..., None], 3, axis=2)
+    np.testing.assert_array_equal(decode.read(path), expected)
+    assert decode.verify(path, gray=True).sha256 == decode.pixel_hash(expected)
 
 
 def test_masks(tmp_path, rgb):

@@ -1,6 +1,8 @@
 import cv2
+import imagehash
 import numpy as np
 import pandas as pd
+import PIL.Image
 import pytest
 
 from leukkit import datasets
@@ -82,15 +84,56 @@ def test_what_the_pair_was_turned_by(samples, tmp_path, change, turned, mirrored
 
 
 def test_candidates_are_those_of_comparing_every_pair():
-    """Against the definition, on random bits, over the borders of the blocks."""
+    """Against the definition, on random bits, over the borders of blocks and tiles."""
     generator = np.random.default_rng(0)
-    signs = generator.choice([-1, 1], (700, 8, near_duplicates.BITS)).astype(np.float32)
+    signs = generator.choice([-1, 1], (1100, 8, near_duplicates.BITS)).astype(np.int8)
     signs[600, 0] = signs[3, 5]
     signs[600, 0, :7] *= -1
     signs[20, 0] = signs[10, 2]
-    first, second, orientation, bits = near_duplicates._candidates(signs, 36)
-    assert [first.tolist(), second.tolist()] == [[10, 3], [20, 600]]
-    assert [orientation.tolist(), bits.tolist()] == [[2, 5], [0, 7]]
+    signs[20, 0, :3] *= -1
+    signs[10, 6] = signs[20, 0]  # likest of two orientations
+    signs[1090, 0] = signs[1030, 7]
+    starts = range(0, 1100, near_duplicates.BLOCK)
+    found = [near_duplicates._candidates(signs, start, 36) for start in starts]
+    pairs = np.concatenate([part for parts in found for part in parts], axis=1)
+    assert pairs.T.tolist() == [[10, 20, 6, 0], [3, 600, 5, 7], [1030, 1090, 7, 0]]
+
+
+def test_the_hash_is_that_of_the_library_in_every_orientation(samples):
+    paths = samples["sample-cells"]["path"][:40]
+    pictures = [cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY) for rgb in decode.read_all(paths, 64)]
+    found = near_duplicates._hashes(np.array(pictures)) > 0
+    for picture, of_picture in zip(pictures, found, strict=True):
+        turned = [np.rot90(picture, quarters) for quarters in range(4)]
+        for seen, bits in zip(turned + [one[:, ::-1] for one in turned], of_picture, strict=True):
+            image = PIL.Image.fromarray(np.ascontiguousarray(seen))
+            expected = imagehash.phash(image, hash_size=16, highfreq_factor=4)
+            np.testing.assert_array_equal(bits, expected.hash.ravel())
+
+
+def test_a_correlation_is_numpys_without_what_is_black_in_both():
+    random = np.random.default_rng(0)
+    pictures = random.integers(0, 256, (3, 64, 64)).astype(np.uint8)
+    pictures[:2, :20] = random.integers(0, 9, (2, 20, 64))  # black counts up to 8
+    pictures[2] = 77
+    turned = np.rot90(pictures[0], 3)[:, ::-1]
+    shown = (turned > 8) | (pictures[1] > 8)
+    expected = np.corrcoef(turned[shown], pictures[1][shown])[0, 1]
+    first, second, orientations = np.array([[0, 2, 1], [1, 1, 1], [7, 0, 0]])
+    found = near_duplicates._correlations(pictures, first, second, orientations)
+    np.testing.assert_allclose(found, [expected, 0, 1])  # a flat picture is like nothing
+
+
+@pytest.mark.parametrize("limit", ["MOST_CANDIDATES", "MOST_PAIRS"])
+def test_images_that_are_all_alike_end_in_a_sentence(samples, tmp_path, monkeypatch, limit):
+    cells, number = with_copies(samples["sample-cells"].iloc[:60], tmp_path, COPIES["darker"], 1)
+    monkeypatch.setattr(near_duplicates, limit, number)
+    assert len(near_duplicates.find(cells)) == number
+    monkeypatch.setattr(near_duplicates, limit, number - 1)
+    with pytest.raises(
+        near_duplicates.TooMuchAlikeError, match=rf"{number} pairs differ.*{number} of these"
+    ):
+        near_duplicates.find(cells)
 
 
 def test_pairs_are_told_apart_by_subject_and_official_fold(samples, tmp_path):

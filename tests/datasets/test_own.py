@@ -3,9 +3,11 @@
 import os
 import pathlib
 
+import numpy as np
+import PIL.Image
 import pytest
 
-from leukkit import datasets, splits
+from leukkit import check, datasets, images, splits
 from tests.datasets import trees
 
 
@@ -37,6 +39,36 @@ def test_one_folder_per_class(tmp_path):
     assert cells.attrs["classes"] == ("normal", "blast")  # the last is the positive one
     assert cells.attrs["dataset"] == tmp_path.name
     assert cells[["patient", "subject", "split"]].isna().all(axis=None)
+
+
+@pytest.mark.parametrize("side", [16, 4096])
+@pytest.mark.parametrize("suffix", ["bmp", "png", "jpg", "tif", "webp"])
+def test_the_smallest_and_the_largest_images_of_each_format(tmp_path, suffix, side):
+    for name in (f"normal/1.{suffix}", f"blast/2.{suffix}"):
+        (tmp_path / name).parent.mkdir()
+        color = (210, 120, 160) if "normal" in name else (90, 40, 140)
+        PIL.Image.new("RGB", (side, side), color).save(tmp_path / name)
+    pixels = images.prepare(datasets.load(tmp_path), images.Preparation(32))
+    expected = [np.full((32, 32, 3), color) for color in ((90, 40, 140), (210, 120, 160))]
+    np.testing.assert_allclose(pixels, expected, atol=4)  # JPEG and WebP lose some
+
+
+def test_gray_images_are_read_where_the_folder_asks_for_it(tmp_path):
+    fill(tmp_path, "normal/1.png", "blast/2.png")
+    PIL.Image.linear_gradient("L").save(tmp_path / "blast/3.png")
+    with pytest.raises(
+        datasets.DamagedImagesError, match=r"3\.png: .*write gray = true into the le"
+    ):
+        datasets.load(tmp_path)
+    found, _ = check.run(datasets.load(tmp_path, damaged="keep"))
+    (damage,) = [finding for finding in found if finding.code == "LK301"]
+    assert "write gray = true" in damage.message
+    (tmp_path / "leukkit.toml").write_text("gray = true")
+    cells = datasets.load(tmp_path)
+    assert list(cells["image_id"]) == ["blast/2.png", "blast/3.png", "normal/1.png"]
+    pixels = images.prepare(cells, images.Preparation(32))[1]
+    assert pixels.std() > 50 and (pixels == pixels[..., :1]).all()
+    assert "LK301" not in {finding.code for finding in check.run(cells)[0]}
 
 
 def test_folders_of_parts_above_the_classes_are_the_split(tmp_path):

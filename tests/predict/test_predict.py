@@ -110,6 +110,18 @@ def test_images_of_another_size_are_predicted_with_a_warning(network, paths, tmp
     assert "300 x 200 pixels, training images are 112 x 112" in row["warning"]
 
 
+def test_a_gray_image_is_answered_if_there_were_such_in_training(network, paths, tmp_path):
+    cells = tiny.cells()
+    cells.attrs |= {"gray": True}
+    split = tiny.split(cells, splits.folds(cells, {"split": "stratified", "folds": 2}))
+    run = tiny.run_folds(split, tmp_path, select="last", phases=[*tiny.PHASES])
+    PIL.Image.open(paths[0]).convert("L").save(tmp_path / "gray.png")
+    refused = predict.predict(network, [tmp_path / "gray.png"]).iloc[0]
+    assert "is gray, and the model was trained on images in color" in refused["error"]
+    answered = predict.predict(predict.load(run / "fold-0"), [tmp_path / "gray.png"]).iloc[0]
+    assert answered["predicted"] in network.classes and pd.isna(answered["error"])
+
+
 def test_damaged_images_are_named_and_the_others_come_out(network, paths, tmp_path):
     text, cut, gone = (tmp_path / name for name in ("text.png", "cut.png", "gone.png"))
     text.write_text("no image")
