@@ -1,5 +1,10 @@
-"""``leukkit check`` on clean synthetic sets, and on the same with leaks of ten kinds planted."""
+"""``leukkit check`` on clean synthetic sets, and on the same with leaks of ten kinds planted.
 
+Beside it, on the same folders, what other packages find (`benchmarks.other_checkers`), if they are
+installed.
+"""
+
+import collections
 import pathlib
 import tempfile
 import time
@@ -7,6 +12,7 @@ import time
 import cv2
 import numpy as np
 
+from benchmarks import other_checkers
 from leukkit import check, datasets
 from leukkit.check import shortcuts
 from leukkit.datasets import decode, sample
@@ -60,6 +66,8 @@ def leaks(folder, rows):
 def main():
     shortcuts.TREES = 5  # of no interest here
     clean, planted, missed, unasked, took = 0, 0, [], 0, []
+    others = [name for name in other_checkers.NAMES if other_checkers.installed(name)]
+    told, kinds = collections.Counter(), {name: collections.Counter() for name in others}
     for seed in SEEDS:
         cells = sample.load("sample-cells", seed=seed)
         cells = cells[~cells["patient"].isin(LINKED)].drop_duplicates("sha256")
@@ -79,6 +87,7 @@ def main():
                 rows.append((name, row["label"], row["patient"], row["source_image"], part))
             found, seconds = leaks(folder, rows)
             clean += bool(found)
+            told.update(f"{one} clean" for one in others if other_checkers.named(one, folder, rows))
             took.append(seconds)
             originals = [row for row in rows if row[4] == "training"]
             chosen = iter(random.permutation(len(originals)))
@@ -102,10 +111,21 @@ def main():
             planted += len(expected)
             missed += [kind for name, kind in expected.items() if name not in found]
             unasked += len(found - set(expected))
+            for one in others:
+                found = other_checkers.named(one, folder, rows)
+                kinds[one].update(expected[name] for name in found & set(expected))
+                told[f"{one} unasked"] += len(found - set(expected))
     print(f"clean sets of about {len(rows) - len(expected)} images: {len(SEEDS)}")
     print(f"  with a leak that is none: {clean}; seconds for one: {np.median(took):.1f} (median)")
     print(f"leaks planted, of {len(KINDS)} kinds: {planted}; found: {planted - len(missed)}")
     print(f"  missed: {', '.join(sorted(missed)) or 'none'}; others named as leaks: {unasked}")
+    for one in other_checkers.NAMES:
+        if one not in others:
+            print(f"{one}: not installed, not tried")
+            continue
+        found = ", ".join(f"{kind} {number}" for kind, number in kinds[one].most_common())
+        print(f"{one}: {kinds[one].total()} of {planted} ({found})")
+        print(f"  clean sets with a leak: {told[f'{one} clean']}; others: {told[f'{one} unasked']}")
 
 
 if __name__ == "__main__":
