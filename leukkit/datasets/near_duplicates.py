@@ -32,8 +32,8 @@ CORRELATION = 0.85
 BLACK = 8  # gray values up to this one count as black
 TURNS = (0, 90, 180, 270)  # degrees, counterclockwise
 BLOCK, TILE = 512, 1024  # images compared at once: so many later with so many earlier ones
-READ, CONFIRMED = 2048, 256  # images read, and pairs confirmed, at once
-MOST_CANDIDATES, MOST_PAIRS = 10_000_000, 1_000_000  # minutes to confirm, and a GB to list
+READ = 2048  # images at once
+MOST = 2_000_000  # candidates: minutes to confirm, and some GB to list
 
 SAME_PATIENT = "same patient"
 SAME_SUBJECT = "two patients of one subject"
@@ -70,7 +70,7 @@ def find(
 
     Raises:
         leukkit.datasets.decode.ImageError: A file cannot be read.
-        TooMuchAlikeError: There are more than `MOST_CANDIDATES` or `MOST_PAIRS`.
+        TooMuchAlikeError: There are more than `MOST` candidates.
     """
     distinct = cells.dropna(subset="sha256").drop_duplicates("sha256").reset_index(drop=True)
     first, second, orientations, bits, correlations = _confirmed(
@@ -178,21 +178,24 @@ def _confirmed(
     pictures: np.ndarray, signs: np.ndarray, distance: int, least: float
 ) -> tuple[np.ndarray, ...]:
     """Return the columns of `_candidates` whose pictures correlate, and the correlations."""
-    found, candidates, confirmed = [np.empty((5, 0))], 0, 0
-    blocks = range(0, len(signs), BLOCK)
-    for start in progress(blocks, f"comparing {len(signs)} images", "part"):
+    found, candidates, number = [np.empty((5, 0))], 0, len(signs)
+    for start in progress(range(0, number, BLOCK), f"comparing {number} images", "part"):
         for pairs in _candidates(signs, start, distance):
-            correlations = _correlations(pictures, *pairs[:3])
-            kept = correlations >= least
-            found.append(np.vstack([pairs, correlations])[:, kept])
-            candidates, confirmed = candidates + len(kept), confirmed + int(kept.sum())
-            if candidates > MOST_CANDIDATES or confirmed > MOST_PAIRS:
+            candidates += pairs.shape[1]
+            if candidates > MOST:
                 raise TooMuchAlikeError(
-                    f"{len(signs):,} images are too much alike to list pairs: among the first "
-                    f"{min(start + BLOCK, len(signs)):,}, {candidates:,} pairs differ in at most "
-                    f"{distance} of {BITS} bits, and {confirmed:,} of these are nearly the same "
-                    "picture. Look at some; leave out what shows nothing, or compare fewer"
+                    f"{number:,} images are too much alike to list pairs: among the first "
+                    f"{min(start + BLOCK, number):,}, {candidates:,} pairs differ in at most "
+                    f"{distance} of {BITS} bits, and {sum(part.shape[1] for part in found):,} of "
+                    "those looked at are nearly the same picture. Look at some; leave out what "
+                    "shows nothing, or compare fewer"
                 )
+            correlations = [
+                _correlation(_turned(pictures[one], orientation), pictures[two])
+                for one, two, orientation in pairs[:3].T
+            ]
+            kept = np.array(correlations, float) >= least
+            found.append(np.vstack([pairs, correlations])[:, kept])
     *columns, correlations = np.concatenate(found, axis=1)
     return (*np.array(columns, np.int64), correlations)
 
@@ -219,28 +222,19 @@ def _candidates(signs: np.ndarray, start: int, distance: int) -> Iterator[np.nda
         yield pairs[:, new & (pairs[0] < pairs[1])]
 
 
-def _correlations(
-    pictures: np.ndarray, first: np.ndarray, second: np.ndarray, orientations: np.ndarray
-) -> np.ndarray:
-    """Return the correlation of each two pictures, without the pixels that are black in both.
+def _turned(picture: np.ndarray, orientation: int) -> np.ndarray:
+    """Return a picture in one of eight orientations: four turns, then the same mirrored."""
+    turned = np.rot90(picture, orientation % 4)
+    return turned[:, ::-1] if orientation >= 4 else turned
 
-    It is 0 where there is nothing to compare.
-    """
-    found = np.zeros(len(first))
-    for orientation in range(8):
-        of_this = np.flatnonzero(orientations == orientation)
-        for start in range(0, len(of_this), CONFIRMED):
-            at = of_this[start : start + CONFIRMED]
-            one = np.rot90(pictures[first[at]], orientation % 4, axes=(1, 2))
-            one, two = one[..., :: -1 if orientation >= 4 else 1], pictures[second[at]]
-            shown = (one > BLACK) | (two > BLACK)
-            x, y = ((side * shown).reshape(len(at), -1).astype(float) for side in (one, two))
-            number = shown.sum(axis=(1, 2))
-            sums = [np.einsum("ij,ij->i", *both) for both in ((x, x), (y, y), (x, y))]
-            a, b = x.sum(axis=1), y.sum(axis=1)
-            spread = (number * sums[0] - a * a) * (number * sums[1] - b * b)
-            found[at] = (number * sums[2] - a * b) / np.sqrt(np.where(spread > 0, spread, np.inf))
-    return found
+
+def _correlation(picture: np.ndarray, other: np.ndarray) -> float:
+    """Return the correlation of two gray pictures, without the pixels that are black in both."""
+    shown = (picture > BLACK) | (other > BLACK)
+    one, two = picture[shown].astype(float), other[shown].astype(float)
+    if len(one) == 0 or one.std() == 0 or two.std() == 0:
+        return 0.0  # nothing to compare: not confirmed
+    return float(np.corrcoef(one, two)[0, 1])
 
 
 def _relations(pairs: pd.DataFrame) -> np.ndarray:

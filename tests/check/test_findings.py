@@ -58,7 +58,7 @@ def codes(folder):
 
 
 def test_pictures_that_are_all_alike_are_an_error_in_words(folder, monkeypatch):
-    monkeypatch.setattr(near_duplicates, "MOST_PAIRS", 2)
+    monkeypatch.setattr(near_duplicates, "MOST", 2)
     darker = [cv2.convertScaleAbs(picture(0), alpha=0.9 - number / 20) for number in range(3)]
     rows = [
         add(folder[0], f"test/d{n}.png", rgb, "normal", f"D{n}") for n, rgb in enumerate(darker)
