@@ -145,7 +145,10 @@ class FoldRecord(Model):
         return table
 
 
-SAVED_FORMAT: Final = 3  # up to 2 a temperature was kept whether or not it helped other subjects
+SAVED_FORMAT: Final = 4  # up to 3 a classifier needed a file of weights that lay elsewhere
+BACKBONES: Final = tuple(  # what Keras and torch call their files of weights
+    f"backbone{suffix}" for suffix in (".h5", ".hdf5", ".weights.h5", ".keras", ".safetensors")
+)
 
 
 class Sizes(Model):
@@ -164,8 +167,10 @@ class SavedRecord(Model):
 
     Attributes:
         model: File name of the model.
-        sha256: File name -> its hash, of the model and of the arrays beside it.
-        recipe: `Recipe.record`; ``seed``, ``weights``: as in the fold's `Configuration`.
+        sha256: File name -> its hash, of the model and of what lies beside it: the arrays, and the
+            weights of the backbone under a classifier, unless a seed or the kit gives them.
+        recipe: `Recipe.record`, of a path of weights the name alone.
+        seed, weights: As in the fold's `Configuration`; ``leakage``: as in its `FoldRecord`.
         crop: Side of the center crop, None if there is none.
         sizes: Of the training images' files; None where the files are gone.
         temperature: That the probabilities are scaled with; None, and why: ``not_calibrated``.
@@ -177,7 +182,7 @@ class SavedRecord(Model):
         stain: That of `leukkit.images.Preparation`; None if the recipe has none.
     """
 
-    format: Literal[3] = SAVED_FORMAT
+    format: Literal[4] = SAVED_FORMAT
     model: Literal["model.keras", "model.npz"]
     sha256: dict[str, str]
     configuration_hash: str
@@ -191,6 +196,7 @@ class SavedRecord(Model):
     recipe: dict[str, Any]
     seed: int
     weights: str
+    leakage: dict[str, _Share | None]
     crop: int | None
     sizes: Sizes | None
     temperature: float | None = Field(gt=0)
@@ -207,11 +213,11 @@ class SavedRecord(Model):
 
     @pydantic.model_validator(mode="after")
     def _fields_agree(self) -> Self:
-        arrays = set(self.sha256) - {self.model}
-        if self.model not in self.sha256 or not arrays <= {"predictor.npz"}:
+        weights = set(self.sha256) - {self.model, "predictor.npz"}
+        if len(self.sha256) - len(weights) < 2 or len(weights) > 1 or weights - {*BACKBONES}:
             raise ValueError(f"sha256 names {sorted(self.sha256)}, not the files of {self.model}")
-        if (self.threshold is None) == bool(arrays):
-            raise ValueError("a threshold and predictor.npz go together: one of them is missing")
+        if any(self.sha256[name] != self.weights for name in weights):
+            raise ValueError(f"{weights.pop()} holds other weights than the model was made with")
         if len(set(self.classes)) != len(self.classes):
             raise ValueError(f"a class is named twice in {self.classes}")
         if (self.stain is None) != (self.recipe.get("stain") is None):

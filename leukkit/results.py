@@ -245,8 +245,6 @@ def write_fold(
         hashes[f"{name}.csv"] = hashlib.sha256(content).hexdigest()
         with replace_when_done(folder / f"{name}.csv") as path:
             path.write_bytes(content)
-    fold = split.folds[number]
-    leakage = splits.leakage(dataclasses.replace(split, folds=[fold])).astype(object)
     versions = {name: importlib.metadata.version(name) for name in VERSIONED}
     record = FoldRecord(
         configuration_hash=configuration.hash,
@@ -258,13 +256,19 @@ def write_fold(
         hardware=environment.hardware(),
         versions={"python": platform.python_version(), **versions},
         tables=hashes,
-        leakage=leakage.where(leakage.notna(), None)[list(splits.LEAKS)].iloc[0].to_dict(),
+        leakage=leaks(split, number),
         links=split.cells.attrs.get("links", ""),
-        images={part: len(positions) for part, positions in fold._asdict().items()},
+        images={part: len(positions) for part, positions in split.folds[number]._asdict().items()},
         **facts,
     )
     with replace_when_done(folder / "fold.json") as path:
         path.write_text(record.model_dump_json(indent=1) + "\n", encoding="utf-8")
+
+
+def leaks(split: splits.Split, number: int) -> dict[str, float | None]:
+    """Return the shares of `splits.leakage` of one fold; None where unknown."""
+    found = splits.leakage(dataclasses.replace(split, folds=[split.folds[number]])).astype(object)
+    return found.where(found.notna(), None)[list(splits.LEAKS)].iloc[0].to_dict()
 
 
 def read_record(folder: pathlib.Path | str) -> FoldRecord:

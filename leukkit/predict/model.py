@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import PIL.Image
 
 from leukkit import (
     classifiers,
@@ -27,11 +26,12 @@ from leukkit import (
 from leukkit.datasets import decode, published
 from leukkit.files import progress
 from leukkit.metrics import calibration
-from leukkit.records import SavedRecord
-from leukkit.saved import ModelFileError, classifier_files, outliers
+from leukkit.records import BACKBONES, SavedRecord
+from leukkit.saved import ModelFileError, classifier_files, outliers, packed
 from leukkit.schemas import Recipe
 
 OUT_OF_DISTRIBUTION = "out of distribution: do not rely on the answer"
+SEEN = "was in this model's training or validation part: the answer comes out too good"
 
 
 @dataclasses.dataclass
@@ -39,10 +39,11 @@ class Predictor:
     """A model that was saved.
 
     Attributes:
-        folder: Where it lies.
+        folder: Where it lies: a fold's folder, or a packed file.
         record: Its `schemas.SavedRecord`.
         recipe: What the model is.
         reference: `outliers.Reference`, or None where no images were set aside for a threshold.
+        seen: `saved.marks` of the images that it was trained on, or tuned with.
         preparation: How images become pixels, as in training.
         answer: What the model makes of uint8 pixels (n, side, side, 3), before calibration: a
             function that returns float32 embeddings (n, features) and float64 probabilities
@@ -54,6 +55,7 @@ class Predictor:
     record: SavedRecord
     recipe: Recipe
     reference: outliers.Reference | None
+    seen: np.ndarray
     preparation: images.Preparation
     answer: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
     network: Any = None
@@ -68,14 +70,20 @@ def load(path: pathlib.Path | str) -> Predictor:
     """Return the model that a fold saved.
 
     Args:
-        path: The fold's folder, or the model file in it.
+        path: The fold's folder, the model file in it, or what `saved.packed.pack` made of it.
 
     Raises:
         FileNotFoundError: No model was saved there, or a file that it needs is missing.
         ModelFileError: A file is damaged, changed, of another version, or would run code.
         leukkit.models.WeightsError: The weights under a classifier cannot be read.
     """
-    folder, record, recipe, reference = saved.read(path)
+    with packed.opened(path) as folder:
+        made = _load(folder)
+    return made if folder.exists() else dataclasses.replace(made, folder=pathlib.Path(path))
+
+
+def _load(path: pathlib.Path) -> Predictor:
+    folder, record, recipe, reference, seen = saved.read(path)
     preparation = images.Preparation(recipe.image_size, recipe.segmentation, stain=record.stain)
     is_network = record.model == saved.NETWORK
     if is_network != (recipe.classifier is None):
@@ -89,8 +97,8 @@ def load(path: pathlib.Path | str) -> Predictor:
     if is_network:
         network, answer = _network(file, record, recipe)
     else:
-        answer = _answers_of_classifier(classifier_files.load(file), record, recipe)
-    made = Predictor(folder, record, recipe, reference, preparation, answer, network)
+        answer = _answers_of_classifier(classifier_files.load(file), folder, record, recipe)
+    made = Predictor(folder, record, recipe, reference, seen, preparation, answer, network)
     side = recipe.image_size
     with _refused(file):  # what does not fit together shows in the first answer
         _answer(made, np.zeros((1, side, side, 3), np.uint8))
@@ -112,6 +120,7 @@ def predict(
           ``prob_<class>``: after temperature scaling where ``calibrated`` is True;
         * ``distance`` to the training images (see `leukkit.saved.outliers`), ``threshold``, and
           ``out_of_distribution``: whether it lies above; NA where the model has no threshold;
+        * ``seen``: whether the model was trained or tuned on this very image, by its pixels;
         * ``warning``, ``error``: texts, NA where all is well. With an error the rest is NA.
     """
     starts = range(0, len(paths), batch_size)
@@ -120,10 +129,10 @@ def predict(
         rows += _predict_batch(predictor, paths[start : start + batch_size])
     probabilities = [f"prob_{name}" for name in predictor.classes]
     columns = ["image", "predicted", "confidence", *probabilities, "calibrated"]
-    columns += ["distance", "threshold", "out_of_distribution", "warning", "error"]
+    columns += ["distance", "threshold", "out_of_distribution", "seen", "warning", "error"]
     text = dict.fromkeys(("image", "predicted", "warning", "error"), "string")
-    types = {**text, "calibrated": "boolean", "out_of_distribution": "boolean"}
-    return pd.DataFrame(rows, columns=columns).astype(types)
+    truth = dict.fromkeys(("calibrated", "out_of_distribution", "seen"), "boolean")
+    return pd.DataFrame(rows, columns=columns).astype(text | truth)
 
 
 def look(
@@ -182,7 +191,7 @@ def _predict_batch(predictor, paths):
     pixels, readable = [], []
     for row in rows:
         try:
-            prepared, unusual = _prepare(predictor, row["image"])
+            prepared, unusual, row["seen"] = _prepare(predictor, row["image"])
         except (images.ImageError, segmentation.SegmentationError, OSError) as error:
             row["error"] = str(error).removesuffix(decode.FETCH_AGAIN).strip()
         else:
@@ -197,7 +206,7 @@ def _predict_batch(predictor, paths):
         row["predicted"] = predictor.classes[int(values.argmax())]
         row["confidence"] = values.max()
         row["calibrated"] = temperature is not None
-        warnings = [unusual] if unusual else []
+        warnings = [unusual] * bool(unusual) + [SEEN] * row["seen"]
         if distance is not None:
             far = bool(distance > threshold)
             row |= {"distance": distance, "threshold": threshold, "out_of_distribution": far}
@@ -222,7 +231,7 @@ def _answer(predictor, pixels):
 
 
 def _prepare(predictor, path):
-    """Return the pixels of one image (1, side, side, 3), and what is unusual about its size."""
+    """Return the pixels of one image (1, side, side, 3), what is unusual, and if it was seen."""
     path = pathlib.Path(path)
     if not path.is_file():
         raise images.ImageError(f"{path}: {'is a folder' if path.is_dir() else 'no such file'}")
@@ -230,20 +239,22 @@ def _prepare(predictor, path):
     row = pd.DataFrame({"image_id": [path.name], "path": [str(path)], "crop": [crop]})
     pixels = images.prepare(row, predictor.preparation, threads=1)
     with PIL.Image.open(path) as image:  # reads the header only
-        size, mode = image.size, image.mode
-    if mode == "L" and not predictor.record.gray:
+        is_gray = image.mode == "L"
+    if is_gray and not predictor.record.gray:
         raise images.ImageError(
             f"{path}: is gray, and the model was trained on images in color. Use a model of a data "
             "set with gray = true in its leukkit.toml"
         )
-    sizes = predictor.record.sizes
+    found, sizes = decode.verify(path, gray=True), predictor.record.sizes
+    seen = bool(np.isin(saved.marks([found.sha256]), predictor.seen)[0])
     if sizes is None:
-        return pixels, ""
+        return pixels, "", seen
+    size = (found.width, found.height)
     within = zip(sizes.smallest, size, sizes.largest, strict=True)
     if all(low <= side <= high for low, side, high in within):
-        return pixels, ""
+        return pixels, "", seen
     width, height = sizes.usual
-    return pixels, f"{size[0]} x {size[1]} pixels, training images are {width} x {height}"
+    return pixels, f"{size[0]} x {size[1]} pixels, training images are {width} x {height}", seen
 
 
 @contextlib.contextmanager
@@ -291,22 +302,25 @@ def _answers_of_network(network: Any) -> Callable:
     return answer
 
 
-def _answers_of_classifier(classifier: Any, record: SavedRecord, recipe: Recipe) -> Callable:
+def _answers_of_classifier(
+    classifier: Any, folder: pathlib.Path, record: SavedRecord, recipe: Recipe
+) -> Callable:
     """Return what `Predictor.answer` is for a classifier, if the weights below it are the same."""
     from keras import ops
 
-    name, weights = recipe.network, recipe.weights_source
-    try:
-        found = models.weights_id(name, weights, record.seed, recipe.width)
-    except models.WeightsError as error:
-        raise models.WeightsError(
-            f"the model needs the weights of {name} that it was made with, {recipe.weights}: "
-            f"{error}. Put the file there, or set the environment variable in its path"
-        ) from error
+    name, kept = recipe.network, [one for one in record.sha256 if one in BACKBONES]
+    weights = folder / kept[0] if kept else recipe.weights_source
+    if not kept and recipe.weights not in ("none", "synthetic"):
+        raise ModelFileError(
+            f"{folder / saved.RECORD} names no file of the weights {recipe.weights} of {name}, "
+            f"expected one of {', '.join(BACKBONES)}. Make the run again, or get the file anew"
+        )
+    found = models.weights_id(name, weights, record.seed, recipe.width)
     if found != record.weights:
         raise ModelFileError(
             f"the weights {recipe.weights} of {name} are other ones than the model was made with "
-            f"({found[:20]} in place of {record.weights[:20]}); get the right file"
+            f"({found[:20]} in place of {record.weights[:20]}); use the version of leukkit that "
+            "made it"
         )
     backbone = models.build_backbone(name, recipe.image_size, weights, record.seed, recipe.width)
 

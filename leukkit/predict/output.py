@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from leukkit import NOT_FOR_CLINICAL_USE, results
+from leukkit import NOT_FOR_CLINICAL_USE
 from leukkit.datasets import decode
 from leukkit.files import printable, replace_when_done
 from leukkit.predict.model import Predictor, look, predict
@@ -295,10 +295,8 @@ def _title(row, strange):
 
 
 def _leak(predictor):
-    """Return what leaked in the fold's own test, where the fold says so."""
-    if not (predictor.folder / "fold.json").is_file():
-        return ""
-    leakage = results.read_record(predictor.folder).leakage
+    """Return what leaked in the fold's own test."""
+    leakage = predictor.record.leakage
     if not leakage.get("subject"):
         return ""
     return (

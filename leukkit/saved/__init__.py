@@ -1,14 +1,18 @@
 """What lies beside a saved model so that it can be used on other images.
 
 A fold's folder holds ``model.keras`` or ``model.npz``, and with it ``predictor.json`` (how images
-are prepared, the temperature, the threshold) and ``predictor.npz`` (what is kept of the training
-embeddings, see `leukkit.saved.outliers`). No score needs them; `leukkit.predict` reads them.
+are prepared, the temperature, the threshold), ``predictor.npz`` (which images it was made with, and
+what is kept of their embeddings, see `leukkit.saved.outliers`) and, under a classifier, the file of
+its backbone's weights. No score needs them; `leukkit.predict` reads them, and nothing else.
 """
 
 import collections
 import json
+import os
 import pathlib
+import shutil
 import warnings
+from collections.abc import Iterable
 from typing import Any, Final, Literal, NamedTuple
 
 import numpy as np
@@ -20,14 +24,14 @@ from leukkit.files import replace_when_done
 from leukkit.images import Stain
 from leukkit.metrics import calibration, prediction_frame
 from leukkit.metrics.predictions import groups
-from leukkit.models.weights import sha256
-from leukkit.records import SAVED_FORMAT, Configuration, SavedRecord, Sizes
+from leukkit.models.weights import SYNTHETIC, WORDS, sha256, weights_file
+from leukkit.records import BACKBONES, SAVED_FORMAT, Configuration, SavedRecord, Sizes
 from leukkit.saved import classifier_files, outliers
 from leukkit.saved.classifier_files import ModelFileError
 from leukkit.schemas import Recipe, SchemaError, check
 from leukkit.splits import Split
 
-__all__ = ["ModelFileError", "Saved", "read", "save_classifier", "save_network"]
+__all__ = ["ModelFileError", "Saved", "marks", "read", "save_classifier", "save_network"]
 
 NETWORK: Final = "model.keras"
 CLASSIFIER: Final = "model.npz"
@@ -37,12 +41,18 @@ _AGAIN = "Get the folder anew, whole, or make the run again in another results f
 
 
 class Saved(NamedTuple):
-    """What lies beside a saved model, and its folder; the reference is of training embeddings."""
+    """What lies beside a saved model, and its folder.
+
+    Attributes:
+        reference: Of training embeddings; None where nothing was held out.
+        seen: The `marks` of the images that it was trained on, or tuned with.
+    """
 
     folder: pathlib.Path
     record: SavedRecord
     recipe: Recipe
     reference: outliers.Reference | None
+    seen: np.ndarray
 
 
 def save_network(
@@ -71,6 +81,8 @@ def save_network(
         folder,
         NETWORK,
         configuration,
+        split,
+        number,
         cells.iloc[train],
         training=(training, cells["label"].iloc[train].to_numpy(str)),
         validation=outliers.embed(network, inputs, watched) if len(watched) else training[:0],
@@ -123,6 +135,8 @@ def save_classifier(
         folder,
         CLASSIFIER,
         configuration,
+        split,
+        number,
         part[original],
         training=(rows[reference], labels[reference]),
         validation=rows[held],
@@ -160,16 +174,24 @@ def read(path: pathlib.Path | str) -> Saved:
     has_fold = (folder / "fold.json").is_file()
     if has_fold and results.read_record(folder).configuration_hash != record.configuration_hash:
         raise ModelFileError(f"{folder} holds the files of two runs: {RECORD} and fold.json")
-    reference = (
-        _reference(folder / ARRAYS, len(record.classes)) if ARRAYS in record.sha256 else None
-    )
-    return Saved(folder, record, recipe, reference)
+    return Saved(folder, record, recipe, *_arrays(folder / ARRAYS, record))
+
+
+def marks(hashes: Iterable[str]) -> np.ndarray:
+    """Return the first 8 bytes of each SHA-256 of decoded pixels, int64, ascending, each once.
+
+    Enough to know an image again: of a million others fewer than one in a million is taken for
+    one of ten thousand.
+    """
+    return np.unique([int(one[:16], 16) for one in hashes]).astype(np.uint64).view(np.int64)
 
 
 def _write(
     folder: pathlib.Path,
     model: Literal["model.keras", "model.npz"],
     configuration: Configuration,
+    split: Split,
+    number: int,
     cells: pd.DataFrame,
     *,
     training: tuple[np.ndarray, np.ndarray],
@@ -177,7 +199,7 @@ def _write(
     held_out: pd.DataFrame | str,
     stain: Stain | None,
 ) -> None:
-    """Write ``predictor.json`` and ``predictor.npz`` beside a model that is already written.
+    """Write what lies beside a model that is already written, ``predictor.json`` last.
 
     ``cells`` are the training originals, ``training`` the embeddings (n, features) and labels of
     some of them, ``validation`` the embeddings (m, features) of images that were not trained on,
@@ -185,19 +207,20 @@ def _write(
     """
     temperature, not_calibrated, subjects, counted = _temperature(held_out)
     reference, threshold, no_threshold = _threshold(training, validation)
-    files: list[str] = [model]
-    if reference is None:
-        (folder / ARRAYS).unlink(missing_ok=True)
-    else:
-        with replace_when_done(folder / ARRAYS) as path:
-            np.savez(path, **reference._asdict())
-        files.append(ARRAYS)
-    same = {*SavedRecord.model_fields} & {*Configuration.model_fields}
+    fold = split.folds[number]
+    used = split.cells["sha256"].iloc[np.concatenate([fold.train, fold.validation])]
+    with replace_when_done(folder / ARRAYS) as path:
+        np.savez(path, seen=marks(used), **(reference._asdict() if reference else {}))
+    recipe, kept = _with_weights(folder, configuration, model)
+    files = [model, ARRAYS, *kept]
+    same = {*SavedRecord.model_fields} & {*Configuration.model_fields} - {"recipe"}
     record = SavedRecord(
         model=model,
         sha256={name: sha256(folder / name) for name in files},
         configuration_hash=configuration.hash,
         **{name: getattr(configuration, name) for name in same},
+        recipe=recipe,
+        leakage=results.leaks(split, number),
         crop=_crop(cells),
         sizes=_sizes(cells, configuration.seed),
         temperature=temperature,
@@ -214,6 +237,35 @@ def _write(
     )
     with replace_when_done(folder / RECORD) as path:
         path.write_text(record.model_dump_json(indent=1) + "\n", encoding="utf-8")
+
+
+def _with_weights(
+    folder: pathlib.Path, configuration: Configuration, model: str
+) -> tuple[dict[str, Any], list[str]]:
+    """Keep the weights under a classifier; return the recipe without paths, and their file's name.
+
+    A link where the disk has room for one file only once: those of a run share 80 MB. Weights that
+    a seed gives, or that come with the kit, need no file; a network holds its own.
+    """
+    record = dict(configuration.recipe or {})
+    recipe = Recipe.from_record(record, RECORD)
+    for name in BACKBONES:
+        (folder / name).unlink(missing_ok=True)
+    if recipe.weights not in ("none", *WORDS):
+        record["weights"] = pathlib.PurePath(recipe.weights).name
+    if model == NETWORK:
+        return record, []
+    source = weights_file(recipe.network, recipe.weights_source, recipe.width)
+    if source is None or source.parent == SYNTHETIC:
+        return record, []
+    name = next(name for name in BACKBONES[::-1] if str(source).endswith(name[8:]))
+    with replace_when_done(folder / name) as path:
+        path.unlink()
+        try:
+            os.link(source.resolve(), path)
+        except OSError:  # another disk, or one that knows no links
+            shutil.copyfile(source, path)
+    return record, [name]
 
 
 def _are_originals(cells: pd.DataFrame) -> np.ndarray:
@@ -295,13 +347,20 @@ def _read_record(path: pathlib.Path) -> tuple[SavedRecord, Recipe]:
         raise ModelFileError(f"{error}. {_AGAIN}") from None
 
 
-def _reference(path: pathlib.Path, classes: int) -> outliers.Reference:
-    form = {"means": "f cf", "directions": "f df", "variances": "f d", "rest": "f "}
+def _arrays(
+    path: pathlib.Path, record: SavedRecord
+) -> tuple[outliers.Reference | None, np.ndarray]:
+    form = {"seen": "i n"}
+    if record.threshold is not None:
+        form |= {"means": "f cf", "directions": "f df", "variances": "f d", "rest": "f "}
     kept = classifier_files.read_arrays(path, form)
-    if len(kept["means"]) != classes or min(kept["rest"], *kept["variances"]) <= 0:
+    seen = kept.pop("seen")
+    if record.threshold is None:
+        return None, seen
+    if len(kept["means"]) != len(record.classes) or min(kept["rest"], *kept["variances"]) <= 0:
         raise classifier_files.damaged(path, "a variance is not above 0, or the classes are others")
     rest = float(kept.pop("rest"))
-    return outliers.Reference(**kept, rest=rest)
+    return outliers.Reference(**kept, rest=rest), seen
 
 
 def _nothing_to_read(folder: pathlib.Path) -> Exception:
