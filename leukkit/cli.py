@@ -31,7 +31,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     },
     "name": {"help": "a data set, e.g. cnmc-2019, or a folder of your own, e.g. ./cells"},
     "folder": {"type": _path, "metavar": "DIR"},
-    "model": {"help": "a fold's folder with a saved model, or the model file"},
+    "model": {"help": "a fold's folder with a saved model, the model file, or model.leukkit"},
     "images": {"nargs": "+", "metavar": "IMAGE", "help": "image file, or folder of them"},
     "--root": {"help": "the data set's folder, if not LEUKKIT_DATA_DIR/<name>"},
     "--profile": {"help": "sample (default), paper, or a profile's TOML file (LEUKKIT_PROFILE)"},
@@ -48,6 +48,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
         "metavar": "N",
         "help": "notebooks side by side (default: 2 for the sample, else 1: each may want the GPU)",
     },
+    "--format": {"choices": ["saved_model", "onnx"], "default": "saved_model", "help": "of what"},
     "--grad-cam": {"type": _path, "metavar": "FOLDER", "help": "draw where a network looks"},
     "--from-csv": {"type": _path, "metavar": "TABLE", "help": "audit one table of scores"},
     "--test": {
@@ -127,6 +128,11 @@ def _parser() -> argparse.ArgumentParser:
         "patients": "say of whom the images are by FILE (columns file, patient, perhaps label)",
     }
     _add(commands, predict, "model", "images", "--grad-cam", **of_predict)
+    of_models = commands.add_parser("models", help="give saved models to others").add_subparsers(
+        required=True, metavar="ACTION"
+    )
+    _add(of_models, pack, "model", output="the file to write, model.leukkit")
+    _add(of_models, export, "model", "--format", output="the folder to make")
     of_audit = ("paper", "--verdict", "--leads", "--from-csv", "--test", "--new")
     _add(commands, audit, *of_audit, csv="write the rows to FILE")
     _add(commands, honest, *OF_RUNS)
@@ -164,7 +170,8 @@ def _add(commands: Any, function: Any, *arguments: str, **files: str) -> None:
         command.set_defaults(profile=os.environ.get("LEUKKIT_PROFILE") or "sample")
     for name, use in files.items():
         flags = ["-o"] * (name == "output") + [f"--{name}"]
-        command.add_argument(*flags, type=_path, metavar="FILE", help=use)
+        needed = function in (pack, export)
+        command.add_argument(*flags, type=_path, metavar="FILE", help=use, required=needed)
 
 
 def reproduce(options: argparse.Namespace) -> None:
@@ -253,6 +260,27 @@ def predict(options: argparse.Namespace) -> int:
             print(f"written: {path}")
     print(leukkit.NOT_FOR_CLINICAL_USE)
     return int(frame["error"].notna().any())  # one of the images could not be read
+
+
+def pack(options: argparse.Namespace) -> None:
+    """Write a saved model, its card and hashes into one file, which predict reads."""
+    from leukkit import metrics, results, saved
+    from leukkit.report import cards
+    from leukkit.saved import packed
+
+    folder, record, *_ = saved.read(pathlib.Path(options.model).resolve())
+    scored = metrics.measure(results.read_table(folder.parent))
+    packed.pack(folder, options.output, cards.model_card(folder / record.model, scored))
+    megabytes = options.output.stat().st_size / 1e6
+    _say(f"written: {options.output} ({megabytes:.1f} MB): leukkit predict {options.output} IMAGE…")
+
+
+def export(options: argparse.Namespace) -> None:
+    """Write a saved network for other programs, once it is seen to answer the same."""
+    from leukkit import predict
+
+    difference = predict.export(predict.load(options.model), options.output, options.format)
+    _say(f"written: {options.output}; its probabilities differ by at most {difference:.1g}")
 
 
 def audit(options: argparse.Namespace) -> None:

@@ -19,7 +19,7 @@ FEWEST = 5  # subjects that tell whether a temperature helps others
 PARTS = 10  # that they are divided into, at most
 TEMPERATURES = (0.01, 100.0)  # the range that is searched
 # Networks give float32: probabilities below this are rounded to 0, whose logarithm is infinite.
-_SMALLEST = float(np.finfo(np.float32).tiny)
+SMALLEST = float(np.finfo(np.float32).tiny)
 
 
 def reliability(predictions: pd.DataFrame, bins: int = BINS) -> pd.DataFrame:
@@ -132,7 +132,7 @@ def losses_of_others(predictions: pd.DataFrame, groups: ArrayLike) -> tuple[floa
         for others, left_out in parts
     ]
     both = [arrays(frame).likelihoods for frame in (predictions, pd.concat(scaled))]
-    without, with_it = (-float(np.log(one.clip(_SMALLEST)).mean()) for one in both)
+    without, with_it = (-float(np.log(one.clip(SMALLEST)).mean()) for one in both)
     return without, with_it
 
 
@@ -186,4 +186,4 @@ def _binned(predictions, bins):
 
 
 def _logits(probabilities):
-    return np.log(probabilities.clip(_SMALLEST))
+    return np.log(probabilities.clip(SMALLEST))

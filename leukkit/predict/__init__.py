@@ -3,6 +3,7 @@
 Research software, not for clinical use.
 """
 
+from leukkit.predict.exported import export
 from leukkit.predict.model import (
     Predictor,
     check_explainable,
@@ -34,6 +35,7 @@ __all__ = [
     "check_output",
     "describe",
     "draw",
+    "export",
     "find_images",
     "form",
     "load",

@@ -101,7 +101,7 @@ def _load(path: pathlib.Path) -> Predictor:
     made = Predictor(folder, record, recipe, reference, seen, preparation, answer, network)
     side = recipe.image_size
     with _refused(file):  # what does not fit together shows in the first answer
-        _answer(made, np.zeros((1, side, side, 3), np.uint8))
+        answers(made, np.zeros((1, side, side, 3), np.uint8))
     return made
 
 
@@ -199,7 +199,7 @@ def _predict_batch(predictor, paths):
             readable.append((row, unusual))
     if not readable:
         return rows
-    probabilities, distances = _answer(predictor, np.concatenate(pixels))
+    probabilities, distances = answers(predictor, np.concatenate(pixels))
     temperature, threshold = predictor.record.temperature, predictor.record.threshold
     for (row, unusual), values, distance in zip(readable, probabilities, distances, strict=True):
         row |= {f"prob_{name}": p for name, p in zip(predictor.classes, values, strict=True)}
@@ -215,8 +215,8 @@ def _predict_batch(predictor, paths):
     return rows
 
 
-def _answer(predictor, pixels):
-    """Return the probabilities of each image, and its distance or None."""
+def answers(predictor: Predictor, pixels: np.ndarray) -> tuple[np.ndarray, Any]:
+    """Return calibrated probabilities (n, classes) of pixels, and the distance of each or None."""
     vectors, probabilities = map(np.asarray, predictor.answer(pixels))
     if not (np.isfinite(vectors).all() and ((probabilities >= 0) & (probabilities <= 1)).all()):
         raise ModelFileError(

@@ -72,6 +72,11 @@ def as_text(frame: pd.DataFrame) -> str:
         told = frame[frame[kind].notna()]
         for image, text in zip(told["image"], _without_path(told, kind), strict=True):
             parts.append(f"{kind}: {printable(image)}: {printable(text)}")
+    if seen := frame["seen"].sum():
+        parts.append(
+            f"{seen} of {len(frame)} images were in the model's training or validation part; their "
+            "answers say nothing about new images"
+        )
     return "\n".join(parts)
 
 

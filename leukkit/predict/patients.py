@@ -97,6 +97,8 @@ def by_patient(frame: pd.DataFrame) -> pd.DataFrame:
 def scores(frame: pd.DataFrame) -> pd.DataFrame:
     """Score the answers for cells and for patients, where both patient and label are known.
 
+    Images that the model was made with are left out: ``attrs["left_out"]`` says how many.
+
     Args:
         frame: From `assign`.
 
@@ -106,15 +108,20 @@ def scores(frame: pd.DataFrame) -> pd.DataFrame:
         ``images, patients``. Empty if no label is known, or all are of one class or patient.
     """
     known = frame[frame[["patient", "label"]].notna().all(axis=1) & frame["error"].isna()]
+    labeled, known = len(known), known[~known["seen"].astype(bool)]
+    none = pd.DataFrame(columns=["quantity", "value", "low", "high", "images", "patients"])
+    none.attrs["left_out"] = labeled - len(known)
     columns = {"image_id": known["image"], "subject": known["patient"], "label": known["label"]}
     probabilities = known[[f"prob_{name}" for name in class_names(frame)]]
     predictions = pd.DataFrame(columns).join(probabilities).reset_index(drop=True)
     if min(known["label"].nunique(), known["patient"].nunique()) < 2:
-        return pd.DataFrame(columns=["quantity", "value", "low", "high", "images", "patients"])
+        return none
     measured = metrics.measure(predictions)
     of_all = measured[measured["label"].isna()].set_index("quantity").loc[list(QUANTITIES)]
     of_all = of_all.rename(index=QUANTITIES).rename(columns={"groups": "patients"}).reset_index()
-    return of_all[["quantity", "value", "low", "high", "images", "patients"]]
+    scored = of_all[[*none]]
+    scored.attrs = none.attrs
+    return scored
 
 
 def patients_text(patients: pd.DataFrame, scored: pd.DataFrame) -> str:
@@ -133,4 +140,6 @@ def patients_text(patients: pd.DataFrame, scored: pd.DataFrame) -> str:
             f"of {scored['images'].iloc[0]} labeled cells; 95% intervals over "
             f"{scored['patients'].iloc[0]} patients"
         )
+    if left_out := scored.attrs["left_out"]:
+        lines.append(f"left out of scores: {left_out} labeled cells that the model was made with")
     return "\n".join(lines)

@@ -21,6 +21,7 @@ def frame():
             "prob_healthy": 1 - chances,
             "prob_ALL": chances,
             "out_of_distribution": pd.array([True, False, False, False, True], "boolean"),
+            "seen": pd.array([False] * 5, "boolean"),
             "error": pd.array([pd.NA] * 5, dtype="string"),
         }
     )
