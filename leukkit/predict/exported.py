@@ -2,7 +2,6 @@
 
 import importlib.util
 import pathlib
-from typing import Any
 
 import numpy as np
 
@@ -11,21 +10,20 @@ from leukkit.files import replace_when_done
 from leukkit.metrics.calibration import SMALLEST
 from leukkit.predict.model import Predictor, answers
 
-LARGEST_DIFFERENCE = 1e-5  # of a probability: float32, and other orders of summing
-ASKED = 16  # images
+LARGEST_DIFFERENCE = 1e-5  # of a probability: float32, and sums in another order
 ONNX = ("onnx", "onnxruntime", "tf2onnx")
 
 
 def export(predictor: Predictor, folder: pathlib.Path | str, form: str = "saved_model") -> float:
-    """Export a network from uint8 RGB pixels to probabilities, with its temperature.
+    """Export a network: uint8 RGB pixels in, probabilities out, the temperature included.
 
-    The images must be prepared as in training (crop, segmentation, size: ``predictor.json`` beside
-    it says how, and the classes). The export is read again and asked about random images.
+    Images are to be prepared as in training: ``predictor.json`` beside the export says how, and
+    names the classes. The export is read again, and asked about patches of random colors.
 
     Args:
         predictor: With a network.
-        folder: To make: a TensorFlow SavedModel, or one with ``model.onnx`` in it.
-        form: ``"saved_model"`` or ``"onnx"`` (the extra ``leukkit[onnx]``).
+        folder: To make; a TensorFlow SavedModel, or with ``model.onnx`` in it.
+        form: ``"saved_model"`` or ``"onnx"`` (which needs the extra ``leukkit[onnx]``).
 
     Returns:
         The largest difference between its probabilities and those of `predict`.
@@ -53,33 +51,33 @@ def export(predictor: Predictor, folder: pathlib.Path | str, form: str = "saved_
     probabilities = predictor.network(ops.cast(pixels, "float32"), training=False)
     logits = ops.log(ops.maximum(ops.cast(probabilities, "float32"), SMALLEST))
     whole = keras.Model(pixels, ops.softmax(logits / (predictor.record.temperature or 1.0)))
-    generator = np.random.default_rng(0)
-    colors = generator.integers(0, 256, (ASKED, 4, 4, 3), np.uint8)
-    images = colors.repeat(-(-side // 4), axis=1).repeat(-(-side // 4), axis=2)[:, :side, :side]
+    colors = np.random.default_rng(0).integers(0, 256, (16, 4, 4, 3), np.uint8)
+    images = np.kron(colors, np.ones((1, -(-side // 4), -(-side // 4), 1), np.uint8))
+    images = images[:, :side, :side]
+    whole(images[:1])  # Keras exports what was called
     with replace_when_done(folder, is_folder=True) as made:
         if form == "onnx":
+            import onnxruntime
+
+            for layer in whole._flatten_layers():
+                if isinstance(layer, keras.layers.Normalization):  # a tensor would be an input
+                    statistics = (layer.mean, layer.variance)
+                    layer.mean, layer.variance = map(ops.convert_to_numpy, statistics)
             whole.export(made / "model.onnx", format="onnx", verbose=False)
+            session = onnxruntime.InferenceSession(made / "model.onnx")
+            again = session.run(None, {session.get_inputs()[0].name: images})[0]
         else:
+            import tensorflow as tf
+
             whole.export(made, format="tf_saved_model", verbose=False)
-        again = _ask(made, form, images)
+            loaded = tf.saved_model.load(str(made))  # holds the variables
+            again = loaded.serve(images).numpy()
         difference = float(np.abs(again - answers(predictor, images)[0]).max())
         if not difference <= LARGEST_DIFFERENCE:
             raise ValueError(
                 f"{folder}: the export answers otherwise than the model, by up to {difference:.1g} "
                 f"(at most {LARGEST_DIFFERENCE:g}); nothing was written. Use another format"
             )
-        record = predictor.record.model_dump_json(indent=1)
-        (made / saved.RECORD).write_text(record + "\n", encoding="utf-8")
+        text = predictor.record.model_dump_json(indent=1)
+        (made / saved.RECORD).write_text(f"{text}\n", encoding="utf-8")
     return difference
-
-
-def _ask(folder: pathlib.Path, form: str, images: np.ndarray) -> Any:
-    if form == "onnx":
-        import onnxruntime
-
-        session = onnxruntime.InferenceSession(folder / "model.onnx")
-        return session.run(None, {session.get_inputs()[0].name: images})[0]
-    import tensorflow as tf
-
-    loaded = tf.saved_model.load(str(folder))  # holds the variables
-    return loaded.serve(images).numpy()

@@ -77,32 +77,27 @@ def load(path: pathlib.Path | str) -> Predictor:
         ModelFileError: A file is damaged, changed, of another version, or would run code.
         leukkit.models.WeightsError: The weights under a classifier cannot be read.
     """
-    with packed.opened(path) as folder:
-        made = _load(folder)
+    with packed.opened(path) as where:
+        folder, record, recipe, reference, seen = saved.read(where)
+        preparation = images.Preparation(recipe.image_size, recipe.segmentation, stain=record.stain)
+        is_network = record.model == saved.NETWORK
+        if is_network != (recipe.classifier is None):
+            raise ModelFileError(
+                f"{folder / saved.RECORD}: model {record.model} and classifier "
+                f"{recipe.classifier!r} of the recipe contradict each other"
+            )
+        environment.start_tensorflow()
+        environment.check_keras()
+        file, network = folder / record.model, None
+        if is_network:
+            network, answer = _network(file, record, recipe)
+        else:
+            answer = _answers_of_classifier(classifier_files.load(file), folder, record, recipe)
+        made = Predictor(folder, record, recipe, reference, seen, preparation, answer, network)
+        side = recipe.image_size
+        with _refused(file):  # what does not fit together shows in the first answer
+            answers(made, np.zeros((1, side, side, 3), np.uint8))
     return made if folder.exists() else dataclasses.replace(made, folder=pathlib.Path(path))
-
-
-def _load(path: pathlib.Path) -> Predictor:
-    folder, record, recipe, reference, seen = saved.read(path)
-    preparation = images.Preparation(recipe.image_size, recipe.segmentation, stain=record.stain)
-    is_network = record.model == saved.NETWORK
-    if is_network != (recipe.classifier is None):
-        raise ModelFileError(
-            f"{folder / saved.RECORD}: model {record.model} and classifier "
-            f"{recipe.classifier!r} of the recipe contradict each other"
-        )
-    environment.start_tensorflow()
-    environment.check_keras()
-    file, network = folder / record.model, None
-    if is_network:
-        network, answer = _network(file, record, recipe)
-    else:
-        answer = _answers_of_classifier(classifier_files.load(file), folder, record, recipe)
-    made = Predictor(folder, record, recipe, reference, seen, preparation, answer, network)
-    side = recipe.image_size
-    with _refused(file):  # what does not fit together shows in the first answer
-        answers(made, np.zeros((1, side, side, 3), np.uint8))
-    return made
 
 
 def predict(
@@ -310,11 +305,6 @@ def _answers_of_classifier(
 
     name, kept = recipe.network, [one for one in record.sha256 if one in BACKBONES]
     weights = folder / kept[0] if kept else recipe.weights_source
-    if not kept and recipe.weights not in ("none", "synthetic"):
-        raise ModelFileError(
-            f"{folder / saved.RECORD} names no file of the weights {recipe.weights} of {name}, "
-            f"expected one of {', '.join(BACKBONES)}. Make the run again, or get the file anew"
-        )
     found = models.weights_id(name, weights, record.seed, recipe.width)
     if found != record.weights:
         raise ModelFileError(

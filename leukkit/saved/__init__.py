@@ -180,8 +180,7 @@ def read(path: pathlib.Path | str) -> Saved:
 def marks(hashes: Iterable[str]) -> np.ndarray:
     """Return the first 8 bytes of each SHA-256 of decoded pixels, int64, ascending, each once.
 
-    Enough to know an image again: of a million others fewer than one in a million is taken for
-    one of ten thousand.
+    Enough to know an image again, where a thousand million others are asked about.
     """
     first = bytes.fromhex("".join(one[:16] for one in hashes))
     return np.unique(np.frombuffer(first, "<i8"))
@@ -245,8 +244,7 @@ def _with_weights(
 ) -> tuple[dict[str, Any], list[str]]:
     """Keep the weights under a classifier; return the recipe without paths, and their file's name.
 
-    A link where the disk has room for one file only once: those of a run share 80 MB. Weights that
-    a seed gives, or that come with the kit, need no file; a network holds its own.
+    Weights that a seed gives or that come with the kit need no file; a network holds its own.
     """
     record = dict(configuration.recipe or {})
     recipe = Recipe.from_record(record, RECORD)
@@ -262,9 +260,9 @@ def _with_weights(
     name = next(name for name in BACKBONES[::-1] if str(source).endswith(name[8:]))
     with replace_when_done(folder / name) as path:
         path.unlink()
-        try:
+        try:  # a link, if it can be: the folds that are kept share it
             os.link(source.resolve(), path)
-        except OSError:  # another disk, or one that knows no links
+        except OSError:
             shutil.copyfile(source, path)
     return record, [name]
 

@@ -45,18 +45,17 @@ def pack(model: pathlib.Path | str, path: pathlib.Path | str, card: str) -> None
     if pathlib.Path(path).suffix != SUFFIX:
         raise ValueError(f"{path}: a packed model is known by its name; let it end in {SUFFIX}")
     folder, record, *_ = saved.read(model)
-    texts = {CARD: card.encode()}
-    sums = {name: sha256(folder / name) for name in (saved.RECORD, *record.sha256)}
-    sums[CARD] = hashlib.sha256(texts[CARD]).hexdigest()
-    texts[SUMS] = "".join(f"{sums[name]}  {name}\n" for name in sorted(sums)).encode()
+    names = (saved.RECORD, *sorted(record.sha256))
+    sums = "".join(f"{sha256(folder / name)}  {name}\n" for name in names)
+    sums += f"{hashlib.sha256(card.encode()).hexdigest()}  {CARD}\n"
     with replace_when_done(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
-        for name in sorted({*sums} - {CARD}):
+        for name in names:
             member = zipfile.ZipInfo(name)  # of 1980: when it was packed does not count
             member.file_size = (folder / name).stat().st_size
             with (folder / name).open("rb") as source, archive.open(member, "w") as target:
                 shutil.copyfileobj(source, target)
-        for name, content in texts.items():
-            archive.writestr(zipfile.ZipInfo(name), content)
+        archive.writestr(zipfile.ZipInfo(CARD), card.encode())
+        archive.writestr(zipfile.ZipInfo(SUMS), sums.encode())
 
 
 @contextlib.contextmanager

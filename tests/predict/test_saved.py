@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from leukkit import classifiers as fitting
-from leukkit import predict
+from leukkit import models, predict
 from leukkit.models.weights import sha256
 from leukkit.saved import ModelFileError, classifier_files
 from tests.report import small_results
@@ -261,7 +261,7 @@ def test_other_weights_under_a_classifier_are_refused(classifiers, tmp_path):
         predict.load(folder)
 
     change(folder, recipe__weights="../weights.h5")  # a file that anybody may have
-    with pytest.raises(ModelFileError, match=r"names no file of the weights \.\./weights\.h5"):
+    with pytest.raises(models.WeightsError, match=r"no weights file \.\./weights\.h5 for mobile"):
         predict.load(folder)
 
 
