@@ -29,7 +29,7 @@ VALUES = (*NUMBERS, None, "", "x" * 10_000, [], {}, True, [[1]], {"a": 1}, "../.
 def main() -> int:
     """Try all, print a row for each kind, and return 1 if anything is in capital letters."""
     failed = 0
-    for kind in (classifiers, networks, records, weights, tables):
+    for kind in (classifiers, networks, records, packed, weights, tables):
         started, row = time.monotonic(), kind()
         bad = sum(number for name, number in row.items() if name.isupper())
         cells = ", ".join(f"{name.lower()}: {number}" for name, number in row.items())
@@ -55,6 +55,12 @@ def records(wanted: int = 120) -> dict[str, int]:
     """Change ``predictor.json``, ``predictor.npz`` and ``fold.json``."""
     with tempfile.TemporaryDirectory() as folder:
         return _try("fold", _crafted_records(wanted, pathlib.Path(folder)), folder)
+
+
+def packed(wanted: int = 60) -> dict[str, int]:
+    """Change ``model.leukkit``: bytes anywhere, members and what its directory says of them."""
+    with tempfile.TemporaryDirectory() as folder:
+        return _try("fold", _crafted_packed(wanted, pathlib.Path(folder)), folder)
 
 
 def weights(wanted: int = 60) -> dict[str, int]:
@@ -237,6 +243,28 @@ def _crafted_records(wanted, folder):
             _change_json(record, dice)
             (copied / name).write_text(json.dumps(record))
         yield copied
+
+
+def _crafted_packed(wanted, folder):
+    from leukkit.saved import packed
+
+    packed.pack(_fold(folder), folder / "whole.leukkit", "a card")
+    whole = (folder / "whole.leukkit").read_bytes()
+    for number in range(wanted):
+        dice, path = random.Random(number), folder / f"{number}.leukkit"
+        path.write_bytes(whole)
+        if number % 3 == 0:
+            members = _members(path)
+            name, other = dice.choice(sorted(members)), dice.choice(("../x", "/tmp/x", "x", "a/"))
+            members |= {dice.choice((name, other)): dice.randbytes(dice.choice((0, 9, 10**5)))}
+            _write_members(path, members, packed=dice.random() < 0.2)
+            continue
+        text = bytearray(whole)
+        start = text.index(b"PK\x01\x02") if number % 3 == 1 else 0  # the directory, or anywhere
+        for _ in range(dice.choice((1, 10, 1000))):
+            text[dice.randrange(start, len(text))] = dice.randrange(256)
+        path.write_bytes(bytes(text[: dice.randrange(len(text))] if number % 7 == 0 else text))
+    yield from (folder / f"{number}.leukkit" for number in range(wanted))
 
 
 def _crafted_weights(wanted, folder):
