@@ -19,7 +19,7 @@ import pandas as pd
 from leukkit import NOT_FOR_CLINICAL_USE
 from leukkit.datasets import decode
 from leukkit.files import printable, replace_when_done
-from leukkit.predict.model import Predictor, look, predict
+from leukkit.predict.model import SEEN, Predictor, look, predict
 
 AT_ONCE = 16  # images in a figure
 MOST_ROWS = 60  # of a table in the terminal
@@ -69,7 +69,7 @@ def as_text(frame: pd.DataFrame) -> str:
     if len(shown) < len(done):
         parts.append(f"({len(done) - len(shown)} rows in the middle are left out)")
     for kind in ("warning", "error"):
-        told = frame[frame[kind].notna()]
+        told = frame[frame[kind].fillna(SEEN) != SEEN]  # how many were seen stands below
         for image, text in zip(told["image"], _without_path(told, kind), strict=True):
             parts.append(f"{kind}: {printable(image)}: {printable(text)}")
     if seen := frame["seen"].sum():

@@ -24,7 +24,7 @@ from leukkit.files import replace_when_done
 from leukkit.images import Stain
 from leukkit.metrics import calibration, prediction_frame
 from leukkit.metrics.predictions import groups
-from leukkit.models.weights import SYNTHETIC, WORDS, sha256, weights_file
+from leukkit.models.weights import SYNTHETIC, sha256, weights_file
 from leukkit.records import BACKBONES, SAVED_FORMAT, Configuration, SavedRecord, Sizes
 from leukkit.saved import classifier_files, outliers
 from leukkit.saved.classifier_files import ModelFileError
@@ -246,15 +246,11 @@ def _with_weights(
 
     Weights that a seed gives or that come with the kit need no file; a network holds its own.
     """
-    record = dict(configuration.recipe or {})
+    record, source = dict(configuration.recipe or {}), None
     recipe = Recipe.from_record(record, RECORD)
-    for name in BACKBONES:
-        (folder / name).unlink(missing_ok=True)
-    if recipe.weights not in ("none", *WORDS):
-        record["weights"] = pathlib.PurePath(recipe.weights).name
-    if model == NETWORK:
-        return record, []
-    source = weights_file(recipe.network, recipe.weights_source, recipe.width)
+    record["weights"] = pathlib.PurePath(recipe.weights).name
+    if model == CLASSIFIER:
+        source = weights_file(recipe.network, recipe.weights_source, recipe.width)
     if source is None or source.parent == SYNTHETIC:
         return record, []
     name = next(name for name in BACKBONES[::-1] if str(source).endswith(name[8:]))

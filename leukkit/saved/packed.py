@@ -62,8 +62,7 @@ def pack(model: pathlib.Path | str, path: pathlib.Path | str, card: str) -> None
 def opened(path: pathlib.Path | str) -> Iterator[pathlib.Path]:
     """Yield where a saved model lies: the path, or for the block what a packed file holds.
 
-    Raises:
-        ModelFileError: The file is damaged, or holds what `pack` does not write.
+    ModelFileError says that the file is damaged, or holds what `pack` does not write.
     """
     path = pathlib.Path(path)
     if path.suffix != SUFFIX or not path.is_file():
@@ -88,7 +87,7 @@ def _unpack(path: pathlib.Path, folder: pathlib.Path) -> None:
                 with archive.open(member) as source, (folder / member.filename).open("xb") as file:
                     shutil.copyfileobj(source, file)
     except (zipfile.BadZipFile, EOFError, ValueError, RuntimeError, struct.error) as error:
-        problem = f"{error}"
+        problem = f"{type(error).__name__}: {error}"
     if problem:
         raise damaged(path, problem)
     names = sorted({member.filename for member in members} - {SUMS})
