@@ -41,7 +41,12 @@ def truth(distance, size=EFFECT):
     found, false = ill * sensitivity, (1 - ill) * (1 - specificity)
     area = norm.cdf(distance / deviation / np.sqrt(2))
     values = [ill * sensitivity + (1 - ill) * specificity, sensitivity, specificity]
-    return pd.Series([*values, 2 * found / (ill + found + false), area], NAMES)
+    f1 = 2 * found / (ill + found + false)
+    healthy = 1 - ill - false
+    weighted = ill * f1 + (1 - ill) * 2 * healthy / (1 - ill + healthy + ill - found)
+    both = (sensitivity + specificity) / 2
+    names = [*NAMES, "weighted_f1", "balanced_accuracy"]
+    return pd.Series([*values, f1, area, weighted, both], names)
 
 
 def simulate(generator, subjects, distances, with_all=WITH_ALL, sizes=(EFFECT, EFFECT)):
@@ -71,7 +76,7 @@ def percentiles(predictions, by, seed):
     codes, number = pd.factorize(predictions[by])[0], predictions[by].nunique()
     picks = np.random.default_rng(seed).integers(0, number, (DRAWS, number))
     times = np.array([np.bincount(one, minlength=number) for one in picks], dtype=float)
-    return weighted_scores(arrays(predictions), times.T[codes], None)[NAMES]
+    return weighted_scores(arrays(predictions), times.T[codes], None)
 
 
 def _ends(drawn):
@@ -80,7 +85,7 @@ def _ends(drawn):
 
 def coverage(subjects, distances, sets):
     """Return coverage and median width by method and score, and the share without an interval."""
-    true = [truth(distance) for distance in distances]
+    true = [truth(distance)[NAMES] for distance in distances]
     rows = []
     for seed in range(sets):
         one, other = simulate(np.random.default_rng([subjects, seed]), subjects, distances)
@@ -93,13 +98,14 @@ def coverage(subjects, distances, sets):
         found = {
             "percentiles over images": (true[0], _ends(percentiles(one, "image_id", seed))),
             "percentiles over subjects": (true[0], _ends(drawn)),
-            "the kit's": (true[0], metrics.interval(left_out).loc[NAMES]),
+            "the kit's": (true[0], metrics.interval(left_out)),
             "difference, percentiles": (true[0] - true[1], _ends(between)),
-            "difference, the kit's": (true[0] - true[1], difference.loc[NAMES]),
+            "difference, the kit's": (true[0] - true[1], difference),
         }
         # The same data sets for all methods: those with enough subjects for the kit's interval.
-        enough = np.isfinite(found["the kit's"][1]["low"])
-        for method, (value, ends) in found.items():
+        enough = np.isfinite(found["the kit's"][1]["low"].loc[NAMES])
+        for method, (value, every) in found.items():
+            ends = every.loc[NAMES]
             covers = ((ends["low"] <= value) & (value <= ends["high"])).where(enough)
             width = (ends["high"] - ends["low"]).where(enough)
             row = {"method": method, "covers": covers, "width": width, "too few": ~enough}

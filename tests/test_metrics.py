@@ -147,7 +147,8 @@ def test_equal_subjects_of_one_class_have_the_t_interval_of_their_means():
     half = stats.t.ppf(0.975, distance["freedom"]) * distance["error"]
     ends = np.clip(distance["point"] + np.array([-half, half]), 0, 1)
     assert distance[["low", "high"]].tolist() == pytest.approx(ends)
-    # A paired difference has scipy's plain t interval and p value of the subjects' differences.
+    # Against a score that does not vary: the farther of scipy's plain t interval and of the score's
+    # own, which reaches farther down. The p value is scipy's.
     other = binary(
         [1] * 40, [0.9 if cell < 2 else 0.2 for _ in right for cell in range(4)], subjects
     )
@@ -155,7 +156,9 @@ def test_equal_subjects_of_one_class_have_the_t_interval_of_their_means():
     left_out = [metrics.leave_out(one) for one in (predictions, shuffled)]
     between = metrics.difference(*left_out).loc["sensitivity"]
     test = stats.ttest_1samp(shares - 0.5, 0)
-    expected = (test.statistic * stats.sem(shares), *test.confidence_interval(), test.pvalue)
+    low, high = found["low"] - 0.5, test.confidence_interval().high
+    assert low < test.confidence_interval().low
+    expected = (test.statistic * stats.sem(shares), low, high, test.pvalue)
     assert between[["difference", "low", "high", "p"]].tolist() == pytest.approx(expected)
 
 

@@ -148,15 +148,17 @@ def interval(left_out: LeftOut) -> pd.DataFrame:
 def difference(one: LeftOut, other: LeftOut) -> pd.DataFrame:
     """Return how much higher each score of ``one`` is, leaving out the same subjects of both.
 
-    The interval is plain, not on the logit scale: standard error of the paired difference times the
-    quantile of Student's t, as in `interval`.
+    Each end is the farther of two. The plain one, standard error of the paired difference times the
+    quantile of Student's t, is right where both scores vary alike. Where one is better it varies
+    less, the difference is skewed, and the end on the logit scale is right: each score moves by its
+    covariance with the difference, as `interval` would move it if the other did not vary.
 
     Where no subject changes a difference other than 0, each subject counts as one that could also
     have had the opposite: Clopper and Pearson's limit for the share, and the sign test.
 
     Returns:
         Frame as of `interval`, ``difference`` in place of ``point``; and ``p``, two-sided, that
-        there is no difference (NaN for too few subjects).
+        there is no difference (NaN for too few subjects), by the plain interval.
 
     Raises:
         ValueError: The subjects are not the same.
@@ -177,8 +179,9 @@ def difference(one: LeftOut, other: LeftOut) -> pd.DataFrame:
     error, freedom, reach = _spread(between)
     varies, differs = error > _NOTHING, point.abs() > _NOTHING
     opposite = 2 * (1 - ((1 - LEVEL) / 2) ** (1 / number)) * point
-    low = (point - reach).where(varies, point - opposite.clip(lower=0))
-    high = (point + reach).where(varies, point - opposite.clip(upper=0))
+    far = [_moved(one, other, between, side * reach / error.where(varies) ** 2) for side in (-1, 1)]
+    low = np.fmin(point - reach, far[0]).where(varies, point - opposite.clip(lower=0))
+    high = np.fmax(point + reach, far[1]).where(varies, point - opposite.clip(upper=0))
     p = pd.Series(2 * t.sf(point.abs() / error.where(varies, 1), freedom), point.index)
     p = p.where(varies, np.where(differs, 0.5 ** (number - 1), 1))
     frame = _frame(between, "difference", low, high, error, freedom)
@@ -291,6 +294,22 @@ def _spread(left_out: LeftOut) -> tuple[pd.Series, pd.Series, pd.Series]:
     with np.errstate(invalid="ignore"):  # 0 / 0: no subject changes the score
         freedom = squares.sum() ** 2 / (squares**2).div(of_class, axis=0).sum()
     return error, freedom, t.ppf((1 + LEVEL) / 2, freedom) * error
+
+
+def _moved(one: LeftOut, other: LeftOut, between: LeftOut, times: pd.Series) -> pd.Series:
+    """Return the difference after moving both scores on the logit scale; NaN for no share.
+
+    ``times`` says how many times their covariance with the difference.
+    """
+    from scipy.special import expit, logit
+
+    ends = []
+    for score in (one, other):
+        together = (score.changes * between.changes).sum() * (1 - 1 / len(between.changes))
+        inside = score.points.where(score.points.between(0, 1, "neither"))
+        moved = expit(logit(inside) + times * together / (inside * (1 - inside)))
+        ends.append(moved.fillna(score.points))  # no subject changes a score of 0 or 1
+    return (ends[0] - ends[1]).drop("calibration_error").reindex(between.points.index)
 
 
 def _frame(left_out, name, low, high, error, freedom):
