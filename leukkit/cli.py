@@ -49,6 +49,11 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
         "help": "notebooks side by side (default: 2 for the sample, else 1: each may want the GPU)",
     },
     "--format": {"choices": ["saved_model", "onnx"], "default": "saved_model", "help": "of what"},
+    "--level": {
+        "type": float,
+        "default": 0.9,
+        "help": "how often sets of classes are to hold the true one (default: 0.9)",
+    },
     "--grad-cam": {"type": _path, "metavar": "FOLDER", "help": "draw where a network looks"},
     "--from-csv": {"type": _path, "metavar": "TABLE", "help": "audit one table of scores"},
     "--test": {
@@ -127,7 +132,7 @@ def _parser() -> argparse.ArgumentParser:
         "output": text,
         "patients": "say of whom the images are by FILE (columns file, patient, perhaps label)",
     }
-    _add(commands, predict, "model", "images", "--grad-cam", **of_predict)
+    _add(commands, predict, "model", "images", "--level", "--grad-cam", **of_predict)
     of_models = commands.add_parser("models", help="give saved models to others").add_subparsers(
         required=True, metavar="ACTION"
     )
@@ -245,8 +250,8 @@ def predict(options: argparse.Namespace) -> int:
     predictor = predict.load(options.model)
     if options.grad_cam is not None:
         predict.check_explainable(predictor)
-    print("\n".join(predict.describe(predictor)), end="\n\n")
-    frame = predict.predict(predictor, paths)
+    print("\n".join(predict.describe(predictor, options.level)), end="\n\n")
+    frame = predict.predict(predictor, paths, level=options.level)
     if options.patients is not None:
         frame = predict.assign(frame, options.patients)
     print(predict.as_text(frame))

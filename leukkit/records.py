@@ -9,7 +9,7 @@ import pandas as pd
 import pydantic
 from pydantic import Field
 
-from leukkit.metrics import check_predictions
+from leukkit.metrics import check_predictions, conformal
 from leukkit.schemas import Model, digest
 
 
@@ -175,8 +175,10 @@ class SavedRecord(Model):
         sizes: Of the training images' files; None where the files are gone.
         temperature: That the probabilities are scaled with; None, and why: ``not_calibrated``.
             ``subjects``: how many of what ``counted`` names the validation images are of.
+        limits: `conformal.limits` of their calibrated predictions, None for infinite; empty, and
+            why: ``no_sets``.
         threshold: Distance beyond which an image is out of distribution; None, and why:
-            ``no_threshold``. ``quantile``: the share of validation images below it.
+            ``no_threshold``. ``quantile``: the share of a new subject's images below it.
         reference_images, validation_images: How many images these rest on.
         gray: Whether the training images could be gray ones turned into RGB.
         stain: That of `leukkit.images.Preparation`; None if the recipe has none.
@@ -203,6 +205,8 @@ class SavedRecord(Model):
     not_calibrated: str
     subjects: int
     counted: str
+    limits: list[_Share | None]
+    no_sets: str
     threshold: float | None
     no_threshold: str
     quantile: float
@@ -218,6 +222,8 @@ class SavedRecord(Model):
             raise ValueError(f"sha256 names {sorted(self.sha256)}, not the files of {self.model}")
         if any(self.sha256[name] != self.weights for name in weights):
             raise ValueError(f"{weights.pop()} holds other weights than the model was made with")
+        if len(self.limits) != (0 if self.no_sets else len(conformal.LEVELS)):
+            raise ValueError(f"{len(self.limits)} limits of sets, and no_sets is {self.no_sets!r}")
         if len(set(self.classes)) != len(self.classes):
             raise ValueError(f"a class is named twice in {self.classes}")
         if (self.stain is None) != (self.recipe.get("stain") is None):

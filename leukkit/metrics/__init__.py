@@ -4,7 +4,7 @@ The frame is described in `leukkit.metrics.predictions`. All scores lie between 
 that is not defined for the data at hand is NaN, never 0.
 """
 
-from leukkit.metrics import calibration
+from leukkit.metrics import calibration, conformal
 from leukkit.metrics.intervals import (
     LeftOut,
     difference,
@@ -34,6 +34,7 @@ __all__ = [
     "calibration",
     "check_predictions",
     "class_scores",
+    "conformal",
     "confusion",
     "difference",
     "fit_weights",

@@ -25,7 +25,7 @@ from leukkit import (
 )
 from leukkit.datasets import decode, published
 from leukkit.files import progress
-from leukkit.metrics import calibration
+from leukkit.metrics import calibration, conformal
 from leukkit.records import BACKBONES, SavedRecord
 from leukkit.saved import ModelFileError, classifier_files, outliers, packed
 from leukkit.schemas import Recipe
@@ -101,33 +101,50 @@ def load(path: pathlib.Path | str) -> Predictor:
 
 
 def predict(
-    predictor: Predictor, paths: Sequence[pathlib.Path | str], batch_size: int = 32
+    predictor: Predictor,
+    paths: Sequence[pathlib.Path | str],
+    batch_size: int = 32,
+    level: float = 0.9,
 ) -> pd.DataFrame:
     """Predict images, each on its own: a damaged one does not stop the others.
 
     The paths name image files that `leukkit.images` reads, of any size; ``batch_size`` of them are
-    in memory at once.
+    in memory at once; ``level`` is how often the sets are to hold the true class.
 
     Returns:
         A frame, one row per path in their order:
 
         * ``image`` (the path), ``predicted`` (class), ``confidence`` (its probability) and
           ``prob_<class>``: after temperature scaling where ``calibrated`` is True;
+        * ``set``: the classes that it may be, such as ``{ALL}``, ``{healthy, ALL}`` or ``none``
+          (`leukkit.metrics.conformal`); NA where the model can promise nothing;
         * ``distance`` to the training images (see `leukkit.saved.outliers`), ``threshold``, and
           ``out_of_distribution``: whether it lies above; NA where the model has no threshold;
         * ``seen``: whether the model was trained or tuned on this very image, by its pixels;
         * ``warning``, ``error``: texts, NA where all is well. With an error the rest is NA.
+
+    Raises:
+        ValueError: The level is no whole percent from 0.50 to 0.99.
     """
+    limits, place = predictor.record.limits, conformal.place(level)
+    limit = limits[place] if limits else None
     starts = range(0, len(paths), batch_size)
     rows = []
     for start in progress(starts, "predicting", unit="batch"):
         rows += _predict_batch(predictor, paths[start : start + batch_size])
     probabilities = [f"prob_{name}" for name in predictor.classes]
-    columns = ["image", "predicted", "confidence", *probabilities, "calibrated"]
+    columns = ["image", "predicted", "confidence", *probabilities, "calibrated", "set"]
     columns += ["distance", "threshold", "out_of_distribution", "seen", "warning", "error"]
-    text = dict.fromkeys(("image", "predicted", "warning", "error"), "string")
+    text = dict.fromkeys(("image", "predicted", "set", "warning", "error"), "string")
     truth = dict.fromkeys(("calibrated", "out_of_distribution", "seen"), "boolean")
-    return pd.DataFrame(rows, columns=columns).astype(text | truth)
+    frame = pd.DataFrame(rows, columns=columns).astype(text | truth)
+    if limits:
+        done = frame["error"].isna()
+        found = frame.loc[done, probabilities]
+        frame.loc[done, "set"] = conformal.sets(
+            found, np.inf if limit is None else limit, predictor.classes
+        )
+    return frame
 
 
 def look(

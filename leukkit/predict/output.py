@@ -19,6 +19,7 @@ import pandas as pd
 from leukkit import NOT_FOR_CLINICAL_USE
 from leukkit.datasets import decode
 from leukkit.files import printable, replace_when_done
+from leukkit.metrics import conformal
 from leukkit.predict.model import SEEN, Predictor, look, predict
 
 AT_ONCE = 16  # images in a figure
@@ -28,8 +29,11 @@ WIDEST = 640  # pixels of the figure in a form
 CELL = "text-align: left; vertical-align: top; padding: 3px 14px 3px 0"  # where no style sheet is
 
 
-def describe(predictor: Predictor) -> list[str]:
-    """Return lines of text that say what the model is, and what its answers are worth."""
+def describe(predictor: Predictor, level: float = 0.9) -> list[str]:
+    """Return lines of text that say what the model is, and what its answers are worth.
+
+    ``level`` as in `predict`.
+    """
     record, recipe = predictor.record, predictor.recipe
     lines = [
         f"model: {recipe.network} ({record.weights[:60]}), {recipe.image_size} pixels, "
@@ -43,14 +47,15 @@ def describe(predictor: Predictor) -> list[str]:
             f"calibrated: temperature {record.temperature:.2f}, from "
             f"{record.validation_images} validation images of {record.subjects} {record.counted}"
         )
+    lines.append(_promise(predictor, level))
     if predictor.reference is None:
         lines.append(f"no warning for strange images: {record.no_threshold}")
     else:
-        share = max(1 - record.quantile, 1 / (record.validation_images + 1))
+        share = max(1 - record.quantile, 1 / (record.subjects + 1))
         lines.append(
             f"an image is called out of distribution beyond a distance of "
-            f"{record.threshold:.1f}; about {share:.1%} of images like the "
-            f"{record.validation_images} validation images lie beyond it"
+            f"{record.threshold:.1f}; at most about {share:.1%} of the images of further "
+            f"{record.counted} like the {record.subjects} of validation lie beyond it"
         )
     return [printable(line) for line in lines]
 
@@ -271,12 +276,33 @@ def named(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.assign(image=image, error=pd.array(errors, dtype="string"))
 
 
+def _promise(predictor, level):
+    """Return what the sets of classes promise, and on what that rests."""
+    record, place = predictor.record, conformal.place(level)
+    if not record.limits:
+        return f"no sets of classes: {record.no_sets}"
+    of, limit = f"{record.subjects} validation {record.counted}", record.limits[place]
+    if limit is None:
+        return (
+            f"sets of classes: with {of} no set smaller than all classes can be promised at "
+            f"{level:.0%}; that takes {conformal.fewest(level)}"
+        )
+    fitted = "" if predictor.network is not None else ", by a classifier fitted without them"
+    return (
+        f"sets of classes: hold the true one for {level:.0%} of the images of new "
+        f"{record.counted}, on average over these; each class of a probability of {1 - limit:.3f} "
+        f"or more is in the set (from {of}{fitted})"
+    )
+
+
 def _readable(frame):
     """Return the columns that people look at, rounded."""
     table = frame[["image", "predicted"]].fillna("")
     for name in frame:
         if name.startswith("prob_"):
             table[name.removeprefix("prob_")] = frame[name].map("{:.3f}".format, na_action="ignore")
+    if frame["set"].notna().any():
+        table["set"] = frame["set"]
     if frame["distance"].notna().any():
         table["distance"] = frame["distance"].map("{:.1f}".format, na_action="ignore")
         table["of threshold"] = (frame["distance"] / frame["threshold"]).map(

@@ -22,7 +22,7 @@ from leukkit import results
 from leukkit.datasets import decode
 from leukkit.files import replace_when_done
 from leukkit.images import Stain
-from leukkit.metrics import calibration, prediction_frame
+from leukkit.metrics import calibration, conformal, prediction_frame
 from leukkit.metrics.predictions import groups
 from leukkit.models.weights import SYNTHETIC, sha256, weights_file
 from leukkit.records import BACKBONES, SAVED_FORMAT, Configuration, SavedRecord, Sizes
@@ -86,6 +86,8 @@ def save_network(
         cells.iloc[train],
         training=(training, cells["label"].iloc[train].to_numpy(str)),
         validation=outliers.embed(network, inputs, watched) if len(watched) else training[:0],
+        watched=cells.iloc[watched],
+        trained_on=cells["subject"].iloc[fold.train],
         held_out=NOTHING_HELD_OUT if held_out is None else held_out,
         stain=stain,
     )
@@ -104,7 +106,7 @@ def save_classifier(
 
     Such a run has no validation part. What takes its place is the held-out part of the first
     tuning fold: a classifier with the same settings, fitted on the rest of the training images,
-    gives the scores for the temperature, and the reference embeddings are of that rest. Copies
+    gives the scores for temperature and sets, and the reference embeddings are of that rest. Copies
     serve for fitting only. ``features`` are float32 (images, features), rows as in ``split.cells``,
     ``stain`` is that of the images they were extracted from.
     """
@@ -140,6 +142,8 @@ def save_classifier(
         part[original],
         training=(rows[reference], labels[reference]),
         validation=rows[held],
+        watched=part.iloc[held],
+        trained_on=part["subject"].iloc[fit],
         held_out=held_out,
         stain=stain,
     )
@@ -196,6 +200,8 @@ def _write(
     *,
     training: tuple[np.ndarray, np.ndarray],
     validation: np.ndarray,
+    watched: pd.DataFrame,
+    trained_on: pd.Series,
     held_out: pd.DataFrame | str,
     stain: Stain | None,
 ) -> None:
@@ -203,10 +209,13 @@ def _write(
 
     ``cells`` are the training originals, ``training`` the embeddings (n, features) and labels of
     some of them, ``validation`` the embeddings (m, features) of images that were not trained on,
-    and ``held_out`` their predictions, or a text: why there are none.
+    ``watched`` their cells, ``held_out`` their predictions, or a text: why there are none, and
+    ``trained_on`` the subjects of what was.
     """
-    temperature, not_calibrated, subjects, counted = _temperature(held_out)
-    reference, threshold, no_threshold = _threshold(training, validation)
+    names, counted = groups(watched) if len(watched) else (watched["subject"], "")
+    temperature, not_calibrated = _temperature(held_out)
+    limits, no_sets = _limits(held_out, temperature, trained_on)
+    reference, threshold, no_threshold = _threshold(training, validation, names)
     fold = split.folds[number]
     used = split.cells["sha256"].iloc[np.concatenate([fold.train, fold.validation])]
     with replace_when_done(folder / ARRAYS) as path:
@@ -225,8 +234,10 @@ def _write(
         sizes=_sizes(cells, configuration.seed),
         temperature=temperature,
         not_calibrated=not_calibrated,
-        subjects=subjects,
+        subjects=names.nunique(),
         counted=counted,
+        limits=limits,
+        no_sets=no_sets,
         threshold=threshold,
         no_threshold=no_threshold,
         quantile=outliers.QUANTILE,
@@ -287,37 +298,52 @@ def _sizes(cells: pd.DataFrame, seed: int) -> Sizes | None:
     return Sizes(smallest=low, usual=list(usual), largest=high)
 
 
-def _temperature(held_out: pd.DataFrame | str) -> tuple[float | None, str, int, str]:
-    """Return the temperature and "", or None and why there is none; and on what it rests."""
+def _temperature(held_out: pd.DataFrame | str) -> tuple[float | None, str]:
+    """Return the temperature and "", or None and why there is none."""
     if isinstance(held_out, str):
-        return None, held_out, 0, ""
+        return None, held_out
     names, counted = groups(held_out)
-    rests_on = names.nunique(), counted
-    of = f"the {len(held_out)} validation images are of {rests_on[0]} {counted}"
-    if rests_on[0] < calibration.FEWEST:
-        return None, f"{of}, too few to see whether a temperature helps others", *rests_on
+    of = f"the {len(held_out)} validation images are of {names.nunique()} {counted}"
+    if names.nunique() < calibration.FEWEST:
+        return None, f"{of}, too few to see whether a temperature helps others"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # the end of the range; said below
         temperature = calibration.fit_temperature(held_out)
         without, scaled = calibration.losses_of_others(held_out, names)
     if temperature in calibration.TEMPERATURES:
-        return None, f"{of}; all are right, or no better than chance", *rests_on
+        return None, f"{of}; all are right, or no better than chance"
     if scaled >= without:
         losses = f"log loss {without:.3f} without, {scaled:.3f} with it"
         why = f"{of}; fitted to some of these, a temperature does not help the others ({losses})"
-        return None, why, *rests_on
-    return float(temperature), "", *rests_on
+        return None, why
+    return float(temperature), ""
+
+
+def _limits(
+    held_out: pd.DataFrame | str, temperature: float | None, trained_on: pd.Series
+) -> tuple[list[float | None], str]:
+    """Return the limits of `conformal` and "", or none and why there are none."""
+    if isinstance(held_out, str):
+        return [], held_out
+    if groups(held_out)[1] == "original images":
+        return [], "the subjects of the validation images are not known"
+    shared = held_out["subject"].isin(trained_on).mean()
+    if shared > 0:
+        return [], f"{shared:.0%} of the validation images are of subjects also trained on"
+    scaled = calibration.scale_temperature(held_out, temperature or 1)
+    return [None if np.isinf(one) else one for one in conformal.limits(scaled)], ""
 
 
 def _threshold(
-    training: tuple[np.ndarray, np.ndarray], validation: np.ndarray
+    training: tuple[np.ndarray, np.ndarray], validation: np.ndarray, subjects: pd.Series
 ) -> tuple[outliers.Reference | None, float | None, str]:
     """Return reference, threshold and "", or None, None and why there is none."""
     if not len(validation):
         return None, None, NOTHING_HELD_OUT
     try:
         reference = outliers.fit(*training)
-        return reference, outliers.threshold(outliers.distances(reference, validation)), ""
+        distances = outliers.distances(reference, validation)
+        return reference, outliers.threshold(distances, subjects), ""
     except ValueError as error:  # a network that learned nothing must not stop the run
         return None, None, str(error)
 

@@ -7,20 +7,21 @@ Lee et al. 2018, "A simple unified framework for detecting out-of-distribution s
 adversarial attacks", section 2.1: the distance of an image's embedding to the nearest class mean,
 under one covariance for all classes. There are often fewer images than features, so the covariance
 is shrunk: Ledoit & Wolf 2004, "A well-conditioned estimator for large-dimensional covariance
-matrices". The threshold is a quantile of the distances of validation images. Sun et al. 2022,
+matrices". The threshold is a quantile of the distances of validation images, each subject counting
+once (`leukkit.metrics.conformal`). Sun et al. 2022,
 "Out-of-distribution detection with deep nearest neighbors", is the other simple choice; on features
 of C-NMC cells it missed more of the images that were made strange.
 """
 
-import math
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-# One in twenty images like the validation images is called unlike: the operating point at which the
-# literature compares detectors (Lee et al. 2018 and Sun et al. 2022 at 95% true positives), and one
-# that a hundred validation images determine.
+from leukkit.metrics import conformal
+
+# One in twenty images of a new subject is called unlike: the operating point at which the
+# literature compares detectors (Lee et al. 2018 and Sun et al. 2022 at 95% true positives).
 QUANTILE = 0.95
 MOST_IMAGES = 2000  # bounds size and time; a covariance gains little from more
 EMBEDDED_AT_ONCE = 32  # images
@@ -193,22 +194,20 @@ def distances(reference: Reference, embeddings: ArrayLike) -> np.ndarray:
     return np.sqrt(squares.min(axis=0))
 
 
-def threshold(validation_distances: ArrayLike) -> float:
+def threshold(validation_distances: ArrayLike, subjects: ArrayLike) -> float:
     """Return the distance above which an image is called unlike the training images.
 
-    The smallest distance that at least a share `QUANTILE` of *further* images like the validation
-    images, which were not trained on, stay below: the ceil((n + 1) quantile)-th smallest of n
-    (split conformal prediction; Vovk et al. 2005, "Algorithmic learning in a random world"). Of
-    fewer than 19 images the largest; then about one in n + 1 further images lies above it.
+    The smallest distance that at least a share `QUANTILE` of the images of *further* subjects stay
+    below, on average: `conformal.quantile`. Of fewer than 19 subjects the largest; then at most
+    about one in K + 1 images of further subjects lies above it.
 
     Raises:
         ValueError: No distances, or values that are not finite.
     """
-    ordered = np.sort(np.asarray(validation_distances, np.float64))
-    if not len(ordered) or not np.isfinite(ordered).all():
+    found = np.asarray(validation_distances, np.float64)
+    if not len(found) or not np.isfinite(found).all():
         raise ValueError(
-            f"{np.sum(~np.isfinite(ordered))} of {len(ordered)} validation images are at no finite "
+            f"{np.sum(~np.isfinite(found))} of {len(found)} validation images are at no finite "
             "distance: expected finite distances, at least one"
         )
-    place = math.ceil(round((len(ordered) + 1) * QUANTILE, 9))
-    return float(ordered[min(place, len(ordered)) - 1])
+    return min(conformal.quantile(found, subjects, QUANTILE), float(found.max()))

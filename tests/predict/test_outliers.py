@@ -1,6 +1,7 @@
 """Distances against scikit-learn's own covariance, thresholds counted by hand."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.covariance import LedoitWolf
 
@@ -35,7 +36,7 @@ def test_one_in_twenty_of_the_same_kind_lies_beyond_the_threshold():
     generator = np.random.default_rng(0)
     train, validation, test = np.split(generator.standard_normal((12_500, 8)), [500, 2500])
     reference = outliers.fit(train, np.zeros(500))
-    limit = outliers.threshold(outliers.distances(reference, validation))
+    limit = outliers.threshold(outliers.distances(reference, validation), np.arange(2000))
     assert np.mean(outliers.distances(reference, test) > limit) == pytest.approx(0.05, abs=0.01)
 
 
@@ -45,7 +46,7 @@ def test_one_in_twenty_of_the_same_kind_lies_beyond_the_threshold():
 def test_the_threshold_counted_by_hand(count, expected):
     # The ceil((n + 1) 0.95)-th smallest of the numbers 1 to n is that number itself.
     shuffled = np.random.default_rng(0).permutation(np.arange(1, count + 1))
-    assert outliers.threshold(shuffled) == expected
+    assert outliers.threshold(shuffled, np.arange(count)) == expected
 
 
 def test_of_many_images_some_are_chosen_by_the_seed():
@@ -68,15 +69,18 @@ def test_embeddings_that_say_nothing_are_refused():
         outliers.distances(reference, [[1.0, 2]])
     for distances in ([], [1, np.nan]):
         with pytest.raises(ValueError, match="finite distances"):
-            outliers.threshold(distances)
+            outliers.threshold(distances, np.arange(len(distances)))
 
 
 def test_validation_images_without_numbers_give_no_threshold():
     generator = np.random.default_rng(0)
     training = generator.standard_normal((40, 4)), np.repeat(["healthy", "ALL"], 20)
     validation = generator.standard_normal((20, 4))
-    assert saved._threshold(training, validation)[1] > 0
+    subjects = pd.Series([f"p{number % 4}" for number in range(20)])
+    # Of four subjects the largest distance: one in twenty of a fifth's images cannot be promised.
+    reference, threshold, _ = saved._threshold(training, validation, subjects)
+    assert threshold == outliers.distances(reference, validation).max()
     validation[3, 2] = np.nan
-    reference, threshold, why = saved._threshold(training, validation)
+    reference, threshold, why = saved._threshold(training, validation, subjects)
     assert reference is None and threshold is None
     assert why.startswith("1 of 20 validation images are at no finite distance")
