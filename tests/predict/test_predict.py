@@ -91,6 +91,32 @@ def test_a_changed_test_image_changes_no_pixel_of_the_training_images(tmp_path):
     assert (training_pixels(np.min(fold.train)) != before).any()  # it is fitted to those
 
 
+def test_sets_of_classes_hold_what_is_likely_enough_at_the_level(classifiers, paths):
+    model = predict.load(classifiers["svm"])
+    subjects, limits = model.record.subjects, model.record.limits
+    # Of so many subjects and the new one, no more than so many in so many plus one.
+    promised = [percent * (subjects + 1) <= 100 * subjects for percent in range(50, 100)]
+    assert [limit is not None for limit in limits] == promised and not promised[-1]
+    assert (predict.predict(model, paths, level=0.99)["set"] == "{healthy, ALL}").all()
+    text = "\n".join(predict.describe(model, level=0.99))
+    assert f"with {subjects} validation subjects no set smaller than all classes" in text
+    for _, row in predict.predict(model, paths, level=0.5).iterrows():
+        inside = [name for name in model.classes if 1 - row[f"prob_{name}"] <= limits[0]]
+        assert row["set"] == (f"{{{', '.join(inside)}}}" if inside else "none")
+    text = "\n".join(predict.describe(model, level=0.5))
+    assert "hold the true one for 50% of the images of new subjects" in text
+    assert f"of a probability of {1 - limits[0]:.3f} or more is in the set" in text
+    with pytest.raises(ValueError, match="sets are kept for whole percents"):
+        predict.predict(model, paths, level=0.955)
+
+
+def test_subjects_that_were_trained_on_promise_no_sets(network, paths):
+    assert predict.predict(network, paths)["set"].isna().all()
+    text = "\n".join(predict.describe(network))
+    assert "% of the validation images are of subjects also trained on" in text
+    assert "no sets of classes: " in text
+
+
 def test_strange_images_are_warned_about(classifiers, tmp_path):
     original = np.array(PIL.Image.open(datasets.load("sample-cells")["path"][0]))
     white = np.full_like(original, 255)
@@ -156,6 +182,8 @@ def test_without_validation_nothing_is_called_calibrated(tmp_path):
     text = "\n".join(predict.describe(model))
     assert "not calibrated: this run set no validation images aside" in text
     assert "no warning for strange images: this run set no validation images aside" in text
+    assert "no sets of classes: this run set no validation images aside" in text
+    assert pd.isna(row["set"])
     assert "of the images are of subjects also in training" in text  # stratified by image
 
 

@@ -232,7 +232,7 @@ def test_a_record_that_is_none_or_missing_is_named(copy):
         ({"classes": ["a", "b", "c"]}, "the classes are others"),
         ({"temperature": "warm"}, "temperature: Input should be a valid number, found 'warm'"),
         ({"temperature": -1.0}, "temperature: Input should be greater than 0"),
-        ({"limits": [0.5]}, "1 limits of sets, and no_sets is ''"),
+        ({"limits": [0.5]}, "1 limits of sets, and no_sets is '.*also trained on'"),
         ({"threshold": None}, r"predictor\.npz is damaged.*it holds"),
         ({"model": "../../etc/passwd"}, r"model: .*found '\.\./\.\./etc/passwd'"),
         ({"sha256": {"../x": "0"}}, r"sha256 names \['\.\./x'\]"),
