@@ -1,5 +1,8 @@
 """The whole way from a profile to results, on synthetic cells with one small network."""
 
+import os
+import signal
+
 import joblib
 import numpy as np
 import pandas as pd
@@ -162,6 +165,32 @@ def test_a_log_says_how_far_the_runs_are(profile, finished, tmp_path, monkeypatc
     said = capsys.readouterr().err
     for done in (1, 2, 3):
         assert f"runs: {done} of 3 parts, " in said
+
+
+def test_a_dask_worker_that_is_killed_in_mid_fold_costs_no_prediction(profile, finished, tmp_path):
+    distributed = pytest.importorskip("distributed", reason="several machines need Dask")
+
+    def die_in_the_next_fold(marker=str(tmp_path / "killed")):
+        def die(*_):
+            with open(marker, "w") as file:  # noqa: PTH123
+                file.write(str(os.getpid()))
+            os.kill(os.getpid(), signal.SIGKILL)
+
+        folds.fit = die
+
+    (run,) = planned(profile, PLAIN, split="leak-free")
+    with (
+        distributed.LocalCluster(
+            n_workers=2, threads_per_worker=1, dashboard_address=None
+        ) as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        one, _ = before = client.run(os.getpid)
+        client.run(die_in_the_next_fold, workers=[one])
+        with joblib.parallel_config(backend="dask"):
+            runs.make([run], results_dir=tmp_path)
+    assert int((tmp_path / "killed").read_text()) == before[one]
+    pd.testing.assert_frame_equal(read(tmp_path, run), read(finished, run))
 
 
 def test_other_settings_do_not_overwrite_a_planned_run(profile, finished):

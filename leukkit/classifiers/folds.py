@@ -1,5 +1,6 @@
 """Cross-validation of a classifier on features of a frozen network (farag2025, III.F, III.G)."""
 
+import functools
 import pathlib
 import time
 from collections.abc import Mapping, Sequence
@@ -62,15 +63,11 @@ def tasks(
 ) -> list:
     """Return a joblib task for each fold of a run that is not finished; see `extract`."""
     kept = place.models_kept if models_kept is None else models_kept
+    # The features are part of the function: Dask keeps a large argument on one worker, and when
+    # that one is gone the others cannot go on.
     return [
-        joblib.delayed(_make_fold)(
-            place.fold(number),
-            place.folds[number],
-            split,
-            recipe,
-            number,
-            extracted[number],
-            save=number in kept,
+        joblib.delayed(functools.partial(_make_fold, extracted=extracted[number]))(
+            place.fold(number), place.folds[number], split, recipe, number, save=number in kept
         )
         for number in place.missing
     ]
@@ -141,8 +138,8 @@ def _make_fold(
     split: Split,
     recipe: Recipe,
     number: int,
-    extracted: np.ndarray,
     *,
+    extracted: np.ndarray,
     save: bool,
 ) -> None:
     """Fit, predict and write one fold."""
