@@ -87,7 +87,7 @@ _KEYS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "stratified": (("folds",), ()),
     "subject": (("folds",), ("by", "missing", "embargo")),
     "counts": (("test_counts",), ()),
-    "official": ((), ()),
+    "official": ((), ("missing",)),
     "manifest": (("manifest",), ("by", "missing")),
 }
 _KEYS_OF_SOME = {key for required, optional in _KEYS.values() for key in (*required, *optional)}

@@ -151,7 +151,7 @@ def folds(cells: pd.DataFrame, table: Mapping[str, Any], seed: int = 0) -> list[
     wanted = check(SplitTable, dict(table), "split table")
     share = 0.0 if wanted.validation == "test" else float(wanted.validation)
     if wanted.split == "official":
-        return [_by_phase(cells, share, seed)]
+        return [_by_phase(cells, share, wanted.missing, seed)]
     images = _Images.of(cells, _by(wanted), wanted.missing)
     generator = np.random.default_rng(seed)
     everything = np.arange(len(cells))
@@ -317,7 +317,7 @@ def _listed(cells: pd.DataFrame, path: pathlib.Path) -> list[np.ndarray]:
     return [np.flatnonzero(fold == number) for number in sorted(set(fold))]
 
 
-def _by_phase(cells: pd.DataFrame, validation: float, seed: int) -> Fold:
+def _by_phase(cells: pd.DataFrame, validation: float, missing: str, seed: int) -> Fold:
     """Train on the training phase, test on the preliminary one, as the challenge did.
 
     A subject who is in both phases, which an identical file gives away, is tested and not trained
@@ -338,12 +338,17 @@ def _by_phase(cells: pd.DataFrame, validation: float, seed: int) -> Fold:
         known = cells[column].isin(cells[column][is_test].dropna()).to_numpy()
         is_watched &= ~known
         is_train &= ~known & ~cells[column].isin(cells[column][is_watched].dropna()).to_numpy()
+    if not is_train.any():
+        raise NoPhaseError(
+            f"{_name(cells)}: all images to train on are of subjects, or are files, that are tested"
+            ', too, and none is left. Use split = "subject"'
+        )
     train, test = np.flatnonzero(is_train), np.flatnonzero(is_test)
     if is_watched.any():
         return Fold(train, np.flatnonzero(is_watched), test)
     if not validation:
         return Fold(train, np.array([], dtype=np.int64), test)
-    by_subject = {"split": "holdout", "test": validation, "by": "subject"}
+    by_subject = {"split": "holdout", "test": validation, "by": "subject", "missing": missing}
     (inner,) = folds(_part(cells, train), by_subject, seed)
     return Fold(train[inner.train], train[inner.test], test)
 

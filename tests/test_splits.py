@@ -467,6 +467,21 @@ def test_images_without_a_preliminary_phase_are_refused(phase):
     assert len(splits.divide(cells, {"split": "stratified", "folds": 2}).cells) == 24
 
 
+def test_parts_without_subjects_are_used_if_each_image_may_stand_alone():
+    cells = phases().assign(patient=pd.NA, subject=pd.NA)
+    with pytest.raises(ValueError, match="24 of 24 images have no subject"):
+        splits.divide(cells, OFFICIAL)
+    (fold,) = splits.divide(cells, {**OFFICIAL, "missing": "image"}).folds
+    assert [len(part) for part in fold] == [20, 4, 12]
+
+
+def test_parts_that_leave_nobody_to_train_on_are_refused():
+    cells = phases(4, 4, 3, [(f"t{number}", f"p{number}") for number in range(4)])
+    cells["subject"] = cells["subject"].str[1:]
+    with pytest.raises(splits.NoPhaseError, match="tested, too, and none is left"):
+        splits.divide(cells, OFFICIAL)
+
+
 # ----------------------------------------------------------------------------- leakage
 
 
