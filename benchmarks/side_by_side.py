@@ -58,9 +58,8 @@ NEW = {
     "gap": "from leukkit.benchmark import gap\ngap.run({profile!r})\n",
     "honest": (
         "from leukkit.benchmark import leaderboard\n"
-        "for name in leaderboard.SPLITS:\n"
-        "    if not leaderboard.problem({profile!r}, name):\n"
-        "        leaderboard.run({profile!r}, name)\n"
+        "for name in leaderboard.possible({profile!r}):\n"
+        "    leaderboard.run({profile!r}, name)\n"
     ),
     "audit": OLD["audit"],
 }

@@ -37,6 +37,14 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "--profile": {"help": "sample (default), paper, or a profile's TOML file (LEUKKIT_PROFILE)"},
     "--data-dir": {"help": "folder that holds the data sets (LEUKKIT_DATA_DIR)"},
     "--results-dir": {"help": "folder of the results (LEUKKIT_RESULTS_DIR)"},
+    "--data": {
+        "metavar": "NAME",
+        "help": "a data set, or a folder of your own, e.g. ./cells, in the place of the profile's",
+    },
+    "--methods": {
+        "default": "",
+        "help": "which methods are ranked, e.g. farag2025:svm,mishra (default: all)",
+    },
     "--report-dir": {
         "type": _path,
         "default": pathlib.Path("report"),
@@ -140,8 +148,10 @@ def _parser() -> argparse.ArgumentParser:
     _add(of_models, export, "model", "--format", output="the folder to make")
     of_audit = ("paper", "--verdict", "--leads", "--from-csv", "--test", "--new")
     _add(commands, audit, *of_audit, csv="write the rows to FILE")
-    _add(commands, honest, *OF_RUNS)
-    _add(commands, gap, *OF_RUNS, figure="write the figure (AUC)")
+    figure = {"figure": "write the figure of the gap (AUC)"}
+    _add(commands, benchmark, *OF_RUNS, "--data", "--methods", **figure)
+    _add(commands, honest, *OF_RUNS, "--data", "--methods")
+    _add(commands, gap, *OF_RUNS, "--data", **figure)
     of_split = ("--root", "--data-dir", "--links", "--by", "--folds", "--seed")
     _add(commands, splits, "name", *of_split, output="write image, hash, subject, fold to FILE")
     of_check = {
@@ -312,36 +322,60 @@ def audit(options: argparse.Namespace) -> None:
     print(text)
 
 
+def benchmark(options: argparse.Namespace) -> None:
+    """Rank the methods of all papers, and say what each leak is worth: honest, then gap."""
+    from leukkit import benchmark
+
+    of_gap = os.environ.get("LEUKKIT_GAP_PROFILE") or options.profile
+    benchmark.load("gap", of_gap, options.data)  # what is wrong with it, before hours
+    honest(options)
+    print()
+    gap(argparse.Namespace(**{**vars(options), "profile": of_gap}))
+
+
 def honest(options: argparse.Namespace) -> None:
-    """Run the methods of all papers under one leak-free split, and rank them."""
-    from leukkit import environment
+    """Run the methods of all papers under one split that is as leak-free as the images allow."""
+    from leukkit import benchmark, environment, files
     from leukkit.benchmark import leaderboard
 
     environment.start_tensorflow()
-    reasons = {split: leaderboard.problem(options.profile, split) for split in leaderboard.SPLITS}
-    for split, reason in reasons.items():
-        if not reason:
-            leaderboard.run(options.profile, split)
-    leaderboard.time_methods(options.profile)
-    measured, methods = leaderboard.measure(options.profile), leaderboard.methods(options.profile)
-    for split, reason in reasons.items():
-        print(f"\n{split}: {reason or 'intervals (95%) over subjects'}")
-        if not reason:
-            print(leaderboard.leaderboard(measured, split, methods).to_string())
-    print("\nOther people's results, on their own splits:")
-    others = leaderboard.references()[["who", "quantity", "value", "split"]]
-    print(others.to_string(index=False))
+    numbers = benchmark.load("honest", options.profile, options.data, options.methods)
+    divided, listed = leaderboard.divide(numbers), None
+    for split in leaderboard.possible(numbers):
+        leaderboard.run(numbers, split)
+    leaderboard.time_methods(numbers)
+    measured = leaderboard.measure(numbers.name)
+    if not options.methods:
+        listed = leaderboard.methods(numbers)
+    for split, reason in divided.items():
+        if isinstance(reason, str):
+            print(f"\n{split}: left out: {reason}")
+            continue
+        over = measured["groups_are"][measured["split"] == split].iloc[0]
+        kept = f"{len(reason.folds)} folds; {benchmark.KEPT[over][1]}"
+        parts = "trained and tested on the data set's own parts"
+        print(f"\n{split}: {parts if split == 'official' else kept}; intervals (95%) over {over}")
+        print(leaderboard.leaderboard(measured, split, listed).to_string())
+    if set(measured["dataset"].dropna()) == {"cnmc-2019"}:
+        print("\nOther people's results, on their own splits:")
+        others = leaderboard.references()[["who", "quantity", "value", "split"]]
+        print(others.to_string(index=False))
+    if options.data is not None:
+        place = files.results_dir() / "honest" / numbers.name
+        print(f"\nThe runs, and the models of their first folds: {place}")
     print(leukkit.NOT_FOR_CLINICAL_USE)
 
 
 def gap(options: argparse.Namespace) -> None:
     """Run one classifier split after split: what each leak is worth."""
+    from leukkit import benchmark
     from leukkit.benchmark import gap
 
-    for split, problem in gap.problems(options.profile).items():
+    numbers = benchmark.load("gap", options.profile, options.data)
+    for split, problem in gap.problems(numbers).items():
         print(f"{split}: {problem}")
-    gap.run(options.profile)
-    measured = gap.measure(options.profile)
+    gap.run(numbers)
+    measured = gap.measure(numbers.name)
     for quantity in gap.QUANTITIES:
         print(f"{gap.steps(measured, quantity).to_string()}\n")
     if options.figure is not None:

@@ -59,14 +59,14 @@ STEPS = (
 )
 
 
-def load(profile: str) -> Profile:
+def load(profile: str | Profile) -> Profile:
     """Return the numbers of a profile of the gap: see `benchmark.load`."""
     return benchmark.load(KEY, profile)
 
 
-def problems(profile: str) -> dict[str, str]:
+def problems(profile: str | Profile) -> dict[str, str]:
     """Say of each split that the images of a profile do not allow why it is left out."""
-    cells = runs.load_cells(next(run.data for run in load(profile).plan()))
+    cells = benchmark.load_cells(load(profile))
     return {
         step.split: f"left out: {cells.attrs['dataset']} says no {step.column} of any image"
         for step in STEPS
@@ -74,7 +74,7 @@ def problems(profile: str) -> dict[str, str]:
     }
 
 
-def run(profile: str, base: pathlib.Path | str | None = None) -> list[pathlib.Path]:
+def run(profile: str | Profile, base: pathlib.Path | str | None = None) -> list[pathlib.Path]:
     """Make what is missing, of every repeat and every split but `problems`; return the folders.
 
     Raises:
@@ -112,6 +112,8 @@ def measure(profile: str, base: pathlib.Path | str | None = None) -> pd.DataFram
     closed: list[str] = []  # since the step before
     facts: dict[str, Any] = {}
     for step in STEPS if len(found) else ():
+        if facts.get("groups_are") == "block proxies" and step.column == "subject":
+            step, closed = step._replace(label="by block", closed="same block"), []
         made = found[found["split"] == step.split].sort_values("run")
         closed = [*closed, step.closed] if step.closed else []
         if made.empty and pd.isna(facts.get(step.column, 0)):
@@ -166,7 +168,10 @@ def steps(measured: pd.DataFrame, quantity: str = "auc") -> pd.DataFrame:
             )
         last = {"ladder": ladder, "split": "all steps", "worth": _worth(row, "total")}
         rows.append(dict.fromkeys(rows[-1], "") | last)
-    return pd.DataFrame(rows).set_index(["ladder", "split"])
+    table = pd.DataFrame(rows).set_index(["ladder", "split"])
+    if set(here["groups_are"]) == {"block proxies"}:
+        table = table.rename(columns={"subject in training": "block in training"})
+    return table
 
 
 def title(measured: pd.DataFrame) -> str:

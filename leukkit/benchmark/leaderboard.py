@@ -1,13 +1,13 @@
-"""The honest benchmark: one leak-free split for the methods of all five papers, on C-NMC 2019.
+"""The honest benchmark: one leak-free split for the methods of all five papers, on the same images.
 
-Each paper split by image. Here all methods are trained and tested on the same images, under two
-splits without that leak: ``subject``, folds of whole subjects of the training phase; and
-``official``, trained on the training phase and tested on the preliminary phase, as in the challenge
-that the images come from. A method keeps its paper's recipe (``honest.toml``); nothing is chosen on
-the images that are scored. All scores are computed from ``results/honest/``.
+Each paper split by image. Here all methods are trained and tested under two splits without that
+leak: ``subject``, folds of whole subjects; and ``official``, trained on the training phase of C-NMC
+2019 and tested on its preliminary phase, as in the challenge that the images come from. Other
+images (`benchmark.load`) that name no patients are divided as they allow, ``block`` or ``image``,
+and ``official`` are their own parts. A method keeps its paper's recipe (``honest.toml``); nothing
+is chosen on the images that are scored. All scores are computed from ``results/honest/``.
 """
 
-import contextlib
 import itertools
 import pathlib
 import statistics
@@ -18,15 +18,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from leukkit import benchmark, features, images, metrics, models, papers, results, runs, splits
+from leukkit import benchmark, features, images, metrics, models, papers, results, runs
 from leukkit.classifiers import folds
 from leukkit.files import progress, replace_when_done, results_dir
 from leukkit.papers.profiles import Profile, Run
 from leukkit.schemas import Recipe
-from leukkit.splits import NoPhaseError, Split
+from leukkit.splits import Split
 
 KEY = "honest"
-SPLITS = ("subject", "official")
 # quantity -> its name in a table. Scores are 0..1; the calibration error is better when small.
 QUANTITIES = {
     "weighted_f1": "weighted F1",
@@ -39,7 +38,7 @@ QUANTITIES = {
 }
 COLUMNS = [
     *("paper", "method", "split", "quantity", "value", "low", "high"),
-    *("images", "groups", "folds", "weights"),
+    *("images", "groups", "groups_are", "folds", "dataset", "weights"),
     *("behind", "behind low", "behind high", "p"),
 ]
 ALPHA = 0.05
@@ -47,38 +46,32 @@ TIMED = 32  # images, in one batch
 REPEATS = 3  # the median counts
 
 
-def load(profile: str) -> Profile:
+def load(profile: str | Profile) -> Profile:
     """Return the numbers of a profile of the benchmark: see `benchmark.load`."""
     return benchmark.load(KEY, profile)
 
 
-def divide(profile: str, split: str) -> Split:
-    """Divide the images as one split does for all methods, before a paper's own copies.
+def divide(profile: str | Profile) -> dict[str, Split | str]:
+    """Divide the images as each split does for all methods, before a paper's own copies.
 
-    Raises:
-        splits.NoPhaseError: ``official``, and the images have no preliminary phase.
+    Returns:
+        Split -> how it divides them; for ``official`` perhaps why the images do not allow it.
     """
     numbers = load(profile)
-    cells = runs.load_cells(numbers.datasets["cnmc-2019"], numbers.links)
-    return splits.divide(cells, numbers.split(split), numbers.seed)
+    cells = benchmark.load_cells(numbers)
+    names = dict.fromkeys(run.split for run in numbers.plan())
+    return {name: benchmark.attempt(cells, numbers.split(name), numbers.seed) for name in names}
 
 
-def possible(profile: str) -> dict[str, Split]:
+def possible(profile: str | Profile) -> dict[str, Split]:
     """Return the splits that the images of a profile allow, divided."""
-    found = {}
-    for name in SPLITS:
-        with contextlib.suppress(NoPhaseError):
-            found[name] = divide(profile, name)
-    return found
+    return {name: it for name, it in divide(profile).items() if isinstance(it, Split)}
 
 
-def problem(profile: str, split: str) -> str:
+def problem(profile: str | Profile, split: str) -> str:
     """Say why a split cannot be run on the images of a profile; ``""`` if it can."""
-    try:
-        divide(profile, split)
-    except NoPhaseError as error:
-        return str(error)
-    return ""
+    divided = divide(profile)[split]
+    return divided if isinstance(divided, str) else ""
 
 
 def parts(divided: dict[str, Split]) -> pd.DataFrame:
@@ -98,7 +91,9 @@ def parts(divided: dict[str, Split]) -> pd.DataFrame:
     return pd.DataFrame(rows).set_index(["split", "fold", "part"])
 
 
-def run(profile: str, split: str, base: pathlib.Path | str | None = None) -> list[pathlib.Path]:
+def run(
+    profile: str | Profile, split: str, base: pathlib.Path | str | None = None
+) -> list[pathlib.Path]:
     """Train and test every method of a profile under one split, where that is not done yet.
 
     Returns:
@@ -113,7 +108,7 @@ def run(profile: str, split: str, base: pathlib.Path | str | None = None) -> lis
     return runs.make(numbers.plan(split), jobs=numbers.jobs, results_dir=base)
 
 
-def methods(profile: str) -> pd.DataFrame:
+def methods(profile: str | Profile) -> pd.DataFrame:
     """List the methods of a profile, and those of the paper profile that it leaves out.
 
     Returns:
@@ -139,8 +134,9 @@ def measure(profile: str, base: pathlib.Path | str | None = None) -> pd.DataFram
 
     Returns:
         Frame, one row per number: ``paper, method, split``; ``quantity`` (of `QUANTITIES`) and its
-        ``value, low, high`` as in `metrics.measure`; ``images`` and ``groups`` (subjects) tested,
-        all ``folds`` together; ``weights`` that the network began with. ``seconds_per_image`` has
+        ``value, low, high`` as in `metrics.measure`; ``images`` and ``groups`` tested (which
+        ``groups_are`` subjects, block proxies or original images), all ``folds`` together; the
+        ``dataset``, and the ``weights`` that the network began with. ``seconds_per_image`` has
         neither split nor interval, and is there once `time_methods` has measured it.
 
         ``behind, behind low, behind high``: how much lower than the best method under this split,
@@ -161,6 +157,7 @@ def measure(profile: str, base: pathlib.Path | str | None = None) -> pd.DataFram
         scored = metrics.measure(table, one)
         scored = scored[scored["label"].isna() & scored["quantity"].isin(list(QUANTITIES))]
         about = {"paper": paper, "method": method, "split": split, "folds": len(records)}
+        about["dataset"] = records[0].configuration.dataset
         about["weights"] = records[0].weights_used
         rows += [{**about, **row} for row in scored.to_dict("records")]
     behind = {split: _behind(of_split, split) for split, of_split in left_out.items()}
@@ -197,7 +194,7 @@ def leaderboard(
 
     Args:
         measured: The frame of `measure`.
-        split: One of `SPLITS`.
+        split: Name of one.
         listed: The frame of `methods`: those that are not in the profile or were not run follow
             below, and say so. None for none.
 
@@ -245,7 +242,7 @@ def references() -> pd.DataFrame:
     return pd.DataFrame(benchmark.read_file(KEY)["references"])
 
 
-def time_methods(profile: str, base: pathlib.Path | str | None = None) -> pd.DataFrame:
+def time_methods(profile: str | Profile, base: pathlib.Path | str | None = None) -> pd.DataFrame:
     """Measure the seconds per image of each method of a profile, and keep them with its results.
 
     The whole method counts from the decoded pixels to the class: segmentation where the method has
@@ -261,7 +258,7 @@ def time_methods(profile: str, base: pathlib.Path | str | None = None) -> pd.Dat
         Frame with ``paper, method, seconds, images``.
     """
     numbers = load(profile)
-    cells = runs.load_cells(numbers.datasets["cnmc-2019"], numbers.links).head(TIMED)
+    cells = benchmark.load_cells(numbers).head(TIMED)
     decoded = [images.read(path) for path in cells["path"]]
     seconds: dict[str, float] = {}
     rows = []
@@ -277,7 +274,7 @@ def time_methods(profile: str, base: pathlib.Path | str | None = None) -> pd.Dat
             rows.append((*method, sum(taken), len(decoded)))
     frame = pd.DataFrame(rows, columns=["paper", "method", "seconds", "images"])
     frame = frame.dropna().reset_index(drop=True)
-    with replace_when_done(_seconds_file(profile, base)) as path:
+    with replace_when_done(_seconds_file(numbers.name, base)) as path:
         frame.to_csv(path, index=False)
     return frame
 
@@ -388,6 +385,8 @@ def _against_best(row: pd.Series) -> str:
 
 
 def _text(quantity: str, row: pd.Series) -> str:
+    if np.isnan(row["value"]):  # no patients are named, so none has a vote
+        return ""
     if quantity == "patient_level_accuracy":
         right = f"{round(row['value'] * row['groups'])} of {row['groups']}"
         return f"{right} ({row['low']:.2f} to {row['high']:.2f})"

@@ -349,6 +349,7 @@ def resolve(
     known: Mapping[str, dict[str, Any]],
     name: str,
     runs: Mapping[str, dict[str, Any]] | None = None,
+    over: Mapping[str, Any] | None = None,
 ) -> Profile:
     """Return a profile with all of its numbers.
 
@@ -357,6 +358,7 @@ def resolve(
         known: The built-in profiles, ``paper`` among them.
         name: One of them, or the path of a TOML file.
         runs: Runs that follow from printed tables; the profile's own are merged into them.
+        over: What is laid over all of it: keys of a profile, and perhaps another ``name``.
 
     Raises:
         SchemaError: There is no such profile, or it has an unknown, missing or wrong key.
@@ -390,7 +392,7 @@ def resolve(
         base = known[base].get("extends", "paper")
     if runs:
         content = _lay_over({"runs": runs}, content)
-    content = {**content, "key": key, "name": str(name)}
+    content = _lay_over({**content, "key": key, "name": str(name)}, over or {})
     content.pop("extends", None)
     return check(Profile, content, place)
 

@@ -106,7 +106,7 @@ def leaderboard(
 
     Args:
         measured: The frame of `leukkit.benchmark.leaderboard.measure`.
-        split: ``"subject"`` or ``"official"``.
+        split: Name of one.
         quantity: A score of the frame.
         references: The frame of `leukkit.benchmark.leaderboard.references`; those of the same
             quantity are dashed lines, each with a row of its own that names its split.
@@ -143,7 +143,9 @@ def leaderboard(
     bottom = places[-1] + (0.9 if len(others) else 0.5)
     ax.set(yticks=places, yticklabels=names, ylim=(bottom, -0.7), title=title)
     hollow = "; hollow: behind the best (p < 0.05)" * bool((rows["p"] < 0.05).any())
-    ax.set_xlabel(f"{NAMES[quantity]}; lines: 95% intervals over subjects{hollow}")
+    ax.set_xlabel(
+        f"{NAMES[quantity]}; lines: 95% intervals over {rows['groups_are'].iloc[0]}{hollow}"
+    )
     ax.margins(x=0.02)
     colors.grid(ax, axis="x")
     return ax

@@ -166,8 +166,9 @@ class _Sources(NamedTuple):
     def honest(self, profile: str) -> Iterator[tuple[tables.Table, dict[str, Any]]]:
         """Yield table and figure of each split of the honest benchmark."""
         measured = leaderboard.measure(profile, self.base)
-        # Other people's results are on real images: beside synthetic ones they would mislead.
-        references = None if profile == "sample" else leaderboard.references()
+        # Other people's results are on real images: beside any others they would mislead.
+        is_real = set(measured["dataset"].dropna()) == {"cnmc-2019"}
+        references = leaderboard.references() if is_real else None
         for split in measured["split"].dropna().unique():
             name = f"Leaderboard, split {split}, profile {said(profile)}"
             axes = plots.leaderboard(measured, split, references=references)

@@ -216,6 +216,19 @@ def test_what_a_step_closes_that_stands_behind_others_left_out(tmp_path):
     assert set(measured.loc["plain-by-subject", "closed"]) == {closed}
 
 
+def test_blocks_of_neighbors_are_not_called_subjects(tmp_path):
+    unknown = SHARES | {"patient": None}
+    for split in SPLITS:
+        if "source-image" not in split and "patient" not in split:
+            folder = write_run(tmp_path, split, EVERY, leaks=unknown)
+            path = folder / "predictions.csv"
+            path.write_text(path.read_text().replace(",P", ",proxy:"))
+            small_results.seal(folder)
+    table = gap.steps(gap.measure("sample", tmp_path)).reset_index()
+    assert table["split"].iloc[-2] == "by block" and table["closed here"].iloc[-2] == "same block"
+    assert "block in training" in table and "subject in training" not in table
+
+
 def test_a_run_goes_on_where_it_stopped(tmp_path, monkeypatch, capsys):
     for name in ("TQDM_DISABLE", "LEUKKIT_PROFILE", "LEUKKIT_RESULTS_DIR"):
         monkeypatch.setenv(name, "1")  # the command line sets the last two
