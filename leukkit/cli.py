@@ -50,6 +50,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
         "default": pathlib.Path("report"),
         "help": "folder of the report (default: report)",
     },
+    "--checklists": {"action": "store_true", "help": "also fill in REFORMS and TRIPOD+AI"},
     "--in-place": {"action": "store_true", "help": "also keep the outputs in notebooks/"},
     "--at-once": {
         "type": int,
@@ -133,7 +134,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=leukkit.__version__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add(commands, reproduce, "paper", *OF_RUNS, "--report-dir", "--in-place", "--at-once")
-    _add(commands, report, "--results-dir", "--report-dir")
+    _add(commands, report, "--results-dir", "--report-dir", "--checklists")
     _add(commands, notebooks, "folder")
     text = "write the answers as .csv or .json"
     of_predict = {
@@ -239,7 +240,8 @@ def report(options: argparse.Namespace) -> None:
     written = cards.write_model_cards(base)
     for row in written[written["skipped"].notna()].itertuples():
         _say(f"no card for {row.model}: {row.skipped}", file=sys.stderr)
-    print(f"The report: {page.build(base, options.report_dir)}. {leukkit.NOT_FOR_CLINICAL_USE}")
+    index = page.build(base, options.report_dir, getattr(options, "checklists", False))
+    print(f"The report: {index}. {leukkit.NOT_FOR_CLINICAL_USE}")
 
 
 def notebooks(options: argparse.Namespace) -> None:

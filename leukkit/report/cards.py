@@ -86,16 +86,16 @@ def model_card(model: pathlib.Path, scored: pd.DataFrame) -> str:
     about, tested = record.configuration, results.read_fold(folder)
     fold, pooled = folder.name.replace("-", " "), facts.leakage(records)
     leaks = {"in training too": LEAKS, "this fold": _shares(facts.leakage([record]))}
-    scores = {"95% interval": _scores(scored)}
+    scores = {"95% interval": score_texts(scored)}
     if len(records) > 1:
         leaks["all folds"] = _shares(pooled)
         scores = {
-            f"all {len(records)} folds, 95% interval": _scores(scored),
-            f"{fold} alone (this model)": _scores(metrics.measure(tested, intervals=False)),
+            f"all {len(records)} folds, 95% interval": score_texts(scored),
+            f"{fold} alone (this model)": score_texts(metrics.measure(tested, intervals=False)),
         }
     settings = facts.settings(about.recipe, about.table, about.dataset, about.seed)
     settings["weights"] = record.weights_used  # what the recipe asks for is a name
-    return _render(
+    return render(
         "model_card.md",
         facts=facts,
         record=record,
@@ -156,7 +156,7 @@ def data_card(name: str, cells: pd.DataFrame | None = None, figure: str = "") ->
             f"of leukkit.datasets.load({name!r})"
         )
     counted, findings = ({}, []) if cells is None else _counted(cells)
-    return _render(
+    return render(
         "data_card.md",
         title=(published or about)["title"],
         facts=about,
@@ -205,7 +205,7 @@ def environment(**options: Any) -> jinja2.Environment:
     )
 
 
-def _render(name: str, **content: Any) -> str:
+def render(name: str, **content: Any) -> str:
     """Fill in a template; whatever is not marked as Markdown is escaped."""
 
     def marked(value: Any) -> markupsafe.Markup:  # autoescape leaves it alone
@@ -216,7 +216,7 @@ def _render(name: str, **content: Any) -> str:
     return templates.get_template(name).render(table=table, **content)
 
 
-def _scores(scored: pd.DataFrame) -> pd.Series:
+def score_texts(scored: pd.DataFrame) -> pd.Series:
     """Return the eight scores as text, and the sensitivity of each class of more than two."""
     classes = scored["label"].dropna().unique()
     of_class = (scored["quantity"] == "sensitivity") & scored["label"].notna()

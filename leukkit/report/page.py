@@ -15,7 +15,7 @@ from leukkit.audit import VERDICTS
 from leukkit.benchmark import gap, leaderboard
 from leukkit.files import replace_when_done
 from leukkit.plots import colors
-from leukkit.report import cards, facts, figures, notebooks, overview, tables
+from leukkit.report import cards, checklists, facts, figures, notebooks, overview, tables
 from leukkit.report.tables import said
 from leukkit.results import ResultsError
 
@@ -41,6 +41,7 @@ SECTIONS = {
 def build(
     base: pathlib.Path | str | None = None,
     report_dir: pathlib.Path | str = "report",
+    with_checklists: bool = False,
 ) -> pathlib.Path:
     """Write the page, the comparison as CSV, the figures, and the executed notebooks' pages.
 
@@ -48,6 +49,7 @@ def build(
         base: Folder of the results; None for `files.results_dir`. Only read.
         report_dir: Folder of the report. Files of an earlier build that this one does not write
             are removed; other files stay.
+        with_checklists: Whether to write checklists too, see `leukkit.report.checklists`.
 
     Returns:
         Path of ``index.html``.
@@ -61,14 +63,15 @@ def build(
     with replace_when_done(report_dir / COMPARISON) as path:
         cells.to_csv(path, index=False, float_format="%.6g")
     content = _Sources(base, report_dir / "figures", pages, known).gather(cells)
+    filled = checklists.write(known, base, report_dir) if with_checklists else []
     index = report_dir / "index.html"
     with replace_when_done(index) as path:
-        text = cards.environment().get_template("page.html").render(content)
+        text = cards.environment().get_template("page.html").render(content, checklists=filled)
         path.write_text(text, encoding="utf-8")
     parts = content["papers"] + content["sections"]
     drawn = content["headlines"] + [it for part in parts for it in part["figures"]]
     written = {it["file"] for it in [*drawn, *pages] if it["file"]}
-    _remove_stale(report_dir, {COMPARISON, *written})
+    _remove_stale(report_dir, {COMPARISON, *written, *filled})
     return index
 
 
