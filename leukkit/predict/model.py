@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import PIL.Image
 
 from leukkit import (
     classifiers,
