@@ -309,7 +309,8 @@ def _moved(one: LeftOut, other: LeftOut, between: LeftOut, times: pd.Series) -> 
         inside = score.points.where(score.points.between(0, 1, "neither"))
         moved = expit(logit(inside) + times * together / (inside * (1 - inside)))
         ends.append(moved.fillna(score.points))  # no subject changes a score of 0 or 1
-    return (ends[0] - ends[1]).drop("calibration_error").reindex(between.points.index)
+    moved = (ends[0] - ends[1]).reindex(between.points.index)
+    return moved.mask(moved.index == "calibration_error")  # a distance, no share
 
 
 def _frame(left_out, name, low, high, error, freedom):

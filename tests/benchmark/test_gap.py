@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from scipy import stats
+from scipy import special, stats
 
 from leukkit import cli, metrics, results, runs, splits
 from leukkit.benchmark import gap
@@ -50,7 +50,9 @@ def test_differences_and_intervals_are_paired_over_subjects(little):
     # has one degree of freedom.
     half = stats.t.ppf(0.975, 2) * stats.sem([0.5, 0.5, 0, 0])
     ends = last[["worth low", "worth high"]].to_numpy(float)
-    assert ends == pytest.approx([1 / 4 - half, 1 / 4 + half])
+    # The better score is 1 and does not vary: the upper end is the other's, on the logit scale.
+    lowest = special.expit(special.logit(3 / 4) - half / (3 / 4 * 1 / 4))
+    assert ends == pytest.approx([1 / 4 - half, 1 - lowest])
     # The AUC rests on two subjects of a class: too few.
     assert np.isinf(row.loc["auc", ["low", "worth high"]].astype(float)).all()
     same = measured[measured["closed"].isin(["same source image", "same patient id"])]
@@ -103,7 +105,7 @@ def test_nothing_run_is_an_empty_frame(tmp_path):
 def test_table_and_figure_hold_every_score_and_every_difference(little):
     measured = gap.measure("sample", little)
     text = gap.steps(measured, "accuracy").reset_index()
-    assert text["worth"].tolist()[-2:] == ["0.250 (-0.371 to 0.871)"] * 2
+    assert text["worth"].tolist()[-2:] == ["0.250 (-0.371 to 0.901)"] * 2
     assert text["closed here"].iloc[-2] == "same subject, other id"
     assert set(text["subject in training"]) == {"50.0%", ""}
     assert set(text["source image in training"]) == {""}  # not known

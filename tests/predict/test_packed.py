@@ -219,7 +219,7 @@ def test_a_model_knows_the_images_it_was_made_with(name, request, tmp_path, caps
         == [False] * 4 + [True] * 5
     )
     text = predict.as_text(frame)
-    assert text.count("training or validation part") == 1
+    assert text.count("images were in the model's") == 1
     assert "5 of 9 images were in the model's training" in text
 
 
