@@ -128,10 +128,10 @@ def fill(kind: str, fields: Fields) -> pd.DataFrame:
     for checklist in read().checklists:
         for item in checklist.items:
             entries = getattr(item, kind)
-            found = [match for entry in entries for match in [_find(fields, entry)] if match]
+            found = [_find(fields, entry) for entry in entries]
             row = item.model_dump(include={"number", "section", "asks"})
             row |= {"status": NOT_KNOWN, "answer": NOT_KNOWN, "rests_on": ""}
-            if entries and len(found) == len(entries):
+            if found and all(found):
                 without = getattr(item, f"{kind}_without")
                 row["status"] = "in part" if without else "answered"
                 used = {field: it for match in found for field, it in match.items()}

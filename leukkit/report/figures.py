@@ -40,13 +40,11 @@ def headlines(cells: pd.DataFrame, folder: pathlib.Path) -> list[dict[str, Any]]
         f"{facts.name_paper(row.paper)}: {row.what}" + f" ({row.profile})" * (not real.empty)
         for row in rows.itertuples()
     ]
-    frame = _as_bars(rows, names)
-    wide = colors.one_axes(None, 9, 1.2 + 0.6 * len(frame))
     text = "the highest accuracy that each paper printed and the kit ran again"
     sample = "" if len(real) else f", profile {said('sample')}"
     caption = f"Printed, and what came out here: {text}{sample}."
     alt = f"{caption} The numbers are in the comparison."
-    return [write(plots.bars(frame, ax=wide), folder / "papers.svg", alt, caption)]
+    return [write(_bars(rows, names, 0.6), folder / "papers.svg", alt, caption)]
 
 
 def accuracies(cells: pd.DataFrame, folder: pathlib.Path) -> list[dict[str, Any]]:
@@ -62,9 +60,7 @@ def accuracies(cells: pd.DataFrame, folder: pathlib.Path) -> list[dict[str, Any]
     drawn = []
     for profile, rows in overview.accuracies(cells).groupby("profile", sort=False):
         shown = rows.head(AT_MOST)
-        frame = _as_bars(shown, shown["what"] + " (" + shown["table"] + ")")
-        wide = colors.one_axes(None, 9, 1.2 + 0.5 * len(frame))  # its names are long
-        axes = plots.bars(frame, ax=wide)
+        axes = _bars(shown, shown["what"] + " (" + shown["table"] + ")", 0.5)
         path = folder / f"{cells['paper'].iloc[0]}-{profile}-accuracies.svg"
         name = f"Accuracies printed and run, profile {said(profile)}"
         more = f" ({len(rows) - len(shown)} more in the comparison)" * (len(rows) > len(shown))
@@ -73,9 +69,7 @@ def accuracies(cells: pd.DataFrame, folder: pathlib.Path) -> list[dict[str, Any]
     return drawn
 
 
-def of_paper(
-    cells: pd.DataFrame, base: pathlib.Path | str, folder: pathlib.Path
-) -> list[dict[str, Any]]:
+def of_paper(cells: pd.DataFrame, base: pathlib.Path, folder: pathlib.Path) -> list[dict[str, Any]]:
     """Draw the ROC curves and confusion matrices of a paper's best printed runs.
 
     For every profile and data set, these are of the one run (on both sides, if there is one) whose
@@ -90,10 +84,9 @@ def of_paper(
         List of what `write` gives.
     """
     drawn = []
-    for (profile, dataset), runs in _best_runs(cells, pathlib.Path(base)).items():
+    for (profile, dataset), (_, runs, keys) in _best_runs(cells, base).items():
         tables = {side: results.read_table(run) for side, run in runs.items()}
         stem = f"{cells['paper'].iloc[0]}-{profile}-{dataset}"
-        keys = _keys(next(iter(runs.values())))
         told = [key for key in ("dataset", "segmentation", "augmentation") if keys.get(key)]
         name = f"{facts.name_run(keys, told)} (profile {said(profile)})"
         right = {side: metrics.arrays(table).is_right for side, table in tables.items()}
@@ -129,20 +122,19 @@ def write(axes: Any, path: pathlib.Path, alt: str, caption: str) -> dict[str, An
     return {"file": file, "width": width, "height": height, "alt": alt, "caption": caption}
 
 
-def _as_bars(rows: pd.DataFrame, names: Iterable[str]) -> pd.DataFrame:
-    """Return rows of `overview.accuracies` as `plots.bars` takes them."""
+def _bars(rows: pd.DataFrame, names: Iterable[str], height: float) -> Any:
+    """Draw rows of `overview.accuracies`, each ``height`` inches high."""
     frame = rows[["value", *(f"{side}{end}" for side in SIDES for end in (*ENDS, " name"))]]
     frame = frame.set_axis([textwrap.fill(name, 45) for name in names])
-    return frame.rename(columns={"value": "published"})
+    wide = colors.one_axes(None, 9, 1.2 + height * len(frame))  # the names are long
+    return plots.bars(frame.rename(columns={"value": "published"}), ax=wide)
 
 
-def _best_runs(
-    cells: pd.DataFrame, base: pathlib.Path
-) -> dict[tuple[str, str], dict[str, pathlib.Path]]:
-    """Return, per profile and data set, the run with the highest printed scores: name -> folder.
+def _best_runs(cells: pd.DataFrame, base: pathlib.Path) -> dict[tuple[str, str], tuple]:
+    """Return, per profile and data set, the run with the highest printed scores.
 
-    A run on both sides goes before one on a single side; a side that was not run is absent. Only
-    what has an interval is looked at, which are the scores of a test.
+    That is its rank, the folder of each side that was run, and the run's keys. A run on both sides
+    goes before others. Only what has an interval is looked at, which are the scores of a test.
     """
     tested = cells[cells[[f"{side} low" for side in SIDES]].notna().any(axis=1)]
     tested = tested[tested["unit"].isin(PERCENT)]
@@ -153,11 +145,11 @@ def _best_runs(
     for (profile, *names, one, other), score in scores.groupby(by, dropna=False).mean().items():
         places = zip(names, (one, other), strict=True)
         runs = {name: base / at for name, at in places if pd.notna(at)}
-        place = profile, _keys(next(iter(runs.values())))["dataset"]
-        rank = len(runs), score
+        keys = results.read_records(next(iter(runs.values())))[0].configuration.keys
+        place, rank = (profile, keys["dataset"]), (len(runs), score)
         if place not in best or rank > best[place][0]:
-            best[place] = rank, runs
-    return {place: runs for place, (_, runs) in best.items()}
+            best[place] = rank, runs, keys
+    return best
 
 
 def _curves(
@@ -187,7 +179,3 @@ def _curve(
     except ValueError as error:
         plt.close()
         return {"file": None, "caption": f"Not drawn: {caption} {error}."}
-
-
-def _keys(folder: pathlib.Path) -> dict[str, Any]:
-    return results.read_records(folder)[0].configuration.keys
