@@ -16,7 +16,7 @@ import jinja2
 import markupsafe
 import pandas as pd
 
-from leukkit import datasets, files, metrics, papers, results, saved
+from leukkit import datasets, metrics, papers, results, saved
 from leukkit.datasets import links
 from leukkit.datasets.cells import check_attrs
 from leukkit.datasets.published import FACTS
@@ -38,22 +38,21 @@ EXAMPLES = 3  # findings of each kind that are shown
 _SPECIAL = re.compile(r"[\\`*\[\]<>|&~#]|(?<![^\W_])_|_(?![^\W_])")  # not the _ within a name
 
 
-def write_model_cards(base: pathlib.Path | str | None = None) -> pd.DataFrame:
+def write_model_cards(base: pathlib.Path | str) -> pd.DataFrame:
     """Write ``CARD.md`` beside every saved model; the same results give the same bytes.
 
     Args:
-        base: Folder of the results; None for `files.results_dir`.
+        base: Folder of the results.
 
     Returns:
         Frame, one row per saved model: ``model``, the file, and ``card``, both relative to
         ``base``; ``skipped``, NA or why it has no card: its results cannot be used. An older card
         beside such a model is deleted.
     """
-    top = pathlib.Path(base or files.results_dir()).resolve()
+    top = pathlib.Path(base).resolve()
     names = (saved.NETWORK, saved.CLASSIFIER)
-    found = sorted(path for name in names for path in top.glob(f"*/*/*/*/fold-*/{name}"))
     rows, scores = [], {}
-    for model in found:
+    for model in sorted(path for name in names for path in top.glob(f"*/*/*/*/fold-*/{name}")):
         card, run = model.with_name(CARD), model.parent.parent
         row = {"model": model.relative_to(top).as_posix(), "card": pd.NA, "skipped": pd.NA}
         try:
@@ -226,20 +225,18 @@ def score_texts(scored: pd.DataFrame) -> pd.Series:
         SCORES.get(quantity, quantity.replace("_", " ")) + (f", {label}" if pd.notna(label) else "")
         for quantity, label in zip(rows["quantity"], rows["label"], strict=True)
     ]
-    values = rows[["value", "low", "high"]].itertuples(index=False)
-    texts = [metrics.with_interval(*value) for value in values]
-    return pd.Series(texts, index=pd.Index(names, name="score"))
+    return pd.Series(facts.texts(rows), index=pd.Index(names, name="score"))
 
 
 def _published_counts(counts: list[dict[str, Any]]) -> pd.DataFrame:
-    rows = []
-    for count in counts:
-        about = [f"{key} {count[key]}" for key in count if key not in ("images", "patients")]
-        numbers = {key: f"{count[key]:,}" if key in count else "" for key in ("images", "patients")}
-        rows.append({"part": ", ".join(about), **numbers})
-    total = sum(count.get("images", 0) for count in counts)
-    frame = pd.DataFrame([*rows, {"part": "in all", "images": f"{total:,}", "patients": ""}])
-    return frame if frame["patients"].any() else frame.drop(columns="patients")
+    numbers = ("images", "patients")
+    rows: list[dict[str, str]] = []
+    for count in [*counts, {"images": sum(count.get("images", 0) for count in counts)}]:
+        about = [f"{key} {count[key]}" for key in count if key not in numbers]
+        texts = {key: f"{count[key]:,}" for key in numbers if key in count}
+        rows.append({"part": ", ".join(about) or "in all", **texts})
+    frame = pd.DataFrame(rows).fillna("")
+    return frame[[name for name in ("part", *numbers) if name in frame]]
 
 
 def _counted(cells: pd.DataFrame) -> tuple[dict[str, str], list[tuple[str, list[str]]]]:

@@ -42,10 +42,11 @@ RUN = ("dataset", "backbone", "classifier", "segmentation", "augmentation", "mod
 NUMBER = ("part", "label", "epoch", "quantity")  # what tells the numbers of one run apart
 CELL = (*RUN, *NUMBER)
 ENDS = ("value", "low", "high")
-ORIGINALS = tuple(f"originals {end}" for end in ENDS)
-VALUES = (*ENDS, "mean", "sd", *ORIGINALS)
-ABOUT = ("folds", "images", "groups", "groups_are", "side", "keeps_apart", "weights", "folder")
-COLUMNS = (*RUN, "split", *NUMBER, *VALUES, *ABOUT)
+VALUES = (*ENDS, "mean", "sd", *(f"originals {end}" for end in ENDS))
+COLUMNS = (
+    *(*RUN, "split", *NUMBER, *VALUES, "folds", "images", "groups", "groups_are"),
+    *("side", "keeps_apart", "weights", "folder"),
+)
 OF_AN_EPOCH = {  # column of a training history -> part, quantity
     "accuracy": ("training", "accuracy"),
     "loss": ("training", "loss"),
@@ -113,10 +114,10 @@ def _measure(predictions: pd.DataFrame, is_training: bool) -> pd.DataFrame:
     is_original = ~predictions["image_id"].str.contains("#")
     if is_training or is_original.all() or not is_original.any():
         return scored
-    originals = metrics.measure(predictions[is_original])
     same = ["label", "quantity"]
-    ends = originals[[*same, *ENDS]].rename(columns=dict(zip(ENDS, ORIGINALS, strict=True)))
-    return scored.merge(ends, on=same, how="left", validate="one_to_one")
+    originals = metrics.measure(predictions[is_original])[[*same, *ENDS]]
+    originals = originals.rename(columns={end: f"originals {end}" for end in ENDS})
+    return scored.merge(originals, on=same, how="left", validate="one_to_one")
 
 
 def _taken_for(predictions: pd.DataFrame) -> pd.DataFrame:
@@ -137,12 +138,10 @@ def _taken_for(predictions: pd.DataFrame) -> pd.DataFrame:
 
 def concat(frames: Iterable[pd.DataFrame]) -> pd.DataFrame:
     """Put frames of `score` below each other; none give an empty one."""
-    several = list(frames)
-    measured = pd.concat(several, ignore_index=True) if several else pd.DataFrame()
-    return measured.reindex(columns=COLUMNS)
+    return pd.concat(list(frames) or [pd.DataFrame(columns=COLUMNS)], ignore_index=True)
 
 
-def compare(card: Card, measured: pd.DataFrame, about: Iterable[str] = ()) -> pd.DataFrame:
+def compare(card: Card, measured: pd.DataFrame) -> pd.DataFrame:
     """Put measured values beside every printed result that names a run (`Card.results`).
 
     The part that a paper calls validation is our test part where its protocol has no other
@@ -150,8 +149,7 @@ def compare(card: Card, measured: pd.DataFrame, about: Iterable[str] = ()) -> pd
 
     Args:
         card: Of the paper.
-        measured: The frame of `measure`, or frames of `score`.
-        about: Names of more columns of ``measured`` to take over, as ``<side> <name>``.
+        measured: Frames of `score`, with more columns or without.
 
     Returns:
         Frame with ``paper, table, row, column``, the keys of the cell, ``unit, printed, value``,
@@ -159,10 +157,11 @@ def compare(card: Card, measured: pd.DataFrame, about: Iterable[str] = ()) -> pd
         run) the pooled value, its interval (``<side> low``, ``<side> high``), the mean and
         standard deviation over folds (``<side> mean``, ``<side> sd``), value and interval without
         the copies among the scored images (``<side> originals``, ``… low``, ``… high``), in the
-        unit of the printed number, what the split keeps apart (``<side> keeps_apart``), and what
-        the run is called (``<side> name``); NA where nothing was measured; and ``weights``, what
-        the networks began with. A run whose variant says more than the cell's, e.g.
-        ``backbone-normalization``, has a side of its own, ``reproduced, <what it says>``.
+        unit of the printed number, what the run is called (``<side> name``) and all else that
+        ``measured`` says of the run (``<side> keeps_apart``, …); NA where nothing was measured;
+        and ``weights``, what the networks began with. A run whose variant says more than the
+        cell's, e.g. ``backbone-normalization``, has a side of its own, ``reproduced, <what it
+        says>``.
     """
     printed = _printed(card)
     here = printed.assign(part=_part_here(card, printed))
@@ -186,7 +185,7 @@ def compare(card: Card, measured: pd.DataFrame, about: Iterable[str] = ()) -> pd
         for name in VALUES:
             values = beside[name].to_numpy(float, na_value=np.nan) * scale
             compared[f"{side} {name}".removesuffix(" value")] = values
-        for name in ("keeps_apart", *about):
+        for name in beside.columns.difference([*CELL, *VALUES, "split", "side"]):
             compared[f"{side} {name}"] = beside[name].convert_dtypes().array
         compared[f"{side} name"] = beside["side"].astype("string").replace("reproduced", side).array
     return compared.assign(weights=_weights(printed, measured, card.run_keys))
@@ -210,15 +209,12 @@ def table(comparison: pd.DataFrame, name: str, **where: Any) -> pd.DataFrame:
     rows = comparison[comparison["table"] == name]
     for key, value in where.items():
         rows = rows[rows[key] == value]
-    names = {"label": "all", "part": "", "epoch": ""}
-    rows = rows.assign(
-        **{key: rows[key].astype("string").fillna(text) for key, text in names.items()}
-    )
+    for key, lacking in {"label": "all", "part": "", "epoch": ""}.items():
+        rows = rows.assign(**{key: rows[key].astype("string").fillna(lacking)})
     index = [key for key in CELL if len(rows[key].unique()) > 1] or ["quantity"]
     text = rows[["printed"]].rename(columns={"printed": "published"})
-    for name in [column for column in rows if column.endswith(" name")]:
-        side = name.removesuffix(" name")
-        if side.startswith("reproduced, ") and rows[name].isna().all():
+    for side in _sides(rows):
+        if side.startswith("reproduced, ") and rows[f"{side} name"].isna().all():
             continue  # a variant of other runs
         records = rows.to_dict("records")
         head, own = heading(side, rows)
@@ -249,39 +245,37 @@ def heading(side: str, rows: pd.DataFrame) -> tuple[str, pd.Series]:
 
 def variants(comparison: pd.DataFrame) -> list[str]:
     """Say for each row of `compare` what its variants give: ``backbone-normalization 96.2; …``."""
-    sides = [name.removesuffix(" name") for name in comparison if name.endswith(" name")]
-    more = {side: side.partition(", ")[2] for side in sides if side.startswith("reproduced, ")}
+    sides = [side for side in _sides(comparison) if side.startswith("reproduced, ")]
+    more = {side: side.partition(", ")[2] for side in sides}
     return [
         "; ".join(f"{more[it]} {_text(row, it)}" for it in more if pd.notna(row[f"{it} name"]))
         for row in comparison.to_dict("records")
     ]
 
 
+def _sides(comparison: pd.DataFrame) -> list[str]:
+    return [name.removesuffix(" name") for name in comparison if name.endswith(" name")]
+
+
 def score_table(
     measured: pd.DataFrame,
     quantities: Iterable[str] = ("accuracy", "weighted_f1", "auc"),
-    part: str = "test",
 ) -> pd.DataFrame:
     """Put the scores of all runs under all splits below each other, printed or not.
 
     Args:
         measured: Frames of `score`.
-        quantities: The scores.
-        part: ``test``, ``validation`` or ``training``.
+        quantities: The scores, of the test.
 
     Returns:
         Frame of text indexed by the run and its split, called as ``side`` in `score`: each score
         (0..1) with its interval.
     """
-    rows = measured[(measured["part"] == part) & measured["quantity"].isin(list(quantities))]
+    rows = measured[(measured["part"] == "test") & measured["quantity"].isin(list(quantities))]
     rows = rows[rows["label"].isna() & rows["epoch"].isna()]
     keys = [key for key in RUN if rows[key].notna().any()]
     splits = sorted(rows["side"].unique(), key=lambda name: (name in APART.values(), name))
-    values = rows[["value", "low", "high"]].itertuples(index=False)
-    texts = rows.assign(
-        text=[metrics.with_interval(*ends) for ends in values],
-        split=pd.Categorical(rows["side"], splits),
-    )
+    texts = rows.assign(text=facts.texts(rows), split=pd.Categorical(rows["side"], splits))
     wide = texts.pivot(index=[*keys, "split"], columns="quantity", values="text").sort_index()
     return wide[list(quantities)].rename_axis(columns=None)
 
@@ -352,8 +346,7 @@ def _count(split: Split, cell: Mapping[str, Any]) -> str:
         parts = {"training": fold.train, "validation": fold.validation, "test": fold.test}
         parts["total"] = np.unique(np.concatenate(fold))
         counts.append(int(counted[parts[cell["part"]]].sum()))
-    few, many = min(counts), max(counts)
-    return f"{few}" if few == many else f"{few} to {many}"
+    return " to ".join(map(str, sorted({min(counts), max(counts)})))
 
 
 def prints(cells: pd.DataFrame, quantities: Iterable[str]) -> pd.Series:
@@ -363,9 +356,8 @@ def prints(cells: pd.DataFrame, quantities: Iterable[str]) -> pd.Series:
 
 def _printed(card: Card) -> pd.DataFrame:
     """Return the results that name a run and print what `score` computes."""
-    cells = card.results
     place = ["paper", "table", "row", "column"]
-    cells = cells.reindex(columns=[*place, *CELL, "unit", "printed", "value"])
+    cells = card.results.reindex(columns=[*place, *CELL, "unit", "printed", "value"])
     needed = [key for key in card.run_keys if key != "variant"]
     computed = (*metrics.NAMES, "recall", "support", "loss", "epochs")
     cells = cells[cells[needed].notna().all(axis=1) & prints(cells, computed)]
@@ -412,8 +404,7 @@ def _epochs(history: pd.DataFrame, folder: pathlib.Path | str) -> pd.DataFrame:
         means[["epoch"]].assign(part=part, quantity=quantity, value=means[column])
         for column, (part, quantity) in OF_AN_EPOCH.items()
     ]
-    last = float(history["epoch"].max())
-    frames.append(pd.DataFrame([{"quantity": "epochs", "value": last}]))
+    frames.append(pd.DataFrame({"quantity": "epochs", "value": [float(history["epoch"].max())]}))
     return pd.concat(frames).astype({"epoch": "Int64", "part": "string"})
 
 
@@ -422,16 +413,25 @@ def _text(row: dict[str, Any], side: str, of: str = "") -> str:
         return "not run"
     if of and pd.isna(row[f"{side}{of}"]):
         return "no copies"
-    ends = row[f"{side}{of} low"], row[f"{side}{of} high"]
-    return metrics.with_interval(row[f"{side}{of}"], *ends, UNITS[row["unit"]][1])
+    return measured_text(row, side, of)
 
 
 def _mean(row: dict[str, Any], side: str) -> str:
-    mean, deviation = row[f"{side} mean"], row[f"{side} sd"]
-    if pd.isna(mean):
+    if pd.isna(row[f"{side} mean"]):
         return "not run" if pd.isna(row[f"{side} name"]) else "undefined"
+    return mean_of_folds(row, side)
+
+
+def mean_of_folds(row: Mapping[str, Any], side: str) -> str:
+    """Return mean and standard deviation over folds of a row of `compare`, as text."""
     decimals = UNITS[row["unit"]][1]
-    return f"{mean:.{decimals}f} ± {deviation:.{decimals}f}"
+    return f"{row[f'{side} mean']:.{decimals}f} ± {row[f'{side} sd']:.{decimals}f}"
+
+
+def measured_text(row: Mapping[str, Any], side: str, of: str = "") -> str:
+    """Return a value of a row of `compare` with its interval; those of `` originals``."""
+    number, low, high = (row[f"{side}{of}{end}"] for end in ("", " low", " high"))
+    return metrics.with_interval(number, low, high, UNITS[row["unit"]][1])
 
 
 def _texts(frame: pd.DataFrame, keys: Iterable[str]) -> pd.Index:

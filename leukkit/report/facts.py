@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from leukkit import files, metrics, papers, results
+from leukkit import metrics, papers, results
 from leukkit.records import Configuration, FoldRecord
 from leukkit.schemas import Recipe, in_words
 from leukkit.splits import LEAKS, pool_leakage
@@ -48,7 +48,6 @@ PACKAGES = {
     "tensorflow": "TensorFlow",
     "keras": "Keras",
     "numpy": "NumPy",
-    "scikit-learn": "scikit-learn",
     "xgboost": "XGBoost",
     "opencv-python-headless": "OpenCV",
 }
@@ -81,11 +80,11 @@ TYPES = {
 }
 
 
-def runs(base: pathlib.Path | str | None = None) -> pd.DataFrame:
+def runs(base: pathlib.Path | str) -> pd.DataFrame:
     """List every run in the results: when, where and from what it came, and what it leaks.
 
     Args:
-        base: Folder of the results; None for `files.results_dir`.
+        base: Folder of the results.
 
     Returns:
         Frame, one row per run, those of no paper included: ``paper, profile, split, run, folds``;
@@ -98,7 +97,7 @@ def runs(base: pathlib.Path | str | None = None) -> pd.DataFrame:
         images); and the shares (0..1) of test images whose ``patient, subject, source_image,
         bytes`` or ``original`` is in training too, over all folds, NA where unknown.
     """
-    top = pathlib.Path(base or files.results_dir()).resolve()
+    top = pathlib.Path(base).resolve()
     rows = []
     for row in results.runs(top).to_dict("records"):
         row["side"] = row["split"]  # of a run that cannot be used
@@ -216,7 +215,7 @@ def name_model(keys: Mapping[str, Any]) -> str:
     return " with ".join(NAMES.get(part, part) for part in parts)
 
 
-def name_run(keys: Mapping[str, Any], told: Iterable[str] = ("dataset",)) -> str:
+def name_run(keys: Mapping[str, Any], told: Iterable[str]) -> str:
     """Return all keys of a printed cell or a run in words, e.g. ``VGG-19, test, healthy``.
 
     Args:
@@ -261,16 +260,14 @@ def settings(
         dataset: Name of the data set.
         seed: Of the run.
     """
-    of_split = {"split" if key == "split" else f"split, {key}": table[key] for key in table}
-    of_recipe = {}
+    found = {"images": dataset}
+    for key, value in table.items():
+        name = "split" if key == "split" else f"split, {key.replace('_', ' ')}"
+        found[name] = in_words(value)
     if recipe is not None:
-        of_recipe = Recipe.from_record(recipe, "recipe").table()["value"].to_dict()
-    return {
-        "images": dataset,
-        **{key.replace("_", " "): in_words(value) for key, value in of_split.items()},
-        **{SETTINGS.get(key, key.replace("_", " ")): value for key, value in of_recipe.items()},
-        "seed": str(seed),
-    }
+        of_recipe = Recipe.from_record(recipe, "recipe").table()["value"]
+        found |= {SETTINGS.get(key, key.replace("_", " ")): it for key, it in of_recipe.items()}
+    return found | {"seed": str(seed)}
 
 
 def versions(record: FoldRecord) -> str:
@@ -282,6 +279,12 @@ def finished(records: Iterable[FoldRecord]) -> str:
     """Return the day on which the last fold was finished, in UTC, as ``2026-11-21``."""
     last = max(record.finished for record in records)
     return last.astimezone(datetime.UTC).date().isoformat()
+
+
+def texts(rows: pd.DataFrame) -> list[str]:
+    """Return each value of a frame of `metrics.measure` with its interval, as text."""
+    values = rows[["value", "low", "high"]].itertuples(index=False)
+    return [metrics.with_interval(*value) for value in values]
 
 
 def _joined(texts: Iterable[str]) -> Any:

@@ -25,13 +25,15 @@ ENDS = ("", " low", " high")  # a value and its interval
 MOST = 6  # rows for a terminal
 PLACE = ["table", "row", "column"]
 OF_THE_CELL = ["paper", *PLACE, "what", "part", "quantity", "unit", "printed", "value", "profile"]
-OF_THE_VALUE = {
+OF_THE_RUN = ("folds", "minutes", "finished", "data", "network", "versions", "hardware", "commit")
+OF_A_SIDE = {  # what is told of a value -> its type
     **dict.fromkeys((*ENDS, " mean", " sd", *(f" originals{end}" for end in ENDS)), "float64"),
     **dict.fromkeys((" images", " groups"), "Int64"),
     **dict.fromkeys((" name", " keeps_apart", " groups_are", " folder"), "string"),
+    **{f" {name}": facts.TYPES[name] for name in OF_THE_RUN},
+    " changes": "string",
 }
 OF_OWN_RUNS = {"accuracy": "Accuracy", "weighted_f1": "Weighted F1", "auc": "AUC"}
-OF_THE_RUN = ["folds", "minutes", "finished", "data", "network", "versions", "hardware", "commit"]
 
 
 def cells(known: pd.DataFrame, base: pathlib.Path) -> pd.DataFrame:
@@ -55,13 +57,9 @@ def cells(known: pd.DataFrame, base: pathlib.Path) -> pd.DataFrame:
         * ``paper, table, row, column`` (positions from 0), ``what`` (in words), ``part, quantity,
           unit, printed`` (text), ``value`` (number, in ``unit``), ``profile``;
         * for each side (``reproduced``; ``70/15/15 split``, of patel2025 alone, NA elsewhere;
-          ``kept apart``): ``<side>``, ``<side> low, <side> high`` (95% interval), in the unit of
-          the print; NaN where not run, or not defined by the predictions (status ``run``).
-          Training scores and those of single epochs have no interval;
-        * ``<side> mean, sd`` over the folds, where there are several; ``originals`` with ``low``
-          and ``high``: without the distorted copies, where such were scored; ``name``: what the
-          run is called (``leak-free``, ``by block``, …), see `facts.name_side`; ``keeps_apart``:
-          what its split keeps apart, see `facts.keeps_apart`;
+          ``kept apart``): what `comparison.compare` gives, in the unit of the print; NaN where not
+          run, or not defined by the predictions (status ``run``). Training scores and those of
+          single epochs have no interval;
         * ``<side> images, groups`` (number of what the interval is over) and ``groups_are``
           (``subjects``, ``block proxies``, ``original images``), of the part that was scored; NA
           for a single epoch, which comes from the training history;
@@ -79,7 +77,7 @@ def cells(known: pd.DataFrame, base: pathlib.Path) -> pd.DataFrame:
     for key in papers.KEYS:
         here = planned[planned["paper"] == key]
         for profile in sorted(here["profile"].unique()) or [""]:
-            same = here[here["profile"] == profile].set_index("folder")
+            same = here[here["profile"] == profile]
             frames.append(_compare(papers.load(key), profile, same, base))
     return pd.concat(frames, ignore_index=True)
 
@@ -163,8 +161,7 @@ def headlines(cells: pd.DataFrame) -> pd.DataFrame:
 
     One that was run on both sides goes before others.
     """
-    by_paper = [accuracies(of_paper) for _, of_paper in cells.groupby("paper", sort=False)]
-    rows = pd.concat(by_paper)
+    rows = pd.concat(accuracies(of_paper) for _, of_paper in cells.groupby("paper", sort=False))
     return _foremost_first(rows).drop_duplicates(["paper", "profile"]).sort_index()
 
 
@@ -203,8 +200,8 @@ def own(known: pd.DataFrame, base: pathlib.Path) -> pd.DataFrame:
     for run in known[mine & known["problem"].isna()].to_dict("records"):
         try:
             scored = metrics.measure(results.read_table(base / run["folder"]))
-            values = scored[scored["label"].isna()].set_index("quantity")[["value", "low", "high"]]
-            texts = {name: metrics.with_interval(*values.loc[name]) for name in OF_OWN_RUNS}
+            overall = scored[scored["label"].isna()].set_index("quantity").loc[[*OF_OWN_RUNS]]
+            texts = dict(zip(OF_OWN_RUNS, facts.texts(overall), strict=True))
         except ValueError as error:  # said in the row; the others stay
             texts = dict.fromkeys(OF_OWN_RUNS, f"not scored: {error}")
         configuration = results.read_records(base / run["folder"])[0].configuration
@@ -240,19 +237,19 @@ def _changed(ours: Configuration, profile: str = "") -> list[str]:
 
 
 def _compare(card: Card, profile: str, known: pd.DataFrame, base: pathlib.Path) -> pd.DataFrame:
-    """Return the rows of one paper and profile; ``known`` are its planned runs, by folder."""
-    problems, frames = known["problem"].dropna().to_dict(), []
-    changes: dict[str, str] = {}
-    for folder in known.index[known["problem"].isna()]:
+    """Return the rows of one paper and profile; ``known`` are its planned runs."""
+    problems, frames = known.set_index("folder")["problem"].dropna().to_dict(), []
+    for run in known[known["problem"].isna()].to_dict("records"):
+        folder = base / run["folder"]
         try:
-            frames.append(comparison.score(base / folder).assign(folder=folder))
-            configuration = results.read_records(base / folder)[0].configuration
-            changes[folder] = "; ".join(_changed(configuration, "paper"))
+            changes = _changed(results.read_records(folder)[0].configuration, "paper")
+            of_the_run = {name: run[name] for name in (*OF_THE_RUN, "folder")}
+            scored = comparison.score(folder).assign(**of_the_run, changes="; ".join(changes))
+            frames.append(scored)
         except (ValueError, OSError) as error:  # one run that cannot be scored is not all of them
-            problems[folder] = facts.relative_text(error, base)
+            problems[run["folder"]] = facts.relative_text(error, base)
     measured = comparison.concat(frames)
-    about = ["images", "groups", "groups_are", "folder"]
-    compared = comparison.compare(card, measured, about)
+    compared = comparison.compare(card, measured)
     compared = compared.assign(variants=comparison.variants(compared)).set_index(PLACE)
     printed = card.results
     printed = printed[comparison.prints(printed, SCORES)].reset_index(drop=True)
@@ -260,18 +257,15 @@ def _compare(card: Card, profile: str, known: pd.DataFrame, base: pathlib.Path) 
     texts = {"what": facts.name_cells(printed), "profile": [profile] * len(printed)}
     rows = printed.assign(**texts).astype(dict.fromkeys(texts, "string"))[OF_THE_CELL]
     for split, side in SIDES.items():
-        types = {f"{side}{name}": kind for name, kind in OF_THE_VALUE.items()}
-        values = compared.reindex(columns=list(types)).astype(types)
-        of_the_run = known[OF_THE_RUN].reindex(values[f"{side} folder"]).reset_index(drop=True)
-        rows = rows.join(values).join(of_the_run.add_prefix(f"{side} "))
-        rows[f"{side} changes"] = values[f"{side} folder"].map(changes).astype("string")
-        ran = values[f"{side} folder"].notna()
-        status = ran.map({True: "run", False: pd.NA}).astype("string")
+        types = {f"{side}{name}": kind for name, kind in OF_A_SIDE.items()}
+        rows = rows.join(compared.reindex(columns=list(types)).astype(types))
+        status = pd.Series("run", rows.index, "string").where(rows[f"{side} folder"].notna())
         if split in card.profile("paper").splits:
-            here = measured[measured["split"] == split]
-            missing = printed[~ran].to_dict("records")
-            reasons = [_not_run(cell, card, profile, split, here, problems) for cell in missing]
-            status[~ran] = [f"not run: {reason}" for reason in reasons]
+            here, missing = measured[measured["split"] == split], status.isna()
+            status[missing] = [
+                f"not run: {_not_run(cell, card, profile, split, here, problems)}"
+                for cell in printed[missing].to_dict("records")
+            ]
         rows[f"{side} status"] = status
     variants = compared["variants"].astype("string").fillna("")
     return rows.assign(variants=variants, deviations="; ".join(card.deviations))
