@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 import leukkit
-from leukkit import audit, files, papers, plots
+from leukkit import audit, papers, plots
 from leukkit.audit import VERDICTS
 from leukkit.benchmark import gap, leaderboard
 from leukkit.files import replace_when_done
@@ -39,14 +39,12 @@ SECTIONS = {
 
 
 def build(
-    base: pathlib.Path | str | None = None,
-    report_dir: pathlib.Path | str = "report",
-    with_checklists: bool = False,
+    base: pathlib.Path | str, report_dir: pathlib.Path | str, with_checklists: bool = False
 ) -> pathlib.Path:
     """Write the page, the comparison as CSV, the figures, and the executed notebooks' pages.
 
     Args:
-        base: Folder of the results; None for `files.results_dir`. Only read.
+        base: Folder of the results. Only read.
         report_dir: Folder of the report. Files of an earlier build that this one does not write
             are removed; other files stay.
         with_checklists: Whether to write checklists too, see `leukkit.report.checklists`.
@@ -57,7 +55,7 @@ def build(
     Raises:
         OSError: A folder cannot be read or written to.
     """
-    base, report_dir = pathlib.Path(base or files.results_dir()).resolve(), pathlib.Path(report_dir)
+    base, report_dir = pathlib.Path(base).resolve(), pathlib.Path(report_dir)
     pages, known = notebooks.write_pages(base, report_dir), facts.runs(base)
     cells = overview.cells(known, base)
     with replace_when_done(report_dir / COMPARISON) as path:
@@ -76,14 +74,7 @@ def build(
 
 
 class _Sources(NamedTuple):
-    """What the page is made from.
-
-    Attributes:
-        base: Folder of the results.
-        figures_dir: Where the figures go.
-        pages: What `notebooks.write_pages` gives.
-        known: The frame of `facts.runs`.
-    """
+    """What the page is made from: ``known`` is of `facts.runs`, ``pages`` of `write_pages`."""
 
     base: pathlib.Path
     figures_dir: pathlib.Path
@@ -92,20 +83,20 @@ class _Sources(NamedTuple):
 
     def gather(self, cells: pd.DataFrame) -> dict[str, Any]:
         """Return the variables of ``templates/page.html``, and draw the figures."""
-        claims = audit.run()
-        own = overview.own(self.known, self.base)
+        claims, own = audit.run(), overview.own(self.known, self.base)
+        counted = overview.counts(cells)
         profiles = [name for name in cells["profile"].unique() if name]
         return {
             "version": leukkit.__version__,
             "csv": COMPARISON,
             "colors": colors.COLORS,
             "other_profiles": [name for name in profiles if name not in ("sample", "paper")],
-            "total": overview.counts(cells).iloc[-1],
+            "total": counted.iloc[-1],
             "real": overview.counts(cells[cells["profile"] != "sample"]).iloc[-1],
             "kept_apart": overview.kept_apart,
             "has_sample": "sample" in profiles,
             "headlines": figures.headlines(cells, self.figures_dir),
-            "counts": tables.counts(cells),
+            "counts": tables.counts(counted),
             "setting": _setting(self.known),
             "notebooks": self.pages,
             "comparison": tables.comparison(cells),
@@ -148,19 +139,18 @@ class _Sources(NamedTuple):
     def section(self, key: str) -> dict[str, Any]:
         """Return what the page shows of the honest benchmark, or of the gap."""
         here = self.known[self.known["paper"] == key]
-        shown, drawn, problems = [], [], []
+        made: list[tuple[tables.Table, dict[str, Any]]] = []
+        problems = []
         for profile in sorted(here["profile"].unique()):
             try:
-                for table, figure in (self.honest if key == "honest" else self.gap)(profile):
-                    shown.append(table)
-                    drawn.append(figure)
+                made += {"honest": self.honest, "gap": self.gap}[key](profile)
             except ResultsError as error:  # said on the page; the other profiles stay
                 problems.append(f"{profile}: {facts.relative_text(error, self.base)}")
         return {
             "key": key,
             **SECTIONS[key],
-            "tables": shown,
-            "figures": drawn,
+            "tables": [table for table, _ in made],
+            "figures": [figure for _, figure in made],
             "problems": problems,
             "runs": len(here),
             "notebooks": [page for page in self.pages if page["stem"] == NOTEBOOK],
@@ -174,24 +164,22 @@ class _Sources(NamedTuple):
         references = leaderboard.references() if is_real else None
         for split in measured["split"].dropna().unique():
             name = f"Leaderboard, split {split}, profile {said(profile)}"
-            axes = plots.leaderboard(measured, split, references=references)
-            path = self.figures_dir / f"honest-{profile}-{split}.svg"
             table = tables.of_frame(leaderboard.leaderboard(measured, split), name)
-            yield table, figures.write(axes, path, *_words("Weighted F1", name))
+            axes = plots.leaderboard(measured, split, references=references)
+            yield table, self.draw(axes, f"honest-{profile}-{split}", "Weighted F1", name)
 
     def gap(self, profile: str) -> Iterator[tuple[tables.Table, dict[str, Any]]]:
         """Yield table and figure of the gap."""
         measured = gap.measure(profile, self.base)
         name = f"AUC step by step, profile {said(profile)}"
-        axes = plots.gap_ladder(measured, title="")
-        path = self.figures_dir / f"gap-{profile}.svg"
         table = tables.of_frame(gap.steps(measured), name, kind="wide")
-        yield table, figures.write(axes, path, *_words("What each leak is worth", name))
+        axes = plots.gap_ladder(measured, title="")
+        yield table, self.draw(axes, f"gap-{profile}", "What each leak is worth", name)
 
-
-def _words(what: str, name: str) -> tuple[str, str]:
-    """Return the description and the caption of a figure that goes with the table ``name``."""
-    return f"{what}; the numbers are in the table: {name}.", f"{what} ({name})"
+    def draw(self, axes: Any, stem: str, what: str, table: str) -> dict[str, Any]:
+        """Write a figure that goes with a table."""
+        alt = f"{what}; the numbers are in the table: {table}."
+        return figures.write(axes, self.figures_dir / f"{stem}.svg", alt, f"{what} ({table})")
 
 
 def _setting(known: pd.DataFrame) -> dict[str, str]:
@@ -200,14 +188,15 @@ def _setting(known: pd.DataFrame) -> dict[str, str]:
     if usable.empty:
         return {}
     first, last = usable["finished"].min(), usable["finished"].max()
-    texts = {
-        name.capitalize(): "; ".join(sorted(usable[name].dropna().unique()))
+    commits, hardware, versions = (
+        "; ".join(sorted(usable[name].dropna().unique()))
         for name in ("commit", "hardware", "versions")
-    }
+    )
     return {
         "Finished": first if first == last else f"{first} to {last}",
-        **texts,
-        "Commit": texts["Commit"] or "not run from a checkout",
+        "Commit": commits or "not run from a checkout",
+        "Hardware": hardware,
+        "Versions": versions,
         "Time": f"{usable['minutes'].sum():.1f} minutes for {len(usable)} runs",
     }
 

@@ -6,11 +6,11 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from leukkit import metrics, papers
+from leukkit import papers
 from leukkit.audit import VERDICTS
 from leukkit.papers import PERCENT
 from leukkit.report import facts, overview
-from leukkit.report.comparison import UNITS, heading
+from leukkit.report.comparison import heading, mean_of_folds, measured_text
 from leukkit.report.facts import SIDES
 from leukkit.report.overview import COLUMNS
 from leukkit.splits import LEAKS
@@ -58,7 +58,6 @@ class Filter(NamedTuple):
     label: str
     name: str
     options: dict[str, str]
-    chosen: str = ""
 
 
 class Table(NamedTuple):
@@ -86,15 +85,13 @@ def comparison(cells: pd.DataFrame) -> Table:
     rows = []
     apart, own = heading("kept apart", cells)
     for cell, name in zip(cells.to_dict("records"), own, strict=True):
-        sides = {side: _side(cell, side) for side in SIDES.values()}
-        ran = [side for side in SIDES.values() if pd.notna(cell[f"{side} name"])]
-        status = [cell[f"{side} name"] for side in COLUMNS if side in ran] or ["none"]
-        others = tuple(
-            sides[side]._replace(text=f"{side}: {sides[side].text}", notes=())
-            for side in OTHERS
-            if side in ran
-        ) + (cell["variants"],) * bool(cell["variants"])
-        reproduced, kept = (sides[side] for side in COLUMNS)
+        reproduced, kept = (_side(cell, side) for side in COLUMNS)
+        names = [cell[f"{side} name"] for side in COLUMNS if pd.notna(cell[f"{side} name"])]
+        others: list[Cell | str] = [cell["variants"]] if cell["variants"] else []
+        for side in OTHERS:
+            if pd.notna(cell[f"{side} name"]):
+                other = _side(cell, side)
+                others.insert(0, other._replace(text=f"{side}: {other.text}", notes=()))
         printed = cell["printed"] + " %" * (cell["unit"] == "percent")
         shown = {
             "Paper": _paper(cell["paper"]),
@@ -109,15 +106,14 @@ def comparison(cells: pd.DataFrame) -> Table:
         attributes = {
             "data-paper": cell["paper"],
             "data-profile": cell["profile"] or "none",
-            "data-status": "|".join(status if len(status) == 1 else ["both", *status]),
+            "data-status": "|".join(["both"] * (len(names) > 1) + names) or "none",
         }
         rows.append(_row(shown, attributes))
-    names = {key: facts.name_paper(key) for key in papers.KEYS}
     called = [name for side in COLUMNS for name in cells[f"{side} name"].dropna().unique()]
-    statuses = {**{name: name for name in (*called, "both")}, "none": "not run"}
+    statuses = {name: name for name in (*called, "both")} | {"none": "not run"}
     profiles = {name or "none": name or "not run" for name in cells["profile"]}
     filters = (
-        Filter("Paper", "paper", names),
+        Filter("Paper", "paper", {key: facts.name_paper(key) for key in papers.KEYS}),
         Filter("Protocol", "status", statuses),
         Filter("Profile", "profile", profiles),
     )
@@ -127,10 +123,9 @@ def comparison(cells: pd.DataFrame) -> Table:
     return Table(caption, rows, "cells", "cards sortable", "cells", filters)
 
 
-def counts(cells: pd.DataFrame) -> Table:
-    """Count the cells that were run, per profile and paper."""
+def counts(counted: pd.DataFrame) -> Table:
+    """Show how many cells were run, per profile and paper: the frame of `overview.counts`."""
     rows = []
-    counted = overview.counts(cells)
     for row in counted.to_dict("records"):
         others = [f"{side}: {row[side]}" for side in OTHERS if row.get(side)]
         notes = {"reproduced": tuple(others) if row["paper"] in papers.KEYS else ()}
@@ -255,18 +250,15 @@ def _side(cell: Mapping[str, Any], side: str) -> Cell:
     if about["status"] != "run":
         reason = _text(about["status"]).removeprefix("not run: ")
         return Cell("not run", "", "number not-run", notes=(reason,) if reason else ())
-    decimals = UNITS[cell["unit"]][1]
-    values = cell[side], about["low"], about["high"]
-    point, _, interval = metrics.with_interval(*values, decimals).partition(" ")
+    point, _, interval = measured_text(cell, side).partition(" ")
     notes = [about["data"]]
     if pd.notna(about["images"]):
         groups = f"{about['groups']:,} {about['groups_are']}"
         notes = [f"{about['images']:,} images", groups, about["data"]]
     if pd.notna(about["mean"]):
-        notes.append(f"mean of folds {about['mean']:.{decimals}f} ± {about['sd']:.{decimals}f}")
+        notes.append(f"mean of folds {mean_of_folds(cell, side)}")
     if pd.notna(about["originals"]):
-        ends = about["originals"], about["originals low"], about["originals high"]
-        notes.append(f"originals alone {metrics.with_interval(*ends, decimals)}")
+        notes.append(f"originals alone {measured_text(cell, side, ' originals')}")
     if not about["network"].startswith("mean of") and about["network"] not in cell["what"]:
         notes.append(f"{about['network']} in its place")
     number = _number(point, _percent(cell, side))
