@@ -81,12 +81,13 @@ class Finding(NamedTuple):
         code: Of `CODES`.
         message: A sentence with its counts.
         pairs: Frame with ``image_id``, ``like`` (the image in the other part) and ``value`` (what
-            they share); ``like`` and ``value`` are missing where a finding is about single images.
+            they share); ``like`` and ``value`` are missing where a finding is about single images;
+            without rows where it is about none.
     """
 
     code: str
     message: str
-    pairs: pd.DataFrame
+    pairs: pd.DataFrame = pd.DataFrame(columns=PAIR)
 
     @property
     def level(self) -> Level:
@@ -132,7 +133,7 @@ def run(
         pairs = near.find(cells)
     except near.TooMuchAlikeError as error:
         pairs = near.find(cells.head(0))
-        found.append(Finding("LK009", str(error), _single([])))
+        found.append(Finding("LK009", str(error)))
     one, two = _ends(cells, part, pairs["image_id"], pairs["image_id_first"])
     in_two = one.ne(two).fillna(False).to_numpy(bool)
     across, within = pairs[in_two], pairs[~in_two]
@@ -264,14 +265,13 @@ def _unknown(cells: pd.DataFrame, part: pd.Series) -> Iterator[Finding]:
             "LK007",
             f"{len(missing)} of {len(cells)} images name no patient: cells of one person may lie "
             "in two parts, and nothing here can show it",
-            _single(missing["image_id"]),
+            pd.DataFrame({"image_id": [*missing["image_id"]], "like": pd.NA, "value": pd.NA}),
         )
     if part.nunique() < 2:
         yield Finding(
             "LK008",
             "the images are not divided into parts, so no leak can be looked for: use folders "
             "train, val, test, a column split or fold, or a manifest",
-            _single([]),
         )
 
 
@@ -282,7 +282,7 @@ def _shortcuts(cells: pd.DataFrame, seed: int) -> Iterator[Finding]:
     try:
         scored = shortcuts.check(chosen, folds=3, seed=seed, missing="image")
     except ValueError as error:
-        yield Finding("LK101", f"shortcuts were not looked for: {error}", _single([]))
+        yield Finding("LK101", f"shortcuts were not looked for: {error}")
         return
     told = [
         f"the {row['shortcut']} ({row['sees']}) {row['auc']:.2f} [{row['auc low']:.2f}, "
@@ -295,7 +295,6 @@ def _shortcuts(cells: pd.DataFrame, seed: int) -> Iterator[Finding]:
             "LK101",
             f"AUC of a random forest that sees one thing only, on {len(chosen)} images, by "
             f"{scored['groups'].iloc[0]} {scored['groups_are'].iloc[0]}: {'; '.join(told)}",
-            _single([]),
         )
     kinds = [_kind(path) for path in chosen["path"]]
     table = pd.crosstab(pd.Series(kinds), chosen["label"].astype(object).reset_index(drop=True))
@@ -304,7 +303,7 @@ def _shortcuts(cells: pd.DataFrame, seed: int) -> Iterator[Finding]:
             f"{label}: {table[label].idxmax()} ({table[label].max() / table[label].sum():.0%})"
             for label in table
         )
-        yield Finding("LK102", f"files of the classes differ in kind: {most}", _single([]))
+        yield Finding("LK102", f"files of the classes differ in kind: {most}")
 
 
 def _some(cells: pd.DataFrame, seed: int) -> pd.DataFrame:
@@ -334,13 +333,13 @@ def _shares(cells: pd.DataFrame, part: pd.Series) -> Iterator[Finding]:
     for name, row in counts.iterrows():
         if lacking := [label for label in cells.attrs["classes"] if not row.get(label, 0)]:
             told = f"{name} holds no image of {', '.join(lacking)}: no score can be had from it"
-            yield Finding("LK202", told, _single([]))
+            yield Finding("LK202", told)
     shares = counts.div(counts.sum(axis=1), axis=0)
     spread = shares.max() - shares.min()
     if spread.max() > SHARES:
         label = spread.idxmax()
         told = ", ".join(f"{name} {share:.0%}" for name, share in shares[label].items())
-        yield Finding("LK201", f"share of {label}: {told}", _single([]))
+        yield Finding("LK201", f"share of {label}: {told}")
 
 
 def _problems(cells: pd.DataFrame) -> Iterator[Finding]:
@@ -354,11 +353,4 @@ def _problems(cells: pd.DataFrame) -> Iterator[Finding]:
     if len(mixed := by_patient[by_patient > 1]):
         some = ", ".join(map(str, mixed.index[:3]))
         more = ", …" if len(mixed) > 3 else ""
-        yield Finding(
-            "LK308", f"{len(mixed)} patients have images of two classes: {some}{more}", _single([])
-        )
-
-
-def _single(image_ids: Any) -> pd.DataFrame:
-    """Return the frame of `Finding.pairs` for images that share nothing with another."""
-    return pd.DataFrame({"image_id": list(image_ids), "like": pd.NA, "value": pd.NA})
+        yield Finding("LK308", f"{len(mixed)} patients have images of two classes: {some}{more}")
