@@ -63,7 +63,11 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
         "default": 0.9,
         "help": "how often sets of classes are to hold the true one (default: 0.9)",
     },
-    "--grad-cam": {"type": _path, "metavar": "FOLDER", "help": "draw where a network looks"},
+    "--grad-cam": {
+        "type": _path,
+        "metavar": "FOLDER",
+        "help": "draw where a network looks; checked",
+    },
     "--from-csv": {"type": _path, "metavar": "TABLE", "help": "audit one table of scores"},
     "--test": {
         "metavar": "COUNTS",
@@ -264,6 +268,8 @@ def predict(options: argparse.Namespace) -> int:
         predict.check_explainable(predictor)
     print("\n".join(predict.describe(predictor, options.level)), end="\n\n")
     frame = predict.predict(predictor, paths, level=options.level)
+    if options.grad_cam is not None:
+        frame = predict.check_maps(predictor, frame)
     if options.patients is not None:
         frame = predict.assign(frame, options.patients)
     print(predict.as_text(frame))

@@ -196,15 +196,122 @@ def test_cells_of_a_finished_fold_are_explained_and_named(tmp_path):
     chances = np.tile([0.1, 0.1, 0.7, 0.1], (len(tested), 1))  # every cell is taken for "pre"
     predicted = {"predictions": metrics.prediction_frame(tested, chances, classes)}
     results.write_fold(place.fold(0), place.folds[0], split, 0, predicted, seconds=1)
+    keras.utils.set_random_seed(0)
     network = small_network(classes=4)
     images, maps, titles = explain.explain_fold(place.fold(0), split.cells, network=network)
-    assert titles == [
+    titles, fails = zip(*(title.split("\nmap fails:\n") for title in titles), strict=True)
+    assert titles == (
         "benign, taken for\npre, 70%",
         "early, taken for\npre, 70%",
         "pre, right\n70%",
         "pro, taken for\npre, 70%",
-    ]
+    )
+    assert list(fails) == list(explain.checks(network, images, maps)["fails"])  # random weights
     assert images.shape == (4, SIZE, SIZE, 3) and images.dtype == np.uint8
     np.testing.assert_array_equal(maps, explain.grad_cam(network, images))
     with pytest.raises(FileNotFoundError, match="no saved network: its number is none of models_k"):
         explain.explain_fold(place.fold(0), split.cells)
+
+
+def planted(generator):
+    """Return an image (32, 32, 3) of gray noise with a red patch somewhere."""
+    image = generator.integers(60, 140, (32, 32, 1)).repeat(3, axis=2).astype(np.uint8)
+    row, column = generator.integers(0, 25, 2)
+    image[row : row + 8, column : column + 8] = [230, 40, 40]
+    return image
+
+
+def patch_network(seed=None):
+    """Build a network of 16 channels: by hand one that knows red patches, or of random weights."""
+    if seed is not None:
+        keras.utils.set_random_seed(seed)
+    image = keras.Input((32, 32, 3))
+    conv = layers.Conv2D(16, 4, strides=4, activation="relu")
+    features = layers.Identity(name="features")(conv(layers.Rescaling(1 / 255)(image)))
+    feature_map = keras.Input(features.shape[1:])
+    pooled = layers.GlobalAveragePooling2D()(feature_map)
+    last = layers.Dense(2, activation="softmax", name="predictions")
+    head = keras.Model(feature_map, last(pooled), name="head")
+    if seed is None:
+        # One channel is 0 on gray, and red less green above a threshold; 15 others see brightness.
+        kernel = np.full((4, 4, 3, 16), 1 / 48)
+        kernel[..., 0] = np.array([1, -1, 0]) / 16
+        conv.set_weights([kernel, np.r_[-0.2, np.zeros(15)]])
+        weights = np.zeros((16, 2))
+        weights[0] = [-100, 100]
+        last.set_weights([weights, np.array([1.0, -1.0])])
+    return keras.Model(image, head(features))
+
+
+def test_a_network_that_knows_a_planted_patch_passes():
+    generator = np.random.default_rng(0)
+    images, network = np.stack([planted(generator) for _ in range(10)]), patch_network()
+    before, maps = network.get_weights(), explain.grad_cam(network, images)
+    found = explain.checks(network, images, maps)
+    assert found["passes"].all() and found["fails"].isna().all(), found
+    assert (found["deletion"] < found["random"] - 0.2).all()
+    assert (found["better_than_random"] == 1).all()
+    # The same network under a map that looks elsewhere, or nowhere, fails.
+    for wrong, why in ((1 - maps, explain.RANDOM), (0 * maps, explain.FLAT)):
+        assert (explain.checks(network, images, wrong)["fails"] == why).all()
+    for weights, kept in zip(network.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(weights, kept)
+
+
+def test_weights_are_put_back_where_the_checks_are_interrupted(monkeypatch):
+    network, images = patch_network(), planted(np.random.default_rng(0))[None]
+    before, maps = network.predict_on_batch(images), explain.grad_cam(network, images)
+
+    def interrupt(*_):
+        assert not np.allclose(network.predict_on_batch(images), before)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(explain, "_rank_correlation", interrupt)
+    with pytest.raises(KeyboardInterrupt) as kept:
+        explain.checks(network, images, maps)
+    assert kept.traceback  # and with it every frame that was left
+    np.testing.assert_array_equal(network.predict_on_batch(images), before)
+
+
+def test_networks_of_random_weights_fail():
+    passed = []
+    for seed in range(12):
+        generator = np.random.default_rng(seed)
+        network, images = patch_network(seed), np.stack([planted(generator) for _ in range(4)])
+        maps = explain.grad_cam(network, images)
+        passed.append(explain.checks(network, images, maps, seed=seed)["passes"].mean())
+    assert np.mean(passed) <= 0.05, passed
+
+
+def test_a_map_that_any_head_gives_fails_though_deletion_is_better_than_random():
+    network = patch_network()
+    conv, last = network.layers[2], network.get_layer("head").get_layer("predictions")
+    # All channels see the patch alone and no weight is negative: shuffled ones see it, too.
+    kernel = np.tile(np.array([1, -1, 0])[:, None] / 16, (4, 4, 1, 16))
+    conv.set_weights([kernel, np.full(16, -0.2)])
+    last.set_weights([np.full((16, 2), [0.0, 12.0]), np.array([1.0, -1.0])])
+    generator = np.random.default_rng(1)
+    images = np.stack([planted(generator) for _ in range(4)])
+    found = explain.checks(network, images, explain.grad_cam(network, images))
+    assert (found["better_than_random"] == 1).all()
+    assert (found["correlation"] > explain.CORRELATION).all(), found["correlation"]
+    assert (found["fails"] == explain.SHUFFLED).all()
+
+
+def test_heat_in_the_nucleus_stands_beside_its_share_of_the_area():
+    image = np.full((32, 32, 3), [220, 210, 220], dtype=np.uint8)
+    image[:16] = [215, 190, 205]
+    image[8:16, 8:24] = [120, 40, 140]  # an eighth of the image
+    one_map = np.zeros((32, 32), np.float32)
+    one_map[8:16, 8:16] = 1  # half of the nucleus
+    one_map[24:, :8] = 1  # as much beside it
+    blank = np.full_like(image, 90)
+    network = patch_network(0)
+    found = explain.checks(network, np.stack([image, blank]), np.stack([one_map, one_map]))
+    numbers = found[["heat_in_nucleus", "nucleus_area", "nucleus_ratio"]]
+    np.testing.assert_allclose(numbers, [[0.5, 0.125, 4], [np.nan] * 3])
+
+
+def test_checks_refuse_maps_of_another_shape():
+    with pytest.raises(ValueError, match=r"maps have shape \(2, 4, 4\), but the images \(2, 8, 8"):
+        explain.checks(small_network(), IMAGES, np.zeros((2, 4, 4)))

@@ -7,6 +7,7 @@ from leukkit.predict.exported import export
 from leukkit.predict.model import (
     Predictor,
     check_explainable,
+    check_maps,
     find_images,
     load,
     look,
@@ -32,6 +33,7 @@ __all__ = [
     "assign",
     "by_patient",
     "check_explainable",
+    "check_maps",
     "check_output",
     "describe",
     "draw",

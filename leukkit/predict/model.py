@@ -31,6 +31,7 @@ from leukkit.records import BACKBONES, SavedRecord
 from leukkit.saved import ModelFileError, classifier_files, outliers, packed
 from leukkit.schemas import Recipe
 
+AT_ONCE = 16  # images in a figure
 OUT_OF_DISTRIBUTION = "out of distribution: do not rely on the answer"
 SEEN = "was in this model's training or validation part: the answer comes out too good"
 
@@ -163,6 +164,24 @@ def look(
     check_explainable(predictor)
     pixels = np.concatenate([_prepare(predictor, path)[0] for path in paths])
     return pixels, explain.grad_cam(predictor.network, pixels)
+
+
+def check_maps(predictor: Predictor, frame: pd.DataFrame) -> pd.DataFrame:
+    """Check the Grad-CAM of each image: what `explain.checks` finds, in columns ``map_…``.
+
+    Args:
+        predictor: A network.
+        frame: From `predict`. Rows with an error get NA.
+    """
+    done = frame.index[frame["error"].isna()]
+    found = []
+    for start in progress(range(0, len(done), AT_ONCE), "checking Grad-CAM", unit="batch"):
+        rows = done[start : start + AT_ONCE]
+        checked = explain.checks(predictor.network, *look(predictor, list(frame["image"][rows])))
+        found.append(checked.set_index(rows).add_prefix("map_"))
+    if not found:
+        return frame
+    return frame.join(pd.concat(found).astype({"map_passes": "boolean"}))
 
 
 def check_explainable(predictor: Predictor) -> None:

@@ -16,13 +16,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from leukkit import NOT_FOR_CLINICAL_USE
+from leukkit import NOT_FOR_CLINICAL_USE, explain
 from leukkit.datasets import decode
 from leukkit.files import printable, replace_when_done
 from leukkit.metrics import conformal
-from leukkit.predict.model import SEEN, Predictor, look, predict
+from leukkit.predict.model import AT_ONCE, SEEN, Predictor, check_maps, look, predict
 
-AT_ONCE = 16  # images in a figure
 MOST_ROWS = 60  # of a table in the terminal
 MOST_BYTES = 50 * 2**20  # of one uploaded file
 WIDEST = 640  # pixels of the figure in a form
@@ -131,7 +130,8 @@ def check_output(path: pathlib.Path | str) -> None:
 def draw(predictor: Predictor, frame: pd.DataFrame) -> np.ndarray:
     """Draw images and, under each, where the network looks (`plots.grad_cam_grid`).
 
-    Rows with an error are left out.
+    Rows with an error are left out. The titles say which maps fail their checks; without the
+    columns of `check_maps` these are made.
 
     Returns:
         The Axes.
@@ -145,6 +145,8 @@ def draw(predictor: Predictor, frame: pd.DataFrame) -> np.ndarray:
     if not len(done):
         raise ValueError(f"none of the {len(frame)} images could be read: nothing to draw")
     pixels, maps = look(predictor, list(done["image"]))
+    if "map_fails" not in done:
+        done = check_maps(predictor, done)
     strange = done["out_of_distribution"].fillna(False).to_numpy(bool)
     titles = [_title(*row) for row in zip(done.itertuples(), strange, strict=True)]
     return plots.grad_cam_grid(list(pixels), list(maps), titles)
@@ -309,6 +311,12 @@ def _readable(frame):
             "{:.2f}".format, na_action="ignore"
         )
         table["out of distribution"] = frame["out_of_distribution"].map({True: "yes", False: ""})
+    if "map_fails" in frame:
+        fails = "fails: " + frame["map_fails"]
+        table["Grad-CAM"] = fails.mask(frame["map_passes"].fillna(False), "passes")
+        table["heat / area of nucleus"] = frame["map_nucleus_ratio"].map(
+            "{:.1f}".format, na_action="ignore"
+        )
     return table.astype("object").fillna("")
 
 
@@ -322,7 +330,8 @@ def _title(row, strange):
     name = pathlib.PurePath(row.image).name
     short = name if len(name) <= 22 else f"{name[:10]}…{name[-11:]}"
     said = "OUT OF DISTRIBUTION" if strange else f"{row.predicted}, {row.confidence:.0%}"
-    return f"{printable(short)}\n{said}".replace("$", r"\$")  # or Matplotlib sees mathematics
+    title = f"{printable(short)}\n{said}".replace("$", r"\$")  # or Matplotlib sees mathematics
+    return title + explain.caption(row.map_fails)
 
 
 def _leak(predictor):

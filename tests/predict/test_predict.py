@@ -194,6 +194,26 @@ def test_grad_cam_shows_a_network_and_is_refused_for_a_classifier(network, class
         predict.look(predict.load(classifiers["rf"]), paths)
 
 
+def test_maps_are_checked_and_those_that_fail_are_titled_so(network, paths, tmp_path):
+    damaged = tmp_path / "damaged.png"
+    damaged.write_text("no image")
+    frame = predict.check_maps(network, predict.predict(network, [paths[0], damaged, paths[1]]))
+    expected = explain.checks(network.network, *predict.look(network, [paths[0], paths[1]]))
+    assert frame["map_passes"].isna().tolist() == [False, True, False]
+    np.testing.assert_allclose(frame["map_deletion"][[0, 2]], expected["deletion"], atol=1e-6)
+    told = [explain.FLAT, pd.NA, pd.NA]
+    frame = frame.assign(map_passes=[False, pd.NA, True], map_fails=pd.array(told, "string"))
+    frame = frame.astype({"map_passes": "boolean"})
+    table = predict.as_text(frame)
+    assert "fails: same everywhere" in table and "passes" in table
+    predict.write(frame, network, tmp_path / "out.csv")
+    assert pd.read_csv(tmp_path / "out.csv")["map_fails"][0] == explain.FLAT
+    first, second = (ax.get_title() for ax in predict.draw(network, frame)[0])
+    assert first.endswith("map fails:\nsame everywhere") and "fails" not in second
+    unread = predict.predict(network, [damaged])
+    assert predict.check_maps(network, unread) is unread
+
+
 # ---------------------------------------------------------------------------------- what is shown
 
 
@@ -209,6 +229,7 @@ def test_the_command_writes_csv_json_and_figures(network_run, paths, tmp_path, c
     )
     rows = json.loads((tmp_path / "out.json").read_text())["images"]
     assert [row["image"] for row in rows] == paths
+    assert all(isinstance(row["map_passes"], bool) for row in rows) and " Grad-CAM " in text
     assert all(row["error"] is None and 0 <= row["prob_ALL"] <= 1 for row in rows)
     assert len((tmp_path / "out.csv").read_text().splitlines()) == 4
     assert PIL.Image.open(tmp_path / "maps" / "grad-cam-1-to-3.png").width > 300
