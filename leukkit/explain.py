@@ -29,7 +29,7 @@ TIMES = 20  # random orders, and networks with shuffled weights
 BETTER_THAN = 0.95  # of either: without any information 2 times in 21, about one in ten
 EFFECT = 0.05  # of probability; the order hardly matters to a network of random weights, always 50%
 CORRELATION = 0.5  # with the map of shuffled weights: above it a quarter of the ranks is the same
-FLAT, RANDOM, SHUFFLED = "same everywhere", "no better than random", "as if weights shuffled"
+FLAT, RANDOM, SHUFFLED = "same everywhere", "random is as good", "shuffled is as good"
 
 _BATCH = 16  # images at once; the gradient is taken of the head alone, so this is little memory
 
