@@ -33,6 +33,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "folder": {"type": _path, "metavar": "DIR"},
     "model": {"help": "a fold's folder with a saved model, the model file, or model.leukkit"},
     "images": {"nargs": "+", "metavar": "IMAGE", "help": "image file, or folder of them"},
+    "sets": {"nargs": "+", "metavar": "SET", "help": "a data set, or a folder of your own"},
     "--root": {"help": "the data set's folder, if not LEUKKIT_DATA_DIR/<name>"},
     "--profile": {"help": "sample (default), paper, or a profile's TOML file (LEUKKIT_PROFILE)"},
     "--data-dir": {"help": "folder that holds the data sets (LEUKKIT_DATA_DIR)"},
@@ -157,6 +158,8 @@ def _parser() -> argparse.ArgumentParser:
     _add(commands, benchmark, *OF_RUNS, "--data", "--methods", **figure)
     _add(commands, honest, *OF_RUNS, "--data", "--methods")
     _add(commands, gap, *OF_RUNS, "--data", **figure)
+    figure = {"figure": "write the figure of all scores (AUC)"}
+    _add(commands, transfer, "sets", *OF_RUNS, "--methods", **figure)
     of_split = ("--root", "--data-dir", "--links", "--by", "--folds", "--seed")
     _add(commands, splits, "name", *of_split, output="write image, hash, subject, fold to FILE")
     of_check = {
@@ -390,6 +393,29 @@ def gap(options: argparse.Namespace) -> None:
         from leukkit import plots
 
         _write_figure(plots.gap_ladder(measured, title=gap.title(measured)), options.figure)
+    print(leukkit.NOT_FOR_CLINICAL_USE)
+
+
+def transfer(options: argparse.Namespace) -> None:
+    """Train the methods on each data set and test them on each other: what holds elsewhere."""
+    from leukkit import environment
+    from leukkit.benchmark import transfer
+
+    environment.start_tensorflow()
+    loaded = transfer.load(options.sets, options.profile, options.methods)
+    prepared = transfer.prepare(loaded)
+    print("Left out of training, since the tested set shows them, or their subjects, too:")
+    print(transfer.left_out(prepared).to_string(index=False))
+    transfer.run(loaded, prepared)
+    measured = transfer.measure(transfer.name_of(loaded))
+    for quantity, name in transfer.QUANTITIES.items():
+        over = ", ".join(measured["groups_are"].unique())
+        print(f"\n{name} on the set of each column, intervals (95%) over its {over}:")
+        print(transfer.matrix(measured, quantity).to_string())
+    if options.figure is not None:
+        from leukkit import plots
+
+        _write_figure(plots.transfer(measured), options.figure)
     print(leukkit.NOT_FOR_CLINICAL_USE)
 
 

@@ -7,7 +7,7 @@ classifiers to features. An ensemble is a run whose members are runs.
 import functools
 import pathlib
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import joblib
@@ -31,9 +31,10 @@ def load_cells(data: str, links: str = "several pairs") -> pd.DataFrame:
     return _load(data, links).copy()
 
 
-def split_of(run: Run) -> Split:
-    """Load the images of a run and divide them."""
-    cells = load_cells(run.data, run.links)
+def split_of(run: Run, known: Mapping[str, pd.DataFrame] | None = None) -> Split:
+    """Load the images of a run, unless they are ``known`` by its ``data``, and divide them."""
+    cells = (known or {}).get(run.data)
+    cells = load_cells(run.data, run.links) if cells is None else cells
     return splits.divide(cells, run.table, run.seed + run.draw)
 
 
@@ -63,6 +64,7 @@ def make(
     jobs: int = 1,
     tensorboard: bool = False,
     results_dir: pathlib.Path | str | None = None,
+    cells: Mapping[str, pd.DataFrame] | None = None,
 ) -> list[pathlib.Path]:
     """Make what is missing of some runs; folds of all of them are tasks of one ``joblib.Parallel``.
 
@@ -71,6 +73,7 @@ def make(
         jobs: Folds at once; None for what ``joblib.parallel_config`` says.
         tensorboard: Whether networks write TensorBoard logs into the folds' folders.
         results_dir: Folder of the results; None for ``results`` of the project.
+        cells: A run's ``data`` -> its cells, where `load_cells` does not know them.
 
     Returns:
         The runs' folders.
@@ -82,7 +85,7 @@ def make(
     """
     fetch_weights(planned)
     one_of_each = {_division(run): run for run in planned}
-    divided = {division: split_of(run) for division, run in one_of_each.items()}
+    divided = {division: split_of(run, cells) for division, run in one_of_each.items()}
     trained: list[tuple[results.Place, Split, Recipe]] = []
     classified: dict[str, list[tuple[results.Place, Split, Recipe]]] = {}
     for run in planned:

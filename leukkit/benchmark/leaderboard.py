@@ -22,6 +22,7 @@ from leukkit import benchmark, features, images, metrics, models, papers, result
 from leukkit.classifiers import folds
 from leukkit.files import progress, replace_when_done, results_dir
 from leukkit.papers.profiles import Profile, Run
+from leukkit.records import Configuration
 from leukkit.schemas import Recipe
 from leukkit.splits import Split
 
@@ -150,14 +151,14 @@ def measure(profile: str, base: pathlib.Path | str | None = None) -> pd.DataFram
     """
     rows: list[dict[str, Any]] = []
     left_out: dict[str, dict[tuple[str, str], metrics.LeftOut]] = {}
-    for (paper, method), split, folder in _finished(profile, base):
-        records, table = results.read_records(folder), results.read_table(folder)
+    for (paper, method), used, folder in finished(profile, base):
+        records, table, split = results.read_records(folder), results.read_table(folder), used.split
         one = metrics.leave_out(table.assign(group=metrics.groups(table)[0]), "group")
         left_out.setdefault(split, {})[paper, method] = one
         scored = metrics.measure(table, one)
         scored = scored[scored["label"].isna() & scored["quantity"].isin(list(QUANTITIES))]
         about = {"paper": paper, "method": method, "split": split, "folds": len(records)}
-        about["dataset"] = records[0].configuration.dataset
+        about["dataset"] = used.dataset
         about["weights"] = records[0].weights_used
         rows += [{**about, **row} for row in scored.to_dict("records")]
     behind = {split: _behind(of_split, split) for split, of_split in left_out.items()}
@@ -182,8 +183,8 @@ def predictions(
     """Return the predictions of each method under one split, its folds pooled."""
     return {
         name: results.read_table(folder)
-        for name, made_under, folder in _finished(profile, base)
-        if made_under == split
+        for name, used, folder in finished(profile, base)
+        if used.split == split
     }
 
 
@@ -334,15 +335,15 @@ def _rows(numbers: Profile) -> list[dict[str, Any]]:
     return rows
 
 
-def _finished(
-    profile: str, base: pathlib.Path | str | None
-) -> Iterator[tuple[tuple[str, str], str, str]]:
-    """Yield the name (paper, method), split and folder of each finished run that is a method."""
-    for row in results.find(base, KEY, profile).itertuples():
+def finished(
+    profile: str, base: pathlib.Path | str | None, key: str = KEY
+) -> Iterator[tuple[tuple[str, str], Configuration, str]]:
+    """Yield paper and method, configuration and folder of each finished run that is a method."""
+    for row in results.find(base, key, profile).itertuples():
         used = results.read_records(row.folder)[0].configuration
         recipe = Recipe.from_record(used.recipe, row.folder) if used.recipe else None
         if name := _name(used.keys, recipe):
-            yield name, used.split, row.folder
+            yield name, used, row.folder
 
 
 def _behind(

@@ -6,7 +6,7 @@ array of as many Axes. ``predictions`` are described in `leukkit.metrics.predict
 
 from leukkit.plots.audit import explaining_totals, implied_accuracies, leads
 from leukkit.plots.colors import class_color
-from leukkit.plots.comparisons import bars, gap_ladder, leaderboard, split_comparison
+from leukkit.plots.comparisons import bars, gap_ladder, leaderboard, split_comparison, transfer
 from leukkit.plots.images import (
     augmentation_examples,
     gallery,
@@ -46,4 +46,5 @@ __all__ = [
     "segmentation_steps",
     "split_comparison",
     "training_curves",
+    "transfer",
 ]

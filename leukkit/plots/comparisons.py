@@ -230,6 +230,50 @@ def gap_ladder(
     return axes
 
 
+def transfer(measured: pd.DataFrame, quantity: str = "auc", ax: NDArray | None = None) -> NDArray:
+    """Show what each method, trained on each set, scores on each: a panel per kind of images.
+
+    Args:
+        measured: The frame of `leukkit.benchmark.transfer.measure`.
+        quantity: One of `leukkit.benchmark.transfer.QUANTITIES`.
+        ax: Array of methods x kinds of images Axes.
+
+    Raises:
+        ValueError: Nothing was measured.
+    """
+    import seaborn
+
+    rows = measured[measured["quantity"] == quantity] if len(measured) else measured
+    if len(rows) == 0:
+        raise ValueError(f"no {quantity} was measured; run leukkit.benchmark.transfer.run first")
+    methods = list(rows[["paper", "method"]].drop_duplicates().itertuples(index=False))
+    kinds, sets = [list(rows[name].unique()) for name in ("images of", "trained on")]
+    side = 1.05 * len(sets)
+    size = (1.2 + (side + 0.2) * len(kinds), 1 + (0.75 * side + 0.4) * len(methods))
+    axes = colors.panels(ax, len(methods), len(kinds), *size, sharex=True, sharey=True)
+    for (paper, method), line in zip(methods, axes, strict=True):
+        for kind, panel in zip(kinds, line, strict=True):
+            is_here = rows[["paper", "method", "images of"]].eq([paper, method, kind]).all(axis=1)
+            here = rows[is_here].assign(
+                text=[
+                    with_interval(value, low, high, 2).replace(" (", "\n").strip(")")
+                    for value, low, high in rows.loc[is_here, ["value", "low", "high"]].to_numpy()
+                ]
+            )
+            value, text = (
+                here.pivot(index="trained on", columns="tested on", values=name).loc[sets, sets]
+                for name in ("value", "text")
+            )
+            style = {"cmap": "PuOr", "vmin": 0, "vmax": 1, "cbar": False, "linewidths": 1}
+            seaborn.heatmap(value, annot=text, fmt="", annot_kws={"size": 7.5}, ax=panel, **style)
+            panel.set(xlabel="", ylabel="", title=kind if panel in axes[0] else "")
+        line[0].set_ylabel(textwrap.fill(f"{method} · {paper}", 24))
+    ends = f"{NAMES[quantity]}, 95% intervals over {', '.join(rows['groups_are'].unique())}"
+    axes[0, 0].figure.supxlabel(f"Columns: tested on. {ends} of the tested set", fontsize=9)
+    axes[0, 0].figure.supylabel("Rows: trained on", fontsize=9)
+    return axes
+
+
 def _difference(ax, place, row, name, leak, **style):
     """Draw what a leak was worth: black where its interval leaves 0 out, else gray."""
     ends = [row[f"{name}{end}"] for end in ("", " low", " high")]
