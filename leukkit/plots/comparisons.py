@@ -267,9 +267,10 @@ def transfer(measured: pd.DataFrame, quantity: str = "auc", ax: NDArray | None =
             style = {"cmap": "PuOr", "vmin": 0, "vmax": 1, "cbar": False, "linewidths": 1}
             seaborn.heatmap(value, annot=text, fmt="", annot_kws={"size": 7.5}, ax=panel, **style)
             panel.set(xlabel="", ylabel="", title=kind if panel in axes[0] else "")
+            panel.tick_params(length=0)
         line[0].set_ylabel(textwrap.fill(f"{method} · {paper}", 24))
     ends = f"{NAMES[quantity]}, 95% intervals over {', '.join(rows['groups_are'].unique())}"
-    axes[0, 0].figure.supxlabel(f"Columns: tested on. {ends} of the tested set", fontsize=9)
+    axes[0, 0].figure.supxlabel(f"Columns: tested on; {ends} of the tested set", fontsize=9)
     axes[0, 0].figure.supylabel("Rows: trained on", fontsize=9)
     return axes
 

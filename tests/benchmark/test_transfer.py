@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from leukkit import cli, datasets, plots, results, runs
+from leukkit import cli, datasets, plots, results, runs, splits
 from leukkit.benchmark import transfer
 
 SIDE, IMAGES, PATIENTS = 40, 2, 5
@@ -148,3 +148,26 @@ def test_a_profile_with_official_parts_alone_is_refused(three, tmp_path):
 def test_nothing_run_is_no_figure(tmp_path):
     with pytest.raises(ValueError, match="no auc was measured"):
         plots.transfer(transfer.measure("none", tmp_path))
+
+
+def test_every_method_copies_training_images_alone(three, monkeypatch):
+    """Also those whose copies are counted by class, under the classes that all sets have."""
+    asked = {}
+    monkeypatch.setattr(runs, "make", lambda planned, **given: asked.update(given, of=planned))
+    loaded = transfer.load(three[:2], "paper")
+    transfer.run(loaded, transfer.prepare(loaded), ["original"])
+    chosen = {repr((run.data, run.table)): run for run in asked["of"]}.values()
+    assert {kind for run in chosen for kind in run.table.get("copies", {})} == {
+        *("counts", "each", "balance")
+    }
+    for run in chosen:
+        split = runs.split_of(run, asked["cells"])
+        found = splits.leakage(split)[["subject", "bytes", "original"]]
+        assert not found.fillna(0).to_numpy(float).any()
+        copies = split.cells.get("copy", split.cells["label"].isna())
+        for fold in split.folds:
+            if {"counts", "each"} & run.table.get("copies", {}).keys():
+                assert copies.iloc[fold.train].any()
+            assert not copies.iloc[[*fold.validation, *fold.test]].any()
+            if run.split == "A-to-B":
+                assert not split.cells["set"].iloc[[*fold.train, *fold.validation]].eq("B").any()
