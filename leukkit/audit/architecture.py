@@ -64,10 +64,8 @@ def check(paper: Paper) -> Iterator[Finding]:
         if not built:
             continue
         million = "million " if number.unit == "millions" else ""
-        recomputed = ", ".join(
-            f"{f'{count / 1e6:.2f}' if million else count} {million}{text}"
-            for text, count in built.items()
-        )
+        counts = [f"{n / 1e6:.2f} {million}" if million else f"{n} " for n in built.values()]
+        recomputed = ", ".join(map("".join, zip(counts, built, strict=True)))
         claim = f"{network}: {number.text} {million}{number.quantity}"
         claim += f" in block {block}" if block else ""
         if not number.is_number:
@@ -75,12 +73,12 @@ def check(paper: Paper) -> Iterator[Finding]:
             yield Finding([number], claim, recomputed, None, reason)
             continue
         fitting = [text for text, count in built.items() if number.is_met(count)]
-        others = [other for other, size in SIZES.items() if number.is_met(size.parameters)]
+        sizes = SIZES if number.quantity == "parameters" else {}
+        others = [other for other, size in sizes.items() if number.is_met(size.parameters)]
         evidence = f"layers of the network that leukkit builds ({network})"
-        if fitting:
-            evidence += f"; met: {', '.join(fitting)}"
-        elif number.quantity == "parameters" and others:
-            evidence += f"; it would be met by {', '.join(others)}"
+        if fitting or others:
+            evidence += "; met: " if fitting else "; it would be met by "
+            evidence += ", ".join(fitting or others)
         yield Finding([number], claim, recomputed, bool(fitting), evidence)
 
 
@@ -88,11 +86,10 @@ def _built(network, block):
     """Printed quantity -> what it can mean -> how many of that the built network has."""
     if kinds := HEADS.get(network):
         convolutions, dense = kinds.count("Conv2D"), kinds.count("Dense")
-        with_weights = convolutions + dense
         added = {
             "of any kind": len(kinds),
-            "with weights or statistics": with_weights + kinds.count("BatchNormalization"),
-            "with weights": with_weights,
+            "with weights or statistics": convolutions + dense + kinds.count("BatchNormalization"),
+            "with weights": convolutions + dense,
         }
         return {
             "added layers": added,

@@ -134,11 +134,8 @@ def _without_all_keys(paper):
     for same in grouped(claims, lambda claim: (_quantity(claim), claim.text)).values():
         claim, own = same[0], _keys(same[0])
         fitting = [number for number in cells if _is_more_exact(number, claim)]
-        matrices = [
-            matrix
-            for matrix in paper.matrices
-            if claim.quantity == "accuracy" and own.items() <= matrix.keys.items()
-        ]
+        matrices = paper.matrices if claim.quantity == "accuracy" else []
+        matrices = [matrix for matrix in matrices if own.items() <= matrix.keys.items()]
         if own and (fitting or matrices):
             yield _best_match(paper, same, fitting, matrices)
 
@@ -212,18 +209,17 @@ def _differences(paper):
     without_transfer = paper.find("accuracy", part="test", variant=BASE_VARIANT)
     base = {number.keys["model"]: number for number in without_transfer}
     for claim in [number for number in paper.numbers if number.quantity in DIFFERENCES]:
-        keys = claim.keys | {"part": "test"}
-        tests = [n for n in paper.find("accuracy", **keys) if n.keys["model"] in base]
-        changes = {
-            n.keys["model"]: (n.exact - base[n.keys["model"]].exact) * DIFFERENCES[claim.quantity]
-            for n in tests
-        }
-        compared = [number for new in tests for number in (new, base[new.keys["model"]])]
-        texts = ", ".join(f"{model} {percent(change, 0)}" for model, change in changes.items())
-        evidence = f"test accuracies of {places(compared)}, differences in points: {texts}"
-        largest = max(changes.values())
-        stated, is_met = f"{claim.quantity}: {claim.text} points", largest * 100 == claim.exact
-        yield Finding([claim], stated, percent(largest, 0), is_met, evidence)
+        tests = paper.find("accuracy", **claim.keys | {"part": "test"})
+        pairs = [(n, base[n.keys["model"]]) for n in tests if n.keys["model"] in base]
+        changes = [(new.exact - old.exact) * DIFFERENCES[claim.quantity] for new, old in pairs]
+        texts = ", ".join(
+            f"{new.keys['model']} {percent(change, 0)}"
+            for (new, _), change in zip(pairs, changes, strict=True)
+        )
+        where = places(number for pair in pairs for number in pair)
+        evidence = f"test accuracies of {where}, differences in points: {texts}"
+        stated, is_met = f"{claim.quantity}: {claim.text} points", max(changes) * 100 == claim.exact
+        yield Finding([claim], stated, percent(max(changes), 0), is_met, evidence)
 
 
 def _metrics_led(paper):
@@ -232,15 +228,14 @@ def _metrics_led(paper):
         scores = [n for n in paper.cells if n.quantity in SCORES]
         rivals = [n for n in scores if n.get("part") == claim.keys["part"]]
         metrics = grouped(rivals, lambda number: (number.where, number.quantity)).values()
-        compared = [numbers for numbers in metrics if len(numbers) > 1]
-        ahead, behind = [], []
-        for numbers in compared:
-            best = max(numbers, key=lambda number: number.exact)
-            is_ahead = best.keys["model"] == claim.keys["model"]
-            text = f"{best.quantity} ({best.keys['model']} {best.text})"
-            (ahead if is_ahead else behind).append(text)
+        best = [max(same, key=lambda n: n.exact) for same in metrics if len(same) > 1]
+        led = grouped(best, lambda number: number.keys["model"] == claim.keys["model"])
+        ahead, behind = (
+            [f"{n.quantity} ({n.keys['model']} {n.text})" for n in led.get(side, ())]
+            for side in (True, False)
+        )
         said = [NUMBER_WORDS.index(word) for word in claim.text.split() if word in NUMBER_WORDS]
         evidence = f"ahead in {', '.join(ahead)}; behind in {', '.join(behind)}"
         stated = f"{claim.text} metrics led by {claim.keys['model']}"
-        recomputed, is_met = f"{len(ahead)} of {len(compared)}", said == [len(ahead), len(compared)]
-        yield Finding([claim], stated, recomputed, is_met, evidence)
+        is_met = said == [len(ahead), len(best)]
+        yield Finding([claim], stated, f"{len(ahead)} of {len(best)}", is_met, evidence)
