@@ -126,24 +126,23 @@ def _matrix(paper, matrix):
 
 def _row(row, found):
     p = [independence(counts)[1] for counts in found]
-    total, actual = found.sum(axis=(1, 2)), found[:, 0].sum(axis=1)
+    total, actual, predicted = found.sum((1, 2)), found[:, 0].sum(1), found[:, :, 0].sum(1)
     rates = [ratios(found)[quantity] for quantity in ("sensitivity", "specificity")]
     youden = sum(right / total for right, total in rates) - 1
-    called = found[:, :, 0].sum(axis=1) / total
     recomputed = f"Youden's J {_span('{:+.3f}'.format, youden)}, chi-square p {_span(_p, p)}"
+    precision, recall = (
+        _span(lambda share: percent(share, 1), counts / total) for counts in (actual, predicted)
+    )
     evidence = (
         f"over all matrices that give the row ({len(found)}; {row.sizes.how}); predictions made "
-        f"without looking would have the precision "
-        f"{_span(lambda share: percent(share, 1), actual / total)} "
-        f"(the share of {row.positive}) and the recall "
-        f"{_span(lambda share: percent(share, 1), called)} (the share predicted so)"
+        f"without looking would have the precision {precision} (the share of {row.positive}) and "
+        f"the recall {recall} (the share predicted so)"
     )
     claim = f"{name(row.keys, 'part')} tells the classes apart: {listed(row.numbers)}"
     verdicts = {bool(one < LEVEL) for one in p}
     is_met = verdicts.pop() if len(verdicts) == 1 else None
-    return Finding(
-        row.numbers, claim, recomputed, is_met, evidence, _one_order(row.paper, row.keys)
-    )
+    premise = _one_order(row.paper, row.keys)
+    return Finding(row.numbers, claim, recomputed, is_met, evidence, premise)
 
 
 def _one_order(paper, keys):
@@ -187,7 +186,8 @@ def _ranks(paper):
     """Networks that are said to have the highest or lowest accuracy, by their printed matrices."""
     for claim, own, rivals in ranked(paper):
         rank = claim.keys["rank"]
-        best = (max if rank == "highest" else min)(rivals, key=lambda matrix: matrix.accuracy)
+        extreme = max if rank == "highest" else min
+        best = extreme(rivals, key=lambda matrix: matrix.accuracy)
         evidence = "; ".join(
             f"{one.where}: {one.right}/{one.total} = {percent(one.accuracy)}" for one in (own, best)
         )
@@ -195,7 +195,7 @@ def _ranks(paper):
         recomputed = f"{rank}: {name(best.keys, 'part', 'dataset')} {percent(best.accuracy)}"
         is_met, reading = own.accuracy == best.accuracy, ""
         among = paper.find("accuracy", part="training", variant=claim.get("variant"))
-        edge = (max if rank == "highest" else min)((n.exact for n in among), default=None)
+        edge = extreme((n.exact for n in among), default=None)
         if edge in [n.exact for n in among if n.get("model") == claim.get("model")]:
             reading = NOT_TRAINED
             evidence += f"; its training accuracy is the {rank} printed"

@@ -22,6 +22,9 @@ from leukkit.audit.printed import (
 )
 from leukkit.papers import Card
 
+# By the predicted, then by the actual class.
+NAMED_COUNTS = ("true positives", "false positives", "false negatives", "true negatives")
+
 
 def check(paper: Paper) -> Iterator[Finding]:
     """Yield the findings on every printed matrix, then those on all of them together."""
@@ -152,18 +155,12 @@ def _named_counts(paper, matrix):
     reading, counts, met = best_reading(matrix)
     place = matrix.classes.index(positive)
     order = [place, 1 - place]
-    (hits, missed), (taken, rejected) = counts[np.ix_(order, order)].tolist()
-    values = {
-        "true positives": hits,
-        "false positives": taken,
-        "false negatives": missed,
-        "true negatives": rejected,
-    }
+    values = counts[np.ix_(order, order)].T.ravel().tolist()
     evidence = (
         f"{matrix.where} with {reading}, which meets {len(met)} of {len(matrix.scores)} "
         f"printed values per class; positive class {positive}"
     )
-    for quantity, value in values.items():
+    for quantity, value in zip(NAMED_COUNTS, values, strict=True):
         if said := paper.find(quantity, model=matrix.keys["model"]):
             claim = f"{quantity} {', '.join(dict.fromkeys(number.text for number in said))}"
             is_met = all(number.count == value for number in said)
@@ -179,11 +176,11 @@ def _copies(matrices):
         different = np.argwhere(one.counts != other.counts).tolist()
         if len(different) > 1:
             continue
-        changes = "".join(
-            f"; row {r + 1}, column {c + 1}: {one.counts[r, c]} and {other.counts[r, c]}"
-            for r, c in different
-        )
-        evidence = f"two networks do not err on the same numbers of images in every class{changes}"
+        evidence = "two networks do not err on the same numbers of images in every class"
+        for r, c in different:
+            evidence += (
+                f"; row {r + 1}, column {c + 1}: {one.counts[r, c]} and {other.counts[r, c]}"
+            )
         claim = f"matrices of {name(one.keys, 'part')} and of {name(other.keys, 'part')}"
         recomputed = f"{one.counts.size - len(different)} of {one.counts.size} counts are the same"
         premise = f"{one.where} and {other.where} are of two networks"
@@ -200,11 +197,10 @@ def _one_test_set(paper):
         counts = {text: tuple(n.count for n in same) for text, same in rows.items()}
         evidence = "; ".join(f"{text} {'/'.join(map(str, c))}" for text, c in counts.items())
         sums = sorted({sum(row) for row in counts.values()})
-        for what, many, shown in (
-            ("sums", len(sums), f": {', '.join(map(str, sums))}"),
-            ("class counts", len(set(counts.values())), ""),
-        ):
+        shown = f"sums: {', '.join(map(str, sums))}"
+        for text, many in ((shown, len(sums)), ("class counts", len(set(counts.values())))):
+            what = text.partition(":")[0]
             claim = f"one test set for {len(rows)} networks: equal {what} of the supports"
-            recomputed = f"{'the same' if many == 1 else f'{many} different'} {what}{shown}"
+            recomputed = f"{'the same' if many == 1 else f'{many} different'} {text}"
             premise = "All networks are tested on the same images"
             yield Finding(numbers, claim, recomputed, many == 1, evidence, premise)

@@ -101,9 +101,8 @@ def rates(card: Card, table: str) -> pd.DataFrame:
         of_row = rows.setdefault(name(row.keys, "part", "dataset"), {})
         for quantity, share in implied.items():
             printed = row.of()[quantity].exact if quantity in row.of() else float("nan")
-            of_row[quantity, "printed"] = float(100 * printed)
-            of_row[quantity, "implied"] = float(100 * share)
-            of_row[quantity, "difference"] = float(100 * (printed - share))
+            values = {"printed": printed, "implied": share, "difference": printed - share}
+            of_row |= {(quantity, column): float(100 * value) for column, value in values.items()}
     return pd.DataFrame.from_dict(rows, orient="index")
 
 

@@ -182,13 +182,12 @@ class Paper:
 
     def __init__(self, card: papers.Card, is_rounded: bool = False) -> None:
         self.card = card
-        cells = card.cells().to_dict("records") if card.tables else []
-        numbers = [
-            _printed(c, c["table"], ("cell", c["table"], c["row"], c["column"])) for c in cells
-        ]
+        self.numbers = []
+        for cell in card.cells().to_dict("records") if card.tables else ():
+            source = ("cell", cell["table"], cell["row"], cell["column"])
+            self.numbers.append(_printed(cell, cell["table"], source, is_rounded))
         for place, claim in enumerate(card.claims.to_dict("records")):
-            numbers.append(_printed(claim, claim["where"], ("claim", place)))
-        self.numbers = [dataclasses.replace(n, is_rounded=is_rounded) for n in numbers]
+            self.numbers.append(_printed(claim, claim["where"], ("claim", place), is_rounded))
         self.matrices = [Matrix(self, printed) for printed in card.matrices]
 
     @property
@@ -243,7 +242,8 @@ class Paper:
         printed = [number for number in self._images(keys) if number.get("part") == part]
         if len(by_label := first_by_label(printed)) > 1:
             counts = {label: number.count for label, number in by_label.items()}
-            how = f"{places(by_label.values())}: {_list(counts)} in {part}"
+            terms = " + ".join(f"{count} {label}" for label, count in counts.items())
+            how = f"{places(by_label.values())}: {terms} in {part}"
             return Sizes(counts, (sum(counts.values()),), how)
         for number in printed:
             if "label" not in number.keys:
@@ -352,12 +352,11 @@ class Matrix:
         self.readings = {stated: readings[stated]} if stated in readings else readings
         own, part = without(self.keys, "part").items(), paper.part(self.keys)
         of_network = [n for n in paper.scores if own <= n.keys.items() and "epoch" not in n.keys]
-        self.accuracies = [
-            n for n in of_network if n.quantity == "accuracy" and "label" not in n.keys
-        ]
         self.scores = [
             n for n in of_network if n.get("label") in self.classes and paper.part(n.keys) == part
         ]
+        whole = [number for number in of_network if "label" not in number.keys]
+        self.accuracies = [number for number in whole if number.quantity == "accuracy"]
 
 
 def mixes(*totals: int) -> tuple[np.ndarray, np.ndarray]:
@@ -430,11 +429,7 @@ def name(keys: dict, *leave_out: str) -> str:
     return ", ".join([*words, *(flag if keys[flag] else f"no {flag}" for flag in flags)])
 
 
-def _printed(entry, where, source):
+def _printed(entry, where, source, is_rounded):
     keys = {key: v for key, v in without(entry, *NO_KEYS).items() if not pd.isna(v)}
-    quote = entry.get("quote", "")
-    return Printed(where, source, entry["quantity"], entry["unit"], entry["printed"], keys, quote)
-
-
-def _list(counts):
-    return " + ".join(f"{count} {label}" for label, count in counts.items())
+    of = (entry["quantity"], entry["unit"], entry["printed"], keys, entry.get("quote", ""))
+    return Printed(where, source, *of, is_rounded)

@@ -109,13 +109,15 @@ def from_csv(path: str | os.PathLike, test: str) -> Card:
             f"{path}: a column {taken[0]} cannot be used, since the images given are of one "
             "part of one data set. Make a table of each; or write a card: leukkit audit --new FILE"
         )
-    rows, values = [], []
+    rows, unit = [], "fraction"
     for line, row in table.iterrows():
         place = f"{path}, line {line}"
         printed = [row[name].rstrip("%").strip() for name in columns]
         for name, text in zip(columns, printed, strict=True):
             if text and not re.fullmatch(r"\d+(\.\d+)?", text):
                 raise CardError(f"{place}: {name} is {text!r}, expected a number as printed")
+            if text and columns[name] != "support" and float(text) > 1:
+                unit = "percent"
         keys = {_key(name): row[name] for name in header if name not in columns}
         keys = {name: text for name, text in keys.items() if text}
         if "label" in keys and keys["label"] not in counts:
@@ -123,9 +125,6 @@ def from_csv(path: str | os.PathLike, test: str) -> Card:
                 f"{place}: class {keys['label']!r} is none of those of --test ({', '.join(counts)})"
             )
         rows.append({"keys": keys or {"line": line}, "printed": printed})
-        values += [float(text) for name, text in zip(columns.values(), printed, strict=True)
-                   if text and name != "support"]  # fmt: skip
-    unit = "percent" if max(values, default=0) > 1 else "fraction"
     of_part = {"dataset": path.stem, "part": "test"}
     shown = [
         {"quantity": name, "unit": "images" if name == "support" else unit}
@@ -142,13 +141,12 @@ def from_csv(path: str | os.PathLike, test: str) -> Card:
         for label, count in counts.items()
     ]
     said = {"value": next(iter(counts)), "reason": "the first of the counts given"}
+    scores = {"name": path.name, "title": "", "where": of_part, "columns": shown, "rows": rows}
     content = {
         "key": path.stem,
         "paper": {"title": path.stem},
         "choices": {"positive_class": said},
-        "tables": [
-            {"name": path.name, "title": "", "where": of_part, "columns": shown, "rows": rows}
-        ],
+        "tables": [scores],
         "claims": claims,
     }
     return check(Card, content, str(path))
