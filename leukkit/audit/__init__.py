@@ -132,9 +132,6 @@ def findings(card: papers.Card, checks: Iterable[str] | None = None) -> list[Fin
 def conclusions(frame: pd.DataFrame) -> pd.DataFrame:
     """Count what cannot be: inconsistent claims that rest on one premise are one conclusion.
 
-    Args:
-        frame: What ``run`` or ``select`` returns.
-
     Returns:
         Frame, one row per paper and premise: ``paper``, ``premise``, ``claims``, how many rest on
         it, and ``claim`` and ``recomputed`` of the first.
@@ -149,18 +146,10 @@ def select(
 ) -> pd.DataFrame:
     """Audit by some kinds of check (none named: all) and pick rows.
 
-    Args:
-        key: As in ``run``.
-        checks: Kinds of check, of ``CHECKS``.
-        where: Regular expression with which ``where`` begins; likewise the others.
-        claim: See ``where``.
-        verdict: See ``where``.
+    ``where``, ``claim`` and ``verdict`` are regular expressions with which these columns begin.
 
     Returns:
-        Rows as ``run`` gives them, with the column ``check``.
-
-    Raises:
-        papers.CardError, ValueError: As ``run``.
+        Rows as ``run`` gives them, with the column ``check``; it raises what ``run`` does.
     """
     names = checks or tuple(CHECKS)
     rows = pd.concat([run(key, [name]).assign(check=name) for name in names], ignore_index=True)

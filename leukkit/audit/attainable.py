@@ -56,12 +56,8 @@ def row_matrices(row: Row) -> np.ndarray:
 def possible_matrices(card: Card, table: str, is_rounded: bool = False) -> dict[str, np.ndarray]:
     """List the confusion matrices that agree with all that is printed of the rows of a table.
 
-    An accuracy that another table prints for the same network and part counts, too.
-
-    Args:
-        card: The paper's card.
-        table: The table's name.
-        is_rounded: Whether the paper's numbers must be rounded; else they may as well be truncated.
+    An accuracy that another table prints for the same network and part counts, too. Numbers may as
+    well be truncated, unless ``is_rounded``.
 
     Returns:
         Name of the row -> int64 (matrices, classes, classes): actual classes in the rows; of two
@@ -79,14 +75,11 @@ def possible_matrices(card: Card, table: str, is_rounded: bool = False) -> dict[
 def implied_accuracies(card: Card, table: str | None = None) -> pd.DataFrame:
     """Put the accuracies that a paper's other numbers imply beside the printed ones.
 
-    Args:
-        card: The paper's card.
-        table: A table of scores per class; None: the printed confusion matrices.
-
     Returns:
-        Frame in percent, one row per network: ``low`` and ``high``, the implied accuracy (equal
-        where it is exact; NaN: nothing is possible), then a column per part of the data with the
-        accuracy that tables print for it, and ``text``, where the text says one of no part.
+        Frame in percent, one row per network in ``table``, or per printed confusion matrix: ``low``
+        and ``high``, the implied accuracy (equal where it is exact; NaN: nothing is possible), then
+        a column per part of the data with the accuracy that tables print for it, and ``text``,
+        where the text says one of no part.
     """
     paper, rows = Paper(card), {}
     implied = [(one.keys, [one.right], one.total) for one in paper.matrices if table is None]
@@ -123,19 +116,15 @@ def _accuracies(row):
     if not numbers or (row.mixes and row.scores("accuracy")):
         return
     right, total = _right(row)
-    texts = [
-        n.text if row.keys.get("part") else f"{n.text} ({n.get('part') or 'no part'})"
-        for n in numbers
-    ]
+    parts = ["" if row.keys.get("part") else f" ({n.get('part') or 'no part'})" for n in numbers]
+    texts = [number.text + part for number, part in zip(numbers, parts, strict=True)]
     claim = f"accuracy of {name(row.keys)}: {', '.join(texts)}"
-    evidence = (
-        f"the values per class of {row.table} allow {_errors(right, total)} on {total} images"
-    )
     if row.sides:
-        evidence = (
-            f"{row.table} allows {min(right)} to {max(right)} right of {total} images "
-            f"({row.sizes.how})"
-        )
+        evidence = f"{row.table} allows {min(right)} to {max(right)} right of {total} images "
+        evidence += f"({row.sizes.how})"
+    else:
+        evidence = f"the values per class of {row.table} allow {_errors(right, total)} on "
+        evidence += f"{total} images"
     is_met = any(number.is_met(count, total) for number in numbers for count in right)
     if not is_met and row.paper.part(row.keys) not in [number.get("part") for number in numbers]:
         is_met, evidence = None, f"{evidence}; {row.table} names no part: it can be of other images"
@@ -196,10 +185,9 @@ def _other_sizes(row):
         found = _list(search.matrices(padded, row.positive, *row.mixes))
         yield f"without the zeros at the end (99.10 as 99.1) {found or 'none'}"
     for total, matrices in _on_other_sizes(row).items():
-        free = matrices.sum(axis=-1)
-        some = ", ".join(f"{a} + {b}" for a, b in free[:SHOWN].tolist()) or "none"
-        more = f" and {len(free) - SHOWN} more" if len(free) > SHOWN else ""
-        yield f"other class sizes on {total} images that would do: {some}{more}"
+        some = [f"{a} + {b}" for a, b in matrices[:SHOWN].sum(axis=-1).tolist()] or ["none"]
+        more = f" and {len(matrices) - SHOWN} more" if len(matrices) > SHOWN else ""
+        yield f"other class sizes on {total} images that would do: {', '.join(some)}{more}"
     if len(row.numbers) > 2:  # one value alone is attainable nearly always
         spare = []
         rates = () if row.sides else row.scores("sensitivity", "specificity")  # thin out all mixes
@@ -216,8 +204,8 @@ def _on_other_sizes(row):
         return {}
     totals = list(row.sizes.totals[:1])
     for numbers, sizes in denominators.groups(row.paper):
-        if sizes.how == row.sizes.how and (some := denominators.can_fail(numbers, totals[0])):
-            totals.append(denominators.explaining_total(some, totals[0])[0])
+        if sizes.how == row.sizes.how:
+            totals.append(denominators.explaining_total(numbers, totals[0])[0])
     return {n: search.matrices(row.numbers, row.positive, *mixes(n)) for n in totals}
 
 
@@ -242,11 +230,10 @@ def _as_mean(row):
             ends = [f"{key} {percent(a)} to {percent(b)}" for key, (a, b) in bounds.items()]
             images = f"{sides[0]} + {sides[1]} images in {folds.text} folds"
             texts.append(f"{images}: {', '.join(ends)}{said[is_mean]}")
-            is_inside = all(
-                low < number.window()[1] and number.window()[0] <= high
-                for number in row.numbers
-                for low, high in [bounds.get(number.quantity, (0, math.inf))]
-            )
+            bounded = [
+                (n.window(), bounds[n.quantity]) for n in row.numbers if n.quantity in bounds
+            ]
+            is_inside = all(low < end and start <= high for (start, end), (low, high) in bounded)
             if is_inside and is_mean is not False:
                 is_met = None
         claim = f"{name(row.keys, 'part')}, as a mean of {folds.text} folds: {listed(row.numbers)}"
@@ -278,11 +265,8 @@ def _ways(row):
             stuck.append(f"{listed(scores)} on {support} images")
     if stuck:
         return {}, f"no whole numbers of images give {'; '.join(stuck)}"
-    ways = {
-        errors: count
-        for errors, count in search.shared_errors(classes).items()
-        if all(number.is_met(total - errors, total) for number in row.scores("accuracy"))
-    }
+    ways, accuracy = search.shared_errors(classes), row.scores("accuracy")
+    ways = {k: n for k, n in ways.items() if all(a.is_met(total - k, total) for a in accuracy)}
     reason = (
         "each class alone is attainable, but the errors that the classes miss and the ones that "
         "they take cannot be made equal"

@@ -43,15 +43,11 @@ def shuffled_accuracies(card: Card, table: str | None = None) -> pd.DataFrame:
     of another. Both sums of each class stay; over all orders, the images of the positive class that
     are predicted so follow the hypergeometric distribution.
 
-    Args:
-        card: The paper's card.
-        table: A table of scores per class; None: the printed confusion matrices.
-
     Returns:
-        Frame in percent, one row per network: ``low`` and ``high``, the implied accuracy;
-        ``shuffled low`` and ``shuffled high``, between which it lies for 95% of the orders;
-        ``best``, the best with these sums. Where several matrices are possible, all of them are
-        within these ends.
+        Frame in percent, one row per network in ``table``, or per printed confusion matrix: ``low``
+        and ``high``, the implied accuracy; ``shuffled low`` and ``shuffled high``, between which it
+        lies for 95% of the orders; ``best``, the best with these sums. Where several matrices are
+        possible, all of them are within these ends.
     """
     paper, rows = Paper(card), {}
     found = [(one.keys, best_reading(one)[1][None]) for one in paper.matrices if not table]
@@ -75,8 +71,7 @@ def shuffled_accuracies(card: Card, table: str | None = None) -> pd.DataFrame:
 def independence(counts: np.ndarray) -> tuple[float, float, int]:
     """Return Pearson's chi-square, without a correction, its p and the degrees of freedom.
 
-    Args:
-        counts: int64 (classes, classes). Rows and columns of nothing but zeros are left out.
+    Rows and columns of nothing but zeros are left out of ``counts``, int64 (classes, classes).
     """
     counts = counts[counts.sum(axis=1) > 0][:, counts.sum(axis=0) > 0]
     result = stats.chi2_contingency(counts, correction=False)
@@ -86,12 +81,9 @@ def independence(counts: np.ndarray) -> tuple[float, float, int]:
 def shuffled_accuracy(counts: np.ndarray) -> tuple[float, float]:
     """Return mean and standard deviation of the accuracy when the labels are shuffled.
 
-    The labels are permuted, so both sums of each class stay. Source: Hoeffding 1951, "A
-    combinatorial central limit theorem": the variance of a sum over a random permutation is that
-    of the terms, less the means of their row and column.
-
-    Args:
-        counts: int64 (classes, classes).
+    The labels are permuted, so both sums of each class in ``counts``, int64 (classes, classes),
+    stay. Source: Hoeffding 1951, "A combinatorial central limit theorem": the variance of a sum
+    over a random permutation is that of the terms, less the means of their row and column.
     """
     total = counts.sum()
     rows, columns = counts.sum(axis=1) / total, counts.sum(axis=0) / total

@@ -44,9 +44,6 @@ def matrices(card: Card) -> pd.DataFrame:
     printed supports, its columns are the actual classes and its rows the predicted ones. Networks
     that were tested on the same images have the same sums over the actual classes.
 
-    Args:
-        card: The paper's card.
-
     Returns:
         Frame, one row per matrix, indexed by figure and network: ``images``, the sum of all counts,
         and for each class the sum of its ``row``, of its ``column``, and the printed ``support``
@@ -71,8 +68,7 @@ def matrices(card: Card) -> pd.DataFrame:
 def best_reading(matrix: Matrix) -> tuple[str, np.ndarray, list[Printed]]:
     """Return the reading of a matrix that meets most printed values of the same network.
 
-    Returns:
-        The reading, the counts with the actual classes in the rows, and the values that it meets.
+    With it the counts, the actual classes in the rows, and the values that it meets.
     """
     readings = []
     for reading, counts in matrix.readings.items():

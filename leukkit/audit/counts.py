@@ -31,12 +31,9 @@ def check_leaks(paper: Paper) -> Iterator[Finding]:
 
 
 def official_count(quantity: str, dataset: str, **selection: str | None) -> int | None:
-    """Return what the publishers of a data set count, or None where they do not say.
+    """Return the ``images`` or ``patients`` that a data set's publishers count (None: not said).
 
-    Args:
-        quantity: ``images`` or ``patients``.
-        dataset: A data set's name.
-        selection: ``split`` and ``label`` to count within; None: in all of them.
+    ``selection`` is of ``split`` and ``label``; None: in all of them.
     """
     wanted = {key: value for key, value in selection.items() if value}
     rows = [row for row in FACTS[dataset]["counts"] if wanted.items() <= row.items()]
@@ -192,10 +189,8 @@ def _folds(paper):
         evidence = f"{whole.text} {label} images / {folds.count} folds = {fold}"
         for other in [] if is_met else paper.find("images", label=label):
             if "part" in other.keys and number.is_met(other.count, folds.count):
-                evidence += (
-                    f"; {number.text} is one of {folds.count} parts of the {other.text} images of "
-                    f"{other.keys['part']}: {other.count / folds.count:.2f}"
-                )
+                evidence += f"; {number.text} is one of {folds.count} parts of the {other.text} "
+                evidence += f"images of {other.keys['part']}: {other.count / folds.count:.2f}"
         claim = f"around {number.text} {label} images in each of {folds.count} test folds"
         yield Finding([number], claim, fold, is_met, evidence)
 
@@ -204,9 +199,8 @@ def _networks(paper):
     """Stated numbers of networks against those in the tables of scores."""
     for number in paper.find("architectures"):
         variant = number.get("variant")
-        keys = {"variant": variant} if variant else {}
-        cells = [n for n in paper.find("accuracy", **keys) if n.is_cell and "model" in n.keys]
-        networks = dict.fromkeys(cell.keys["model"] for cell in cells)
+        scores = paper.find("accuracy", **{"variant": variant} if variant else {})
+        networks = dict.fromkeys(n.keys["model"] for n in scores if n.is_cell and "model" in n.keys)
         claim = f"{number.text} networks{f', {variant}' if variant else ''}"
         evidence = f"accuracies are printed of {', '.join(networks)}"
         is_met = len(networks) == number.count
@@ -219,15 +213,13 @@ def _networks(paper):
 def _augmented_test(paper):
     """Accuracies that are k/n with the n of the augmented set, not with that of the originals."""
     for numbers, sizes in denominators.groups(paper):
-        total = denominators.likely_total(numbers, sizes)
+        total, stated = denominators.likely_total(numbers, sizes), sizes.totals[0]
         keys = numbers[0].keys
-        before = paper.whole_counts(keys | {"augmentation": False})
-        after = paper.whole_counts(keys)
+        before, after = paper.whole_counts(keys | {"augmentation": False}), paper.whole_counts(keys)
         is_test = keys.get("augmentation") and keys.get("part") != "training"
         if not (is_test and before and before.keys() == after.keys()):
             continue
         images, augmented = (sum(n.count for n in part.values()) for part in (before, after))
-        stated = sizes.totals[0]
         share = Fraction(stated, augmented)
         held_out = round(share * images)
         numbers = denominators.can_fail(numbers, stated)
@@ -249,9 +241,8 @@ def _augmented_test(paper):
 def _parts_per_class(paper):
     """``(dataset, part) -> label -> number`` of the parts whose images are printed per class."""
     images = [n for n in paper.find("images") if n.get("label") and n.get("dataset") in FACTS]
-    divided = [n for n in images if n.get("part") not in (None, "total")]
-    parts = grouped(divided, lambda number: (number.get("dataset"), number.get("part")))
-    return {at: first_by_label(numbers) for at, numbers in parts.items()}
+    parts = grouped(images, lambda number: (number.get("dataset"), number.get("part")))
+    return {at: first_by_label(n) for at, n in parts.items() if at[1] not in (None, "total")}
 
 
 def _held_out(paper):
@@ -314,14 +305,9 @@ def _copies(paper):
 
 
 def one_ratio(counts: dict, wholes: dict) -> tuple[Fraction, Fraction] | None:
-    """Return which ratios give every count, rounded or truncated, of the whole with its key.
+    """Return which ratios give every count, rounded or truncated, of the whole (above 0) it is of.
 
-    Args:
-        counts: Key -> whole number.
-        wholes: Key -> number above 0 that the count is a share or a multiple of.
-
-    Returns:
-        The smallest ratio, and the first one above it that is too large; None: no ratio does.
+    That is the smallest ratio, and the first one above it that is too large; None: no ratio does.
     """
     low = max(Fraction(2 * count - 1, 2 * wholes[key]) for key, count in counts.items())
     high = min(Fraction(count + 1, wholes[key]) for key, count in counts.items())

@@ -37,14 +37,10 @@ def groups(paper: Paper) -> list[tuple[list[Printed], Sizes]]:
 def explaining_totals(card: Card, stated: int) -> pd.DataFrame:
     """Count for every number of images n how many accuracies of tables are a k/n.
 
-    Args:
-        card: The paper's card.
-        stated: The number of images that the accuracies are said to be of.
-
     Returns:
-        Frame indexed by n from 2 to twice the stated one: ``explained``, how many of the accuracies
-        are a k/n, and ``by chance``, how many would be if they had nothing to do with n. Its
-        ``attrs["of"]`` is how many accuracies there are; those of any n (100%) are left out.
+        Frame indexed by n from 2 to twice the stated number of images: ``explained``, how many of
+        the accuracies are a k/n, and ``by chance``, how many would be if they had nothing to do
+        with n. Its ``attrs["of"]`` is how many there are; those of any n (100%) are left out.
 
     Raises:
         ValueError: No accuracies are of so many images; says of how many there are.
@@ -53,22 +49,18 @@ def explaining_totals(card: Card, stated: int) -> pd.DataFrame:
     if stated not in known:
         found = ", ".join(map(str, known)) or "no number"
         raise ValueError(f"{card.key}: no accuracies of {stated} images; there are of {found}")
-    numbers = can_fail(known[stated], stated)
-    table = _explained(numbers, stated)
-    table.attrs["of"] = len(numbers)
-    return table
+    return _explained(known[stated], stated)
 
 
 def explaining_total(numbers: Sequence[Printed], stated: int) -> tuple[int, int]:
-    """Return the n up to twice the stated one that explains most of the accuracies.
+    """Return the n up to twice the stated one that explains most accuracies, and how many.
 
     A larger n explains more by chance, so what counts is how many values it explains beyond
     that; among equals the n nearest to the stated one is taken.
-
-    Returns:
-        The n, and how many values are a k/n under it.
     """
     table = _explained(numbers, stated)
+    if not table.attrs["of"]:
+        return stated, 0
     excess = table["explained"] - table["by chance"]
     total = min(table.index[excess == excess.max()], key=lambda one: abs(one - stated))
     return int(total), int(table.loc[total, "explained"])
@@ -77,9 +69,9 @@ def explaining_total(numbers: Sequence[Printed], stated: int) -> tuple[int, int]
 def likely_total(numbers: Sequence[Printed], sizes: Sizes) -> int:
     """Return the n that evidently explains more of the accuracies than the stated one, or that."""
     stated = sizes.totals[0]
-    numbers = can_fail(numbers, stated)
-    total, explained = explaining_total(numbers, stated) if numbers else (stated, 0)
-    return total if explained - len(shares(numbers, *sizes.totals)) >= EVIDENT else stated
+    total, explained = explaining_total(numbers, stated)
+    fitting = shares(can_fail(numbers, stated), *sizes.totals)
+    return total if explained - len(fitting) >= EVIDENT else stated
 
 
 def is_share_of(number: Printed, totals: int | np.ndarray) -> Any:
@@ -107,12 +99,13 @@ def shares(numbers: Sequence[Printed], *totals: int) -> list[Printed]:
 
 
 def _explained(numbers, stated):
-    totals = np.arange(2, 2 * stated + 1)
-    columns = {
-        "explained": sum(is_share_of(number, totals).astype(int) for number in numbers),
-        "by chance": sum(by_chance(number, totals) for number in numbers),
-    }
-    return pd.DataFrame(columns, index=pd.Index(totals, name="n"))
+    numbers, totals = can_fail(numbers, stated), np.arange(2, 2 * stated + 1)
+    table = pd.DataFrame({"explained": 0, "by chance": 0.0}, index=pd.Index(totals, name="n"))
+    for number in numbers:
+        table["explained"] += is_share_of(number, totals)
+        table["by chance"] += by_chance(number, totals)
+    table.attrs["of"] = len(numbers)
+    return table
 
 
 def _together(paper, key):
@@ -134,11 +127,11 @@ def _row(paper, numbers, sizes, tested):
     evidence = f"{sizes.how}; n = {size}"
     if fitting := shares(numbers, *sizes.totals):
         totals = [next(n for n in sizes.totals if is_share_of(number, n)) for number in fitting]
-        counts = ", ".join(str(_nearest(*pair)) for pair in zip(fitting, totals, strict=True))
-        recomputed = f"{counts} of {size}"
+        counts = [round(n.exact * of) for n, of in zip(fitting, totals, strict=True)]
+        recomputed = f"{', '.join(map(str, counts))} of {size}"
         yield Finding(fitting, _claim(fitting), recomputed, True, evidence)
     for number in [number for number in numbers if number not in fitting]:
-        nearest = f"{_nearest(number, stated)} of {size}"
+        nearest = f"{round(number.exact * stated)} of {size}"
         why = f"{evidence}; {_neighbors(number, stated)}"
         is_met, reading = False, ""
         if shares([number.padded()], *sizes.totals):
@@ -154,10 +147,6 @@ def _row(paper, numbers, sizes, tested):
 def _claim(numbers):
     common = set.intersection(*(set(number.keys.items()) for number in numbers))
     return f"accuracy of {name(dict(common))}: {', '.join(number.text for number in numbers)}"
-
-
-def _nearest(number, total):
-    return round(number.exact * total)
 
 
 def _neighbors(number, total):
@@ -184,11 +173,10 @@ def _other_total(paper, numbers, sizes):
         expected = sum(by_chance(number, total) for number in numbers)
         evidence += f"by chance {expected:.1f} of {of} values would be some k/{total}"
         whole = sum(number.count for number in paper.whole_counts(numbers[0].keys).values())
-        for share in paper.find("share", part=numbers[0].keys["part"]) if whole else ():
+        for share in paper.find("share", part=numbers[0].keys["part"]):
             if share.is_met(total, whole):
-                evidence += (
-                    f"; {total} of {whole} are {percent(total / whole)}%, rounded {share.text}%"
-                )
+                stated_share = f"{percent(total / whole)}%, rounded {share.text}%"
+                evidence += f"; {total} of {whole} are {stated_share}"
     else:
         evidence += f"{total}, the one farthest above chance, explains {explained}"
     is_met = explained - with_stated < EVIDENT

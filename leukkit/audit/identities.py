@@ -60,9 +60,8 @@ def precision(
 def implied_share(accuracy: tuple, sensitivity: tuple, specificity: tuple) -> tuple | None:
     """Return the smallest and largest share of positives that three windows (low, high) allow.
 
-    Returns:
-        Two fractions, which may lie outside of 0..1 if the three cannot belong together; None
-        where sensitivity and specificity may be equal, for then every share would do.
+    Both may lie outside of 0..1 if the three cannot belong together; None where sensitivity and
+    specificity may be equal, for then every share would do.
     """
     if sensitivity[0] <= specificity[1] and specificity[0] <= sensitivity[1]:
         return None
@@ -77,10 +76,6 @@ def rates(card: Card, table: str) -> pd.DataFrame:
 
     Accuracy is a weighted mean of both rates, so it holds for a mean over folds of equal class
     shares, too; precision and F1 hold up to the spread of the folds.
-
-    Args:
-        card: The paper's card.
-        table: The table's name.
 
     Returns:
         Frame in percent, one row per row of the table that has both rates and whose number of

@@ -81,10 +81,9 @@ class Printed:
         return Fraction(self.text.replace(",", "")) / SCALES.get(self.unit, 1)
 
     def window(self) -> tuple[Fraction, Fraction]:
-        """Return the values that round or truncate to the printed one.
+        """Return the smallest value (not below 0) that rounds or truncates to the printed one.
 
-        Returns:
-            The smallest such value (not below 0), and the first one above it that is too large.
+        With it comes the first one above it that is too large.
         """
         unit = Fraction(1, 10**self.digits) / SCALES.get(self.unit, 1)
         above = unit / 2 if self.is_rounded else unit
@@ -93,11 +92,8 @@ class Printed:
     def is_met(self, numerator: Count, denominator: Count = 1) -> Any:
         """Return whether ``numerator / denominator`` rounds or truncates to the printed value.
 
-        The comparison is exact: it multiplies whole numbers and never divides.
-
-        Args:
-            numerator: 0 or more.
-            denominator: Above 0 (where it is 0 nothing is met).
+        The comparison is exact: it multiplies whole numbers, 0 or more, and never divides. Where
+        the denominator is 0 nothing is met.
         """
         low, high = self.window()
         above = low.numerator * denominator <= numerator * low.denominator
@@ -168,14 +164,9 @@ class Sizes:
 
 
 class Paper:
-    """A paper's card, read for the audit.
-
-    Args:
-        card: The card.
-        is_rounded: Whether its numbers must be rounded; else they may as well be truncated.
+    """A paper's card, read for the audit; ``is_rounded`` is of all of its numbers.
 
     Attributes:
-        card: As given.
         numbers: All printed numbers and words: table cells, then claims of the text.
         matrices: The printed confusion matrices.
     """

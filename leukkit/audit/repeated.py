@@ -229,10 +229,10 @@ def _metrics_led(paper):
         rivals = [n for n in scores if n.get("part") == claim.keys["part"]]
         metrics = grouped(rivals, lambda number: (number.where, number.quantity)).values()
         best = [max(same, key=lambda n: n.exact) for same in metrics if len(same) > 1]
-        led = grouped(best, lambda number: number.keys["model"] == claim.keys["model"])
+        own = [number for number in best if number.keys["model"] == claim.keys["model"]]
         ahead, behind = (
-            [f"{n.quantity} ({n.keys['model']} {n.text})" for n in led.get(side, ())]
-            for side in (True, False)
+            [f"{n.quantity} ({n.keys['model']} {n.text})" for n in best if (n in own) is is_own]
+            for is_own in (True, False)
         )
         said = [NUMBER_WORDS.index(word) for word in claim.text.split() if word in NUMBER_WORDS]
         evidence = f"ahead in {', '.join(ahead)}; behind in {', '.join(behind)}"

@@ -11,16 +11,10 @@ from leukkit.audit.printed import Count, Printed
 
 
 def ratios(counts: np.ndarray, place: int = 0) -> dict[str, tuple]:
-    """Return every score of one class as numerator and denominator, in whole numbers.
+    """Return every score of the class at ``place`` as numerator and denominator, int64 (...).
 
-    Definitions: patel2025 Eqs. 9-13; farag2025 Eqs. 2-6.
-
-    Args:
-        counts: int64 (..., classes, classes), actual classes in the rows.
-        place: Position of the class.
-
-    Returns:
-        Quantity -> two int64 arrays (...).
+    ``counts`` are int64 (..., classes, classes), actual classes in the rows. Definitions: patel2025
+    Eqs. 9-13; farag2025 Eqs. 2-6.
     """
     found = counts[..., place, place]
     actual, predicted = counts[..., place, :].sum(-1), counts[..., :, place].sum(-1)
@@ -56,8 +50,7 @@ def matrices(
     Args:
         numbers: Scores of one row; those without a label are of the positive class.
         positive: The positive class.
-        positives: Images of the positive class; or an array of sizes to try, if the row has both
-            rates.
+        positives: Its images; or an array of sizes to try, if the row has both rates.
         negatives: Images of the other class; likewise.
 
     Returns:
@@ -100,7 +93,7 @@ def shared_errors(classes: Sequence[np.ndarray]) -> dict[int, int]:
         classes: Of each class the matrices (some, 2, 2) against all others that its scores allow.
 
     Returns:
-        A dict from the number of errors to the number of ways to share them out, ascending.
+        Number of errors -> number of ways to share them out, ascending.
     """
     errors = [counts[:, [0, 1], [1, 0]] for counts in classes]  # missed, taken
     totals = sorted(missed for missed, taken in _sums(errors) if missed == taken)
@@ -126,8 +119,7 @@ def _sums(classes):
 def mean_bounds(numbers: Sequence[Printed], counts: tuple, folds: int) -> dict[str, tuple]:
     """Return the smallest and largest mean accuracy and precision that mean rates allow.
 
-    Accuracy is a mean of both rates weighted by class size. Precision is largest when all false
-    positives that the specificity needs lie in one fold.
+    Precision is largest when all false positives that the specificity needs lie in one fold.
 
     Args:
         numbers: Scores, a sensitivity and a specificity among them.
@@ -135,7 +127,7 @@ def mean_bounds(numbers: Sequence[Printed], counts: tuple, folds: int) -> dict[s
         folds: Number of folds, whose sizes differ by one image of a class at most.
 
     Returns:
-        A dict from ``accuracy`` and ``precision`` to two fractions; empty without both rates.
+        ``accuracy`` and ``precision`` -> two fractions; empty without both rates.
     """
     windows = {number.quantity: number.window() for number in numbers}
     if not {"sensitivity", "specificity"} <= set(windows):
@@ -160,15 +152,9 @@ def is_mean_of_folds(numbers: Sequence[Printed], counts: tuple, folds: int) -> b
     Source: Fazekas & Kovács 2024, "Testing the consistency of performance scores reported for
     binary classification problems"; their package mlscorecheck, mean of scores over known folds.
 
-    Args:
-        numbers: Scores. Accuracy, sensitivity and specificity are used: a mean of precision or F1
-            is not linear in the counts.
-        counts: As `mean_bounds`; likewise ``folds``.
-        folds: See ``counts``.
-
-    Returns:
-        True or False; None with fewer than two of these scores, of which any pair of values is
-        attainable nearly always.
+    Arguments are as of `mean_bounds`. Accuracy, sensitivity and specificity are used: a mean of
+    precision or F1 is not linear in the counts. None with fewer than two of these scores, of which
+    any pair of values is attainable nearly always.
     """
     from mlscorecheck.check.binary import check_1_dataset_known_folds_mos
 
