@@ -97,9 +97,8 @@ def _built(network, block):
             "added convolutions": {"convolutions": convolutions},
             "dense layers": {"dense": dense},
         }
-    if network not in SIZES:
+    if not (size := SIZES.get(network)):
         return {}
-    size = SIZES[network]
     parameters = {"for 1,000 classes": size.parameters, "trainable": size.trainable}
     return {
         "parameters": parameters | ELSEWHERE.get(network, {}),

@@ -280,9 +280,7 @@ def _matrices_of_several(row):
     elsewhere, (rights, total) = _accuracies_elsewhere(row), _right(row)
     pairs = list(itertools.permutations(range(len(labels)), 2))
     found = []
-    for right in rights:
-        if not all(number.is_met(right, total) for number in elsewhere):
-            continue
+    for right in [one for one in rights if all(n.is_met(one, total) for n in elsewhere)]:
         errors = total - right
         if math.comb(len(pairs) + errors - 1, errors) > MOST:
             raise ValueError(f"{row.claim}: too many matrices have {errors} errors")

@@ -10,8 +10,8 @@ from sklearn import metrics
 from leukkit.audit import denominators
 from leukkit.audit.attainable import row_matrices
 from leukkit.audit.confusion import best_reading
-from leukkit.audit.lead import LEVEL, ranked
-from leukkit.audit.printed import NOT_TRAINED, Finding, Paper, grouped, listed, name, percent
+from leukkit.audit.lead import LEVEL, ahead, ranked
+from leukkit.audit.printed import NOT_TRAINED, Finding, Paper, listed, name, percent
 from leukkit.audit.search import ratios
 from leukkit.papers import Card
 
@@ -28,11 +28,8 @@ def check(paper: Paper) -> Iterator[Finding]:
 def check_leads(paper: Paper) -> Iterator[Finding]:
     """Yield the findings on the best against the runner-up, and on claimed ranks."""
     for numbers, sizes in denominators.groups(paper):
-        compared = [n for n in numbers if n.get("part") != "training" and "epoch" not in n.keys]
-        for same in grouped(compared, lambda number: number.where).values():
-            best, second = (*sorted(same, key=lambda number: -number.exact), None)[:2]
-            if second and best.exact > second.exact:
-                yield _lead(best, second, sizes)
+        for best, second in ahead(numbers, lambda number: number.where):
+            yield _lead(best, second, sizes)
     yield from _ranks(paper)
 
 

@@ -14,10 +14,8 @@ WHOLES = ({"benign", "malignant"},)  # labels that together are everyone, beside
 
 def check(paper: Paper) -> Iterator[Finding]:
     """Yield the findings on all printed counts."""
-    for quantity in ("images", "patients"):
-        yield from _sums(paper, quantity)
-    for quantity in ("images", "patients"):
-        yield from _published(paper, quantity)
+    for find, quantity in itertools.product((_sums, _published), ("images", "patients")):
+        yield from find(paper, quantity)
     yield from _shares(paper)
     yield from _folds(paper)
     yield from _networks(paper)
@@ -153,9 +151,8 @@ def _shares(paper):
     for share in paper.find("share"):
         part, dataset = share.keys["part"], share.get("dataset")
         claim = f"{share.text}% for {part}{f' of {dataset}' if dataset else ''}"
-        counts = {one: _part_counts(paper, dataset, one) for one in parts}
-        mine = counts.pop(part)
-        others = [number for numbers in counts.values() for number in numbers]
+        mine = _part_counts(paper, dataset, part)
+        others = [n for one in parts if one != part for n in _part_counts(paper, dataset, one)]
         if not mine or not others:
             reason = "the numbers of images of the parts are not printed"
             yield Finding([share], claim, "", None, reason)

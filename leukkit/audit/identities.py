@@ -13,9 +13,8 @@ from leukkit.papers import Card
 def check(paper: Paper) -> Iterator[Finding]:
     """Yield the findings on F1, and on accuracy and precision against both rates."""
     for row in paper.rows:
-        yield from _f1(row)
-        yield from _accuracy(row)
-        yield from _precision(row)
+        for find in (_f1, _accuracy, _precision):
+            yield from find(row)
 
 
 def check_formulas(paper: Paper) -> Iterator[Finding]:

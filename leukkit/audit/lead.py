@@ -3,7 +3,7 @@
 import dataclasses
 import math
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -117,6 +117,15 @@ def find(paper: Paper) -> list[Lead]:
     return [*_in_tables(paper), *_said(paper)] or [Lead(paper.card.key)]
 
 
+def ahead(numbers: Iterable[Printed], key: Callable) -> Iterator[list[Printed]]:
+    """Yield the best and the runner-up among those with one ``key``, not of training or epochs."""
+    compared = [n for n in numbers if n.get("part") != "training" and "epoch" not in n.keys]
+    for same in grouped(compared, key).values():
+        pair = sorted(same, key=lambda number: -number.exact)[:2]
+        if len(pair) == 2 and pair[0].exact > pair[1].exact:
+            yield pair
+
+
 def ranked(paper: Paper) -> Iterator[tuple[Printed, Matrix, list[Matrix]]]:
     """Yield each claim of a rank, the matrix of its network, and those it is compared with."""
     for claim in [number for number in paper.numbers if "rank" in number.keys]:
@@ -184,15 +193,16 @@ def _conclusion(known, subjects):
 def _in_tables(paper):
     for score in ("accuracy", "f1", "auc"):
         numbers = [n for n in paper.find(score) if n.is_cell and n.is_number]
-        compared = [n for n in numbers if n.get("part") != "training" and "epoch" not in n.keys]
-        for same in grouped(compared, lambda n: _images(paper, n)).values():
-            pair = sorted(same, key=lambda n: -n.exact)[:2]
-            if len(pair) == 2 and pair[0].exact > pair[1].exact:
-                claim = " ahead of ".join(f"{name(n.keys, 'part')} {n.text}" for n in pair)
-                scores = (float(pair[0].exact), float(pair[1].exact))
-                known, people = _needed(paper, *pair), _people(paper, pair[0])
-                place = (paper.card.key, pair[0].where, score, claim, scores)
-                yield Lead(*place, *known, subjects=people)
+        for pair in ahead(numbers, lambda number: _images(paper, number)):
+            claim = " ahead of ".join(f"{name(n.keys, 'part')} {n.text}" for n in pair)
+            place = (
+                paper.card.key,
+                pair[0].where,
+                score,
+                claim,
+                tuple(float(n.exact) for n in pair),
+            )
+            yield Lead(*place, *_needed(paper, *pair), subjects=_people(paper, pair[0]))
 
 
 def _images(paper, number):
