@@ -171,3 +171,31 @@ def test_every_method_copies_training_images_alone(three, monkeypatch):
             assert not copies.iloc[[*fold.validation, *fold.test]].any()
             if run.split == "A-to-B":
                 assert not split.cells["set"].iloc[[*fold.train, *fold.validation]].eq("B").any()
+
+
+def test_official_folds_of_real_cells_share_the_subjects_known_to_be_one(
+    test_data, tmp_path, monkeypatch
+):
+    """Folds 0, 1 and 2 of C-NMC as three sets: by identical cells and those cut out twice."""
+    monkeypatch.setattr(runs, "_load", runs._load.__wrapped__)
+    for fold in ("fold_0", "fold_1", "fold_2"):
+        lines = ["file,label,patient"]
+        for path in sorted((test_data / "cnmc-2019-subset").glob(f"*/{fold}/*/*")):
+            label = {"hem": "healthy", "all": "ALL"}[path.parent.name]
+            link = tmp_path / fold / label / path.name
+            link.parent.mkdir(parents=True, exist_ok=True)
+            link.symlink_to(path)
+            lines.append(f"{label}/{path.name},{label},{path.stem.split('_')[1].upper()}")
+        (tmp_path / fold / "labels.csv").write_text("\n".join(lines))
+    sets = [str(tmp_path / f"fold_{fold}") for fold in range(3)]
+    prepared = transfer.prepare(transfer.load(sets, "sample", "farag2025:rf"))
+    for one, other, shared in (
+        ("fold_0", "fold_1", {"20"}),  # by way of 16
+        ("fold_0", "fold_2", {"20", "H6", "H7"}),  # 21, H2
+        ("fold_1", "fold_0", {"16"}),
+        ("fold_1", "fold_2", {"16", "51", "H10"}),  # 20 = 21, 75 and 78, H3
+        ("fold_2", "fold_0", {"21", "H2", "H4", "H5"}),
+        ("fold_2", "fold_1", {"21", "75", "78", "H3"}),
+    ):
+        gone = prepared[one][prepared[one]["group"].isin(prepared[other]["group"])]
+        assert {name.removesuffix(f" ({one})") for name in gone["patient"]} == shared
