@@ -77,6 +77,7 @@ def _write(row):
         ("", "1,2", "no column is called like a score"),
         ("class,recall\nx,0.5\n", "a=1,b=2", "line 2: class 'x' is none of those of --test"),
         ("dataset,accuracy\nx,0.5\n", "1,2", "a column dataset cannot be used"),
+        ("class,Label,recall\na,,0.5\n", "a=1,b=2", "two columns say the label of a row"),
         (TABLE, "1600", "test counts '1600': expected"),
         (TABLE, "a=1,a=2", "a class is named twice"),
     ],

@@ -260,8 +260,11 @@ def test_methods_are_compared_with_the_best_in_pairs_corrected_for_their_number(
 def test_seconds_are_shown_once_they_are_measured(base, measured):
     assert "per image" not in leaderboard.leaderboard(measured, "subject")
     timed = {"paper": "patel2025", "method": "resnet18", "seconds": 0.01234, "images": 32}
-    pd.DataFrame([timed]).to_csv(base / "honest" / "sample" / "seconds.csv", index=False)
+    not_missing = timed | {"method": "NA"}
+    times = pd.DataFrame([timed, not_missing])
+    times.to_csv(base / "honest" / "sample" / "seconds.csv", index=False)
     after = leaderboard.measure("sample", base)
+    assert after.loc[after["quantity"] == "seconds_per_image", "method"].tolist()[-1] == "NA"
     shown = leaderboard.leaderboard(after, "subject").set_index("method")["per image"]
     assert shown["resnet18"] == "0.012 s"
     assert set(shown.drop("resnet18")) == {""}
