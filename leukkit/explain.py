@@ -27,7 +27,7 @@ from leukkit.saved.outliers import members
 STEPS = 8  # in which an image is deleted, fewer where the feature map has fewer places
 TIMES = 20  # random orders, and networks with shuffled weights
 BETTER_THAN = 0.95  # of either: without any information 2 times in 21, about one in ten
-EFFECT = 0.05  # of probability; the order hardly matters to a network of random weights, always 50%
+EFFECT = 0.05  # of probability; below it the order hardly matters, as to random weights near 50%
 CORRELATION = 0.5  # with the map of shuffled weights: above it a quarter of the ranks is the same
 FLAT, RANDOM, SHUFFLED = "same everywhere", "random is as good", "shuffled is as good"
 
@@ -145,11 +145,11 @@ def checks(
     Shuffled weights (after Adebayo et al. 2018, "Sanity checks for saliency maps", section 3): the
     weights of the head are exchanged for each other, within each array, 20 times. They are not
     made anew, so that they keep their sizes: a head of random weights cannot be told from its
-    shuffled ones, whatever their distribution, and so passes by chance only. It is the head alone,
-    because the map's weights are its gradients; with other features below, any map would change.
-    The map must change, to a median rank correlation below 0.5; and the probability must fall more
-    by the map's deletion than with 95% of the shuffled networks by that of theirs. Else the map
-    shows what any head makes of these features, trained or not.
+    shuffled ones, whatever their distribution, and so passes by chance only, about one in ten. It
+    is the head alone, because the map's weights are its gradients; with other features below, any
+    map would change. The map must change, to a median rank correlation below 0.5; and the
+    probability must fall more by the map's deletion than with 95% of the shuffled networks by that
+    of theirs. Else the map shows what any head makes of these features, trained or not.
 
     A map that passes may still be of a network that is wrong. It costs about 330 answers of the
     network per image.
