@@ -109,8 +109,8 @@ def from_csv(path: str | os.PathLike, test: str) -> Card:
             f"{path}: a column {taken[0]} cannot be used, since the images given are of one "
             "part of one data set. Make a table of each; or write a card: leukkit audit --new FILE"
         )
-    said = [_key(name) for name in header if name not in columns]
-    if twice := sorted({name for name in said if said.count(name) > 1}):
+    keyed = [_key(name) for name in header if name not in columns]
+    if twice := sorted({name for name in keyed if keyed.count(name) > 1}):
         raise CardError(f"{path}: two columns say the {twice[0]} of a row. Leave one of them out")
     rows, unit = [], "fraction"
     for line, row in table.iterrows():
