@@ -357,7 +357,7 @@ def test_whatever_ends_a_command_ends_its_notebooks_and_their_workers(project, n
     notes = project / "notebooks"
     _wait(lambda: len([*notes.glob("pid-*")]) == 3 or process.poll() is not None, 120)
     process.send_signal(number)
-    told = process.communicate(timeout=30)[1].decode()
+    told = process.communicate(timeout=120)[1].decode()
     if number == signal.SIGINT:
         assert process.returncode == 130, told
         assert told == "leukkit: interrupted; what was finished is kept\n"

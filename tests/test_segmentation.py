@@ -4,7 +4,7 @@ import xml.etree.ElementTree as ElementTree
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import f1_score
 
@@ -167,6 +167,7 @@ def test_the_other_rules_need_no_threshold(rule):
 
 
 @given(seed=st.integers(0, 1000), k=st.integers(2, 4))
+@example(seed=80, k=2)
 @settings(max_examples=20)
 def test_green_multi_otsu_is_that_of_scikit_image(seed, k):
     from skimage.filters import threshold_multiotsu
@@ -174,9 +175,18 @@ def test_green_multi_otsu_is_that_of_scikit_image(seed, k):
     random = np.random.default_rng(seed)
     rgb = random.normal(random.choice([40, 120, 200], (30, 30, 1)), 15, (30, 30, 3))
     rgb = rgb.clip(0, 255).astype(np.uint8)
-    darkest = rgb[..., 1] <= threshold_multiotsu(rgb[..., 1], k)[0]
+    green = rgb[..., 1]
+    theirs = np.digitize(green, threshold_multiotsu(green, k), right=True)
+    _, ours = segmentation.kmeans_channel(green, k)
+    # scikit-image has single precision: of two splits nearly as good it may take either.
+    spread = [
+        sum(green[of == n].var() * (of == n).sum() for n in range(k)) for of in (ours, theirs)
+    ]
+    assert spread[0] <= spread[1] * (1 + 1e-9) and spread[0] == pytest.approx(spread[1], rel=1e-4)
     found = segmentation.segment_nucleus(rgb, k, rule="green multi-Otsu")
-    np.testing.assert_array_equal(found, darkest)
+    np.testing.assert_array_equal(found, ours == 0)
+    if spread[0] == spread[1]:
+        np.testing.assert_array_equal(found, theirs == 0)
 
 
 def test_unknown_rules_and_blank_images_are_refused():
