@@ -352,8 +352,9 @@ def honest(options: argparse.Namespace) -> None:
     environment.start_tensorflow()
     numbers = benchmark.load("honest", options.profile, options.data, options.methods)
     divided, listed = leaderboard.divide(numbers), None
-    for split in leaderboard.possible(numbers):
-        leaderboard.run(numbers, split)
+    for split, reason in divided.items():
+        if not isinstance(reason, str):
+            leaderboard.run(numbers, split)
     leaderboard.time_methods(numbers)
     measured = leaderboard.measure(numbers.name)
     if not options.methods:

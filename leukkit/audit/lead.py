@@ -164,17 +164,17 @@ def as_text(frame: pd.DataFrame) -> str:
     for row in frame.to_dict("records"):
         what = " ".join(filter(None, (row["paper"], row["where"], row["score"])))
         text = f"[{row['conclusion']}] {what}: {row['claim'] or 'no lead'}."
-        if chances := _span(row["nested"], row["independent"]):
+        if chances := _range(row["nested"], row["independent"]):
             text += f" The runner-up is as good or better with probability {chances} on "
             text += f"{row['images']} images"
-        if chances := _span(row["nested, effective"], row["independent, effective"]):
-            sizes = _span(row["effective, independent"], row["effective, nested"], digits=".0f")
+        if chances := _range(row["nested, effective"], row["independent, effective"]):
+            sizes = _range(row["effective, independent"], row["effective, nested"], digits=".0f")
             text += f", {chances} if those of {row['subjects']} subjects are worth {sizes}"
         lines.append(textwrap.fill(f"{text} ({row['evidence']}).", 110, subsequent_indent="    "))
     return "\n".join(lines)
 
 
-def _span(*ends, digits=".2g"):
+def _range(*ends, digits=".2g"):
     known = [one for one in ends if not math.isnan(one)]
     texts = ["<0.001" if one < 0.001 else f"{one:{digits}}" for one in known]
     return " to ".join(dict.fromkeys(texts))

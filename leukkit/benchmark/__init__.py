@@ -96,6 +96,12 @@ def attempt(cells: pd.DataFrame, table: dict[str, Any], seed: int) -> Split | st
         return str(error)
 
 
+def counts(cells: pd.DataFrame) -> dict[str, int]:
+    """Return how many images, with copies, each class gets: a tenth more than the largest has."""
+    largest = int(cells["label"].value_counts().max())
+    return dict.fromkeys(sorted(cells["label"].unique()), -(-11 * largest // 10))
+
+
 def _with_recipes(profile: dict[str, Any]) -> dict[str, Any]:
     """Fill in the recipes of runs that are taken from a paper's card."""
     filled = {}
@@ -173,9 +179,8 @@ def _of_images(profile: Profile, data: str) -> dict[str, Any]:
         if profile.key == "honest" and table["split"] == "subject":
             name, table["split"] = kind, "stratified" if kind == "image" else "subject"
         tables[name] = table
-    largest = int(used["label"].value_counts().max())
-    counts = dict.fromkeys(fewest.index.sort_values(), -(-11 * largest // 10))
-    over: dict[str, Any] = {"datasets": {dataset: path}, "copies": {dataset: {"counts": counts}}}
+    copies = {dataset: {"counts": counts(used)}}
+    over: dict[str, Any] = {"datasets": {dataset: path}, "copies": copies}
     over["name"] = re.sub(
         r"[^\w-]+", "_", f"{cells.attrs['dataset']}-{pathlib.Path(profile.name).stem}"
     )

@@ -253,9 +253,8 @@ def _table(method: Run, cells: pd.DataFrame, is_own: bool) -> dict[str, Any]:
         table = {key: table[key] for key in kept if key in table} | {"split": "official"}
         if cells["subject"][cells["split"] == "training"].isna().all():
             table["missing"] = "image"
-    if "counts" in table.get("copies", {}):  # a tenth more than the largest class, as elsewhere
-        count = -(-11 * int(cells["label"].value_counts().max()) // 10)
-        table["copies"] = {"counts": dict.fromkeys(CLASSES, count)}
+    if "counts" in table.get("copies", {}):
+        table["copies"] = {"counts": benchmark.counts(cells)}
     return table
 
 

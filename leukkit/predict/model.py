@@ -162,7 +162,7 @@ def look(
         images.ImageError: As `leukkit.images.prepare`.
     """
     check_explainable(predictor)
-    pixels = np.concatenate([_prepare(predictor, path)[0] for path in paths])
+    pixels = np.concatenate([_pixels(predictor, path) for path in paths])
     return pixels, explain.grad_cam(predictor.network, pixels)
 
 
@@ -262,8 +262,8 @@ def answers(predictor: Predictor, pixels: np.ndarray) -> tuple[np.ndarray, Any]:
     return probabilities, outliers.distances(predictor.reference, vectors)
 
 
-def _prepare(predictor, path):
-    """Return the pixels of one image (1, side, side, 3), what is unusual, and if it was seen."""
+def _pixels(predictor, path):
+    """Return the pixels of one image as in training (1, side, side, 3)."""
     path = pathlib.Path(path)
     if not path.is_file():
         raise images.ImageError(f"{path}: {'is a folder' if path.is_dir() else 'no such file'}")
@@ -277,6 +277,12 @@ def _prepare(predictor, path):
             f"{path}: is gray, and the model was trained on images in color. Use a model of a data "
             "set with gray = true in its leukkit.toml"
         )
+    return pixels
+
+
+def _prepare(predictor, path):
+    """Return the pixels of one image (1, side, side, 3), what is unusual, and if it was seen."""
+    pixels = _pixels(predictor, path)
     found, sizes = decode.verify(path, gray=True), predictor.record.sizes
     seen = bool(np.isin(saved.marks([found.sha256]), predictor.seen)[0])
     if sizes is None:
