@@ -35,6 +35,7 @@ KEPT = {
     ),
 }
 FEWEST = 3  # subjects of a class: one to test on, one to choose on, one to train on
+EMBARGO = 5  # neighbors of a tested image, as in the leak-free splits of mishra and sultana
 
 
 def load(key: str, name: str | Profile, data: str | None = None, methods: str = "") -> Profile:
@@ -47,9 +48,9 @@ def load(key: str, name: str | Profile, data: str | None = None, methods: str = 
         data: A data set or the folder of one's own that takes the place of the profile's
             (`datasets.load`). Then the profile is called ``<data set>-<profile>``, and this follows
             from the images: the split, by what they know (`KEPT`); at least three folds, and no
-            more than the rarer class has subjects, blocks or images; of all classes a tenth more
-            images than the largest has, where copies are counted (Table I of Farag et al.); the
-            first fold's models are kept.
+            more than the rarer class has subjects, blocks or images; an embargo where sequences and
+            numbers are known (`EMBARGO`); of all classes a tenth more images than the largest has,
+            where copies are counted (Table I of Farag et al.); the first fold's models are kept.
         methods: Of ``honest``: papers' keys and ``paper:method``, with commas, e.g.
             ``"farag2025:svm,mishra"``; all if empty.
 
@@ -169,7 +170,8 @@ def _of_images(profile: Profile, data: str) -> dict[str, Any]:
             f"{what}",
             stacklevel=3,
         )
-    tables = {}
+    places = used.reindex(columns=["sequence", "number"])
+    tables, knows_places = {}, places.notna().all(axis=None)
     for name, split in profile.splits.items():
         table = split.record()
         if "folds" in table:
@@ -178,16 +180,16 @@ def _of_images(profile: Profile, data: str) -> dict[str, Any]:
             table["missing"] = "image"
         if profile.key == "honest" and table["split"] == "subject":
             name, table["split"] = kind, "stratified" if kind == "image" else "subject"
+        if table["split"] == "subject" and knows_places:
+            table["embargo"] = split.embargo if "embargo" in split.model_fields_set else EMBARGO
         tables[name] = table
     copies = {dataset: {"counts": counts(used)}}
-    over: dict[str, Any] = {"datasets": {dataset: path}, "copies": copies}
-    over["name"] = re.sub(
-        r"[^\w-]+", "_", f"{cells.attrs['dataset']}-{pathlib.Path(profile.name).stem}"
-    )
+    over: dict[str, Any] = {"datasets": {dataset: path}, "copies": copies, "splits": tables}
+    name = f"{cells.attrs['dataset']}-{pathlib.Path(profile.name).stem}"
+    over["name"] = re.sub(r"[^\w-]+", "_", name)
     if profile.key == "gap":
-        return over | {"splits": tables}
-    over |= {"splits": tables, "made_under": list(tables)}
-    over["models_kept"] = profile.models_kept or [0]
+        return over
+    over |= {"made_under": list(tables), "models_kept": profile.models_kept or [0]}
     possible = [t for t in tables.values() if isinstance(attempt(cells, t, profile.seed), Split)]
     untuned = [splits.divide(cells, {**t, "validation": 0.0}, profile.seed) for t in possible]
     left = max(2, min(map(_fewest_trained, untuned)))

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from benchmarks import bench_own
-from leukkit import benchmark, cli, datasets, metrics, runs
+from leukkit import benchmark, cli, datasets, metrics, papers, runs
 from leukkit.benchmark import leaderboard
 from tests.datasets import trees
 
@@ -66,7 +66,7 @@ def test_too_few_subjects_are_refused_with_the_number_it_takes(tmp_path):
 def test_images_are_kept_together_by_what_they_know(tmp_path, monkeypatch):
     monkeypatch.setenv("LEUKKIT_DATA_DIR", str(tmp_path))
     monkeypatch.setattr(runs, "_load", runs._load.__wrapped__)
-    trees.write_all_2021(tmp_path / "all-2021", (1, 40, 80, 120))
+    trees.write_all_2021(tmp_path / "all-2021", (1, 36, 40, 80, 120))
     known = {
         write(tmp_path / "known"): "subject",
         "all-2021": "block",
@@ -79,6 +79,15 @@ def test_images_are_kept_together_by_what_they_know(tmp_path, monkeypatch):
         assert split.table.split == ("stratified" if kind == "image" else "subject")
         assert benchmark.KEPT[metrics.groups(split.cells)[1]][0] == kind
         assert "nothing can be tested" in leaderboard.problem(numbers, "official")
+        # As the leak-free split of the papers on ALL 2021: 36 and 40 lie in two blocks.
+        embargo = papers.load("mishra").split("leak-free", "paper")["embargo"] * (kind == "block")
+        assert split.table.embargo == embargo
+        of_gap = benchmark.load("gap", "sample", data).splits["plain-by-subject"]
+        assert of_gap.embargo == embargo
+        for fold in split.folds if embargo else ():
+            trained, tested = (split.cells.iloc[part] for part in (fold.train, fold.test))
+            pairs = trained.merge(tested, on="sequence")
+            assert ((pairs["number_x"] - pairs["number_y"]).abs() > embargo).all()
 
 
 def test_images_of_which_only_some_have_a_patient_are_refused(tmp_path):
