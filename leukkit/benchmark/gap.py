@@ -23,21 +23,13 @@ LEAKS = {name: words for name, words in splits.LEAKS.items() if name != "patient
 
 
 class Step(NamedTuple):
-    """One step of a ladder.
+    """One step of a ladder."""
 
-    Attributes:
-        ladder: ``augmented`` or ``plain``.
-        split: Name of its split in the profile.
-        label: What is done, in words.
-        closed: The leak that the step before has and this one has not; ``""`` for the first.
-        copies_tested: Whether copies in the test parts are scored, too, as papers do.
-    """
-
-    ladder: str
-    split: str
-    label: str
-    closed: str
-    copies_tested: bool = False
+    ladder: str  # "augmented" or "plain"
+    split: str  # its name in the profile
+    label: str  # what is done, in words
+    closed: str  # the leak that the step before has and this one has not; "" for the first
+    copies_tested: bool = False  # whether copies in the test parts are scored, too, as papers do
 
     @property
     def column(self) -> str:
@@ -106,11 +98,11 @@ def measure(profile: str, base: pathlib.Path | str | None = None) -> pd.DataFram
     Raises:
         results.ResultsError: A run is incomplete or mixed; steps tested other subjects.
     """
-    place = f"{base or results_dir()}/{KEY}/{pathlib.Path(profile).stem}"
     found = results.find(base, KEY, profile)
     frames: list[pd.DataFrame] = []
     closed: list[str] = []  # since the step before
     facts: dict[str, Any] = {}
+    before: Any = None  # scores of the step before
     for step in STEPS if len(found) else ():
         if facts.get("groups_are") == "block proxies" and step.column == "subject":
             step, closed = step._replace(label="by block", closed="same block"), []
@@ -120,24 +112,19 @@ def measure(profile: str, base: pathlib.Path | str | None = None) -> pd.DataFram
             continue  # the data set does not say what this step keeps together: see `problems`
         if made.empty:
             raise results.ResultsError(
-                f"{place} has no run of {step.split}: the same command as before makes what is "
-                "missing"
+                f"{base or results_dir()}/{KEY}/{pathlib.Path(profile).stem} has no run of "
+                f"{step.split}: the same command as before makes what is missing"
             )
-        here = _score(made["folder"], step)
+        here, columns, facts = _score(made["folder"], step, before)
         if not step.closed:
             first = before = here
-        if set(here.scored.changes.index) != set(first.scored.changes.index):
-            raise results.ResultsError(
-                f"the steps of {place} tested other subjects; their runs are of two data sets. "
-                "Move one of them away"
-            )
-        columns = _interval("value", here.scored)
-        for name, other in (("worth", before), ("total", first)):
-            columns |= _interval(name, other.scored, here.scored)
-        columns |= {"lowest": here.points.min(), "highest": here.points.max()}
-        frames.append(pd.DataFrame(columns).assign(**step._asdict(), **here.facts))
+        ends = {"value": metrics.interval(here), "worth": metrics.difference(before, here)}
+        ends["total"] = metrics.difference(first, here)
+        for name, of in ends.items():
+            columns |= {name: of.iloc[:, 0], f"{name} low": of["low"], f"{name} high": of["high"]}
+        frames.append(pd.DataFrame(columns).assign(**step._asdict(), **facts))
         frames[-1]["closed"] = "; ".join(closed)
-        before, facts, closed = here, here.facts, []
+        before, closed = here, []
     if not frames:
         return pd.DataFrame()
     measured = pd.concat(frames).rename_axis("quantity").reset_index()
@@ -162,11 +149,14 @@ def steps(measured: pd.DataFrame, quantity: str = "auc") -> pd.DataFrame:
                     quantity: metrics.with_interval(row["value"], row["low"], row["high"]),
                     "repeats": f"{row['lowest']:.3f} to {row['highest']:.3f}",
                     "closed here": row["closed"],
-                    "worth": _worth(row, "worth"),
-                    **{f"{leak} in training": _percent(row[name]) for name, leak in LEAKS.items()},
+                    "worth": _text(row, "worth"),
+                    **{
+                        f"{leak} in training": "" if np.isnan(row[name]) else f"{row[name]:.1%}"
+                        for name, leak in LEAKS.items()
+                    },
                 }
             )
-        last = {"ladder": ladder, "split": "all steps", "worth": _worth(row, "total")}
+        last = {"ladder": ladder, "split": "all steps", "worth": _text(row, "total")}
         rows.append(dict.fromkeys(rows[-1], "") | last)
     table = pd.DataFrame(rows).set_index(["ladder", "split"])
     if set(here["groups_are"]) == {"block proxies"}:
@@ -183,32 +173,30 @@ def title(measured: pd.DataFrame) -> str:
     return f"What each leak is worth: {images}, {random}{used['network']} features, one SVM"
 
 
-class _Scored(NamedTuple):
-    """The repeats of one step.
+def _score(
+    folders: pd.Series, step: Step, before: metrics.LeftOut | None
+) -> tuple[metrics.LeftOut, dict[str, pd.Series], dict[str, Any]]:
+    """Return the mean scores of a step's repeats, their range, and what was used and leaks.
 
-    Attributes:
-        points: Scores of each repeat, (repeats, quantities).
-        scored: Their means over the repeats, also without each subject.
-        facts: What was used, and what leaks.
+    Args:
+        folders: Of its runs, one per repeat.
+        step: The step.
+        before: The mean scores of the one before, of the same subjects; None for the first.
     """
-
-    points: pd.DataFrame
-    scored: metrics.LeftOut
-    facts: dict[str, Any]
-
-
-def _score(folders: pd.Series, step: Step) -> _Scored:
-    tables = [results.read_table(folder) for folder in folders]
-    if not step.copies_tested:
-        tables = [table[~table["image_id"].str.contains("#")] for table in tables]
-    tables = [table.assign(group=metrics.groups(table)[0]) for table in tables]
-    subjects = set(tables[0]["group"])
-    for table in tables:
-        if set(table["group"]) != subjects:
+    subjects = None if before is None else {*before.changes.index}
+    tables = []
+    for folder in folders:
+        table = results.read_table(folder)
+        if not step.copies_tested:
+            table = table[~table["image_id"].str.contains("#")]
+        over, groups_are = metrics.groups(table)
+        if subjects not in (None, {*over}):
             raise results.ResultsError(
-                "two repeats of one step tested other subjects; their runs are of two data "
+                f"{folder} tested other subjects than the runs before it, so they are of two data "
                 "sets. Move one of them away"
             )
+        subjects = {*over}
+        tables.append(table.assign(group=over))
     names = list(QUANTITIES)
     repeats = [metrics.leave_out(table, "group") for table in tables]
     points = pd.DataFrame([one.points[names] for one in repeats])
@@ -219,30 +207,20 @@ def _score(folders: pd.Series, step: Step) -> _Scored:
         rests_on=repeats[0].rests_on[names],
     )
     records = [record for folder in folders for record in results.read_records(folder)]
-    tested = [record.images["test"] for record in records]
-    leaks = pd.DataFrame([record.leakage for record in records], dtype=float)
-    leaks["test_images"] = tested
+    leaks = [record.leakage | {"test_images": record.images["test"]} for record in records]
     used = records[0].configuration
     facts = {
         "repeats": len(tables),
         "splits": len({_tested_together(table) for table in tables}),
         "images": len(tables[0]),
-        "subjects": len(subjects),
-        "groups_are": metrics.groups(tables[0])[1],
+        "subjects": len(order),
+        "groups_are": groups_are,
         "dataset": used.dataset,
         "network": (used.recipe or {})["network"],
         "weights": used.weights,
-        **splits.pool_leakage(leaks),
+        **splits.pool_leakage(pd.DataFrame(leaks, dtype=float)),
     }
-    return _Scored(points, scored, facts)
-
-
-def _interval(
-    name: str, one: metrics.LeftOut, less: metrics.LeftOut | None = None
-) -> dict[str, pd.Series]:
-    """Return the scores of a step, or how much higher they are than another's, and intervals."""
-    found = metrics.interval(one) if less is None else metrics.difference(one, less)
-    return {name: found.iloc[:, 0], f"{name} low": found["low"], f"{name} high": found["high"]}
+    return scored, {"lowest": points.min(), "highest": points.max()}, facts
 
 
 def _tested_together(table: pd.DataFrame) -> frozenset:
@@ -250,11 +228,7 @@ def _tested_together(table: pd.DataFrame) -> frozenset:
     return frozenset(frozenset(part) for _, part in table.groupby("fold")["image_id"])
 
 
-def _worth(row: dict[str, Any], name: str) -> str:
-    if np.isnan(row[name]):
-        return ""
-    return metrics.with_interval(row[name], row[f"{name} low"], row[f"{name} high"])
-
-
-def _percent(share: float) -> str:
-    return "" if np.isnan(share) else f"{share:.1%}"
+def _text(row: dict[str, Any], name: str) -> str:
+    """Return a number of a step and its interval; "" where it has none."""
+    ends = [row[name], row[f"{name} low"], row[f"{name} high"]]
+    return "" if np.isnan(ends[0]) else metrics.with_interval(*ends)

@@ -212,6 +212,9 @@ def measure(profile: str, base: pathlib.Path | str | None = None) -> pd.DataFram
         Frame, one row per number: ``paper, method, images of`` (in the order of `VARIANTS`),
         ``trained on, tested on``; ``quantity`` (of `QUANTITIES`) and its ``value, low, high`` with
         the 95% interval over the ``groups`` tested, and the rest as in `metrics.measure`.
+
+    Raises:
+        results.ResultsError: A run cannot be used, or a set was not tested by each other yet.
     """
     rows = []
     for (paper, method), used, folder in leaderboard.finished(profile, base, KEY):
@@ -221,6 +224,14 @@ def measure(profile: str, base: pathlib.Path | str | None = None) -> pd.DataFram
         rows += [about | row for row in scored.to_dict("records")]
     order = [*VARIANTS].index
     rows.sort(key=lambda row: (row["paper"], row["method"], order(row["images of"])))
+    made = {tuple(row[name] for name in ("paper", "method", *SAID)) for row in rows}
+    sets = sorted({name for *_, one, other in made for name in (one, other)})
+    for of, *pair in itertools.product(sorted({it[:3] for it in made}), sets, sets):
+        if (*of, *pair) not in made:
+            raise results.ResultsError(
+                f"{KEY}/{profile} has no run of {', '.join(of)}, {' to '.join(pair)}: the same "
+                "command as before makes what is missing"
+            )
     return pd.DataFrame(rows)
 
 

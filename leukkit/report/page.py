@@ -12,7 +12,7 @@ import pandas as pd
 import leukkit
 from leukkit import audit, papers, plots
 from leukkit.audit import VERDICTS
-from leukkit.benchmark import gap, leaderboard
+from leukkit.benchmark import gap, leaderboard, transfer
 from leukkit.files import replace_when_done
 from leukkit.plots import colors
 from leukkit.report import cards, checklists, facts, figures, notebooks, overview, tables
@@ -21,19 +21,27 @@ from leukkit.results import ResultsError
 
 COMPARISON = "comparison.csv"  # the frame of `overview.cells`
 LISTING = "files.txt"  # what the last build wrote: the next one removes what it no longer writes
-NOTEBOOK = "07_honest_benchmark"
 SECTIONS = {
     "honest": {
         "title": "Honest benchmark",
         "about": "One protocol for the methods of all five papers: whole subjects on one side of "
         "the split, the same images, the same scores.",
         "command": "leukkit reproduce runs notebook 07, which makes it",
+        "notebook": "07_honest_benchmark",
     },
     "gap": {
         "title": "The gap, leak by leak",
         "about": "The same features and classifier under one split after another: what each leak "
         "is worth in a score.",
         "command": "leukkit gap makes it, as notebook 07 does",
+        "notebook": "07_honest_benchmark",
+    },
+    "transfer": {
+        "title": "Transfer, from set to set",
+        "about": "Each method trained on each data set (rows) and tested on each (columns): on "
+        "itself, divided as it allows, and on the others, without what they share. A score that "
+        "stays with the mean color alone was reached by color.",
+        "command": "leukkit transfer A B makes it, of any two data sets",
     },
 }
 
@@ -45,8 +53,7 @@ def build(
 
     Args:
         base: Folder of the results. Only read.
-        report_dir: Folder of the report. Files of an earlier build that this one does not write
-            are removed; other files stay.
+        report_dir: Files of an earlier build that this one does not write are removed from it.
         with_checklists: Whether to write checklists too, see `leukkit.report.checklists`.
 
     Returns:
@@ -137,49 +144,57 @@ class _Sources(NamedTuple):
         }
 
     def section(self, key: str) -> dict[str, Any]:
-        """Return what the page shows of the honest benchmark, or of the gap."""
-        here = self.known[self.known["paper"] == key]
-        made: list[tuple[tables.Table, dict[str, Any]]] = []
-        problems = []
+        """Return what the page shows of one of `SECTIONS`."""
+        here, about = self.known[self.known["paper"] == key], SECTIONS[key]
+        shown: list[tables.Table] = []
+        drawn, problems = [], []
         for profile in sorted(here["profile"].unique()):
             try:
-                made += {"honest": self.honest, "gap": self.gap}[key](profile)
+                for name, frame, kind, axes, stem, what in getattr(self, key)(profile):
+                    shown.append(tables.of_frame(frame, name, kind))
+                    alt = f"{what}; the numbers are in the table: {name}."
+                    path = self.figures_dir / f"{key}-{profile}{stem}.svg"
+                    drawn.append(figures.write(axes, path, alt, f"{what} ({name})"))
             except ResultsError as error:  # said on the page; the other profiles stay
                 problems.append(f"{profile}: {facts.relative_text(error, self.base)}")
         return {
             "key": key,
-            **SECTIONS[key],
-            "tables": [table for table, _ in made],
-            "figures": [figure for _, figure in made],
+            **about,
+            "tables": shown,
+            "figures": drawn,
             "problems": problems,
             "runs": len(here),
-            "notebooks": [page for page in self.pages if page["stem"] == NOTEBOOK],
+            "notebooks": [page for page in self.pages if page["stem"] == about.get("notebook")],
         }
 
-    def honest(self, profile: str) -> Iterator[tuple[tables.Table, dict[str, Any]]]:
-        """Yield table and figure of each split of the honest benchmark."""
+    def honest(self, profile: str) -> Iterator[tuple]:
+        """Yield each split's table (name, frame, kind) and figure (Axes, file's end, what)."""
         measured = leaderboard.measure(profile, self.base)
         # Other people's results are on real images: beside any others they would mislead.
         is_real = set(measured["dataset"].dropna()) == {"cnmc-2019"}
         references = leaderboard.references() if is_real else None
         for split in measured["split"].dropna().unique():
             name = f"Leaderboard, split {split}, profile {said(profile)}"
-            table = tables.of_frame(leaderboard.leaderboard(measured, split), name)
+            table = leaderboard.leaderboard(measured, split)
             axes = plots.leaderboard(measured, split, references=references)
-            yield table, self.draw(axes, f"honest-{profile}-{split}", "Weighted F1", name)
+            yield name, table, "wide sortable", axes, f"-{split}", "Weighted F1"
 
-    def gap(self, profile: str) -> Iterator[tuple[tables.Table, dict[str, Any]]]:
-        """Yield table and figure of the gap."""
+    def gap(self, profile: str) -> Iterator[tuple]:
+        """Yield table and figure of the gap, as `honest` does."""
         measured = gap.measure(profile, self.base)
-        name = f"AUC step by step, profile {said(profile)}"
-        table = tables.of_frame(gap.steps(measured), name, kind="wide")
-        axes = plots.gap_ladder(measured, title="")
-        yield table, self.draw(axes, f"gap-{profile}", "What each leak is worth", name)
+        name, axes = (
+            f"AUC step by step, profile {said(profile)}",
+            plots.gap_ladder(measured, title=""),
+        )
+        yield name, gap.steps(measured), "wide", axes, "", "What each leak is worth"
 
-    def draw(self, axes: Any, stem: str, what: str, table: str) -> dict[str, Any]:
-        """Write a figure that goes with a table."""
-        alt = f"{what}; the numbers are in the table: {table}."
-        return figures.write(axes, self.figures_dir / f"{stem}.svg", alt, f"{what} ({table})")
+    def transfer(self, profile: str) -> Iterator[tuple]:
+        """Yield table and figure of each score between data sets, as `honest` does."""
+        measured = transfer.measure(profile, self.base)
+        for quantity, score in transfer.QUANTITIES.items():
+            name = f"{score} (95% interval), trained on rows, tested on columns, profile {profile}"
+            table, axes = transfer.matrix(measured, quantity), plots.transfer(measured, quantity)
+            yield name, table, "wide sortable", axes, f"-{quantity}", "What holds on another set"
 
 
 def _setting(known: pd.DataFrame) -> dict[str, str]:
