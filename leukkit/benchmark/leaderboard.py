@@ -155,24 +155,20 @@ def measure(profile: str, base: pathlib.Path | str | None = None) -> pd.DataFram
         records, table, split = results.read_records(folder), results.read_table(folder), used.split
         one = metrics.leave_out(table.assign(group=metrics.groups(table)[0]), "group")
         left_out.setdefault(split, {})[paper, method] = one
+        about = {"paper": paper, "method": method, "split": split, "folds": len(records)}
+        about |= {"dataset": used.dataset, "weights": records[0].weights_used}
         scored = metrics.measure(table, one)
         scored = scored[scored["label"].isna() & scored["quantity"].isin(list(QUANTITIES))]
-        about = {"paper": paper, "method": method, "split": split, "folds": len(records)}
-        about["dataset"] = used.dataset
-        about["weights"] = records[0].weights_used
-        rows += [{**about, **row} for row in scored.to_dict("records")]
+        rows += [about | row for row in scored.to_dict("records")]
     behind = {split: _behind(of_split, split) for split, of_split in left_out.items()}
     for row in rows:
         key = (row["paper"], row["method"], row["quantity"])
         row |= behind[row["split"]].get(key, {})
     times = _seconds_file(profile, base)
     if rows and times.exists():
-        seconds = (
-            pd.read_csv(times, keep_default_na=False, na_values=[""])
-            .rename(columns={"seconds": "value"})
-            .drop(columns="images")
-        )
-        rows += [row | {"quantity": "seconds_per_image"} for row in seconds.to_dict("records")]
+        timed = pd.read_csv(times, keep_default_na=False, na_values=[""]).drop(columns="images")
+        timed = timed.assign(quantity="seconds_per_image").rename(columns={"seconds": "value"})
+        rows += timed.to_dict("records")
     frame = pd.DataFrame(rows).reindex(columns=COLUMNS)
     return frame.astype(dict.fromkeys(("images", "groups", "folds"), "Int64"))
 
@@ -246,11 +242,10 @@ def references() -> pd.DataFrame:
 def time_methods(profile: str | Profile, base: pathlib.Path | str | None = None) -> pd.DataFrame:
     """Measure the seconds per image of each method of a profile, and keep them with its results.
 
-    The whole method counts from the decoded pixels to the class: segmentation where the method has
-    it, resizing, the network, the classifier. Reading the file does not. The time does not depend
-    on the values of the weights, so networks are built with random ones; how long a classifier
-    takes depends on what it was fitted to, so that of the first fold is fitted again, with the
-    settings that its grid search chose; it is left out where that fold is not finished.
+    The whole method counts, from the decoded pixels to the class. The time does not depend on the
+    values of a network's weights, which are random; but on what a classifier was fitted to, so that
+    of the first fold is fitted again, with the settings that its grid search chose. It is left out
+    where that fold is not finished.
 
     Up to 32 images go through as one batch, three times after a warm-up; the median counts. An
     ensemble takes as long as its members together.
@@ -309,8 +304,7 @@ def _rows(numbers: Profile) -> list[dict[str, Any]]:
     """Return what each method of a profile is, in words."""
     rows, planned = [], _by_name(numbers)
     for run in planned.values():
-        name = _name(run.keys, run.recipe)
-        if name is None:
+        if (name := _name(run.keys, run.recipe)) is None:
             continue
         recipe = run.recipe or planned[run.members[0]].recipe
         assert recipe is not None
@@ -323,15 +317,9 @@ def _rows(numbers: Profile) -> list[dict[str, Any]]:
             trained = recipe.table().loc["phases", "value"]
             trained += f", {recipe.steps} steps each" * bool(recipe.steps)
         known = {"none": "random weights", "imagenet": "ImageNet", "synthetic": "the kit's own"}
-        rows.append(
-            {
-                "paper": name[0],
-                "method": name[1],
-                "image (px)": recipe.image_size,
-                "what is trained": trained,
-                "begins with": known.get(recipe.weights, pathlib.Path(recipe.weights).name),
-            }
-        )
+        begins = known.get(recipe.weights, pathlib.Path(recipe.weights).name)
+        row = {"paper": name[0], "method": name[1], "image (px)": recipe.image_size}
+        rows.append(row | {"what is trained": trained, "begins with": begins})
     return rows
 
 
@@ -367,20 +355,15 @@ def _behind(
             if best in (one, other):
                 row, sign = found[one, other], 1 if best == one else -1
                 ends = sorted([sign * row["low"], sign * row["high"]])
-                rows[*(other if best == one else one), quantity] = {
-                    "behind": sign * row["difference"],
-                    "behind low": ends[0],
-                    "behind high": ends[1],
-                    "p": corrected[one, other],
-                }
+                numbers = (sign * row["difference"], *ends, corrected[one, other])
+                behind = dict(zip(COLUMNS[-4:], numbers, strict=True))
+                rows[*(other if best == one else one), quantity] = behind
     return rows
 
 
 def _against_best(row: pd.Series) -> str:
-    if np.isnan(row["behind"]):
-        return "is the best"
-    if np.isnan(row["p"]):
-        return "too few subjects"
+    if np.isnan(row["behind"]) or np.isnan(row["p"]):
+        return "is the best" if np.isnan(row["behind"]) else "too few subjects"
     p = "p < 0.001" if row["p"] < 0.001 else f"p = {row['p']:.3f}"
     return f"{row['behind']:.3f} behind, {p}" if row["p"] < ALPHA else f"not told apart, {p}"
 
@@ -401,11 +384,15 @@ def _seconds_file(profile: str, base: pathlib.Path | str | None) -> pathlib.Path
 def _classifier(
     run: Run, recipe: Recipe, decoded: list[np.ndarray], base: pathlib.Path | str | None
 ) -> Callable[[], np.ndarray] | None:
-    """Return a function that classifies the decoded images, or None where nothing is fitted yet."""
+    """Return a function that classifies the decoded images, or None where nothing is fitted yet.
+
+    A classifier is fitted as in the first fold, without its grid search.
+    """
     import keras
 
     split = runs.split_of(run)
-    training = split.cells.iloc[split.folds[0].train]
+    trained = split.folds[0].train
+    training = split.cells.iloc[trained]
     preparation = images.preparation(recipe, run.seed, training)
 
     def pixels() -> np.ndarray:
@@ -418,7 +405,13 @@ def _classifier(
     folder = runs.folder(run, base) / "fold-0"
     if not (folder / "fold.json").exists():
         return None
-    fitted = _fit_again(run, recipe, results.read_record(folder).selected)
+    if chosen := results.read_record(folder).selected:
+        one = {"c": [chosen["C"]], "gamma": [chosen["gamma"]], "kernels": [chosen["kernel"]]}
+        recipe = recipe.replace(**one)
+    vectors = folds.extract(split, recipe, [0], run.seed)[0][trained]
+    labels = training["label"].to_numpy(dtype=object)
+    tuning = split.tuning[0] if split.tuning else 0
+    fitted = folds.fit(recipe, vectors, labels, tuning, run.seed)
     extractor = models.build_backbone(
         recipe.network, recipe.image_size, recipe.weights_source, run.seed, recipe.width
     )
@@ -428,15 +421,3 @@ def _classifier(
         return fitted.predict(extractor.predict_on_batch(inputs))
 
     return classify
-
-
-def _fit_again(run: Run, recipe: Recipe, chosen: dict[str, Any]) -> Any:
-    """Fit the classifier of the first fold as it was, without its grid search."""
-    split = runs.split_of(run)
-    part = split.cells.iloc[split.folds[0].train]
-    if chosen:
-        one = {"c": [chosen["C"]], "gamma": [chosen["gamma"]], "kernels": [chosen["kernel"]]}
-        recipe = recipe.replace(**one)
-    vectors = folds.extract(split, recipe, [0], run.seed)[0][split.folds[0].train]
-    labels = part["label"].to_numpy(dtype=object)
-    return folds.fit(recipe, vectors, labels, split.tuning[0] if split.tuning else 0, run.seed)

@@ -41,9 +41,6 @@ _SPECIAL = re.compile(r"[\\`*\[\]<>|&~#]|(?<![^\W_])_|_(?![^\W_])")  # not the _
 def write_model_cards(base: pathlib.Path | str) -> pd.DataFrame:
     """Write ``CARD.md`` beside every saved model; the same results give the same bytes.
 
-    Args:
-        base: Folder of the results.
-
     Returns:
         Frame, one row per saved model: ``model``, the file, and ``card``, both relative to
         ``base``; ``skipped``, NA or why it has no card: its results cannot be used. An older card
@@ -72,9 +69,7 @@ def write_model_cards(base: pathlib.Path | str) -> pd.DataFrame:
 def model_card(model: pathlib.Path, scored: pd.DataFrame) -> str:
     """Return the card of one saved model as Markdown.
 
-    Args:
-        model: The model's file in its fold's folder.
-        scored: `metrics.measure` of the predictions of its whole run.
+    ``scored`` is `metrics.measure` of the predictions of its whole run.
 
     Raises:
         ValueError, FileNotFoundError: The results of the fold or its run cannot be used, or the
@@ -138,23 +133,14 @@ def data_card(name: str, cells: pd.DataFrame | None = None, figure: str = "") ->
 
     Args:
         name: One of `leukkit.datasets.NAMES`.
-        cells: The `cells` frame of the images at hand, best loaded with ``damaged="keep"``; None
-            if there are none, which the card then says.
-        figure: Path, relative to the card, of a picture of cells that were cut out twice; "" if
-            there is none.
+        cells: The images at hand, best loaded with ``damaged="keep"``; None if there are none.
+        figure: Path, relative to the card, of a picture of cells that were cut out twice, or "".
 
     Raises:
         ValueError: There is no such data set, or ``cells`` are of another.
     """
     about, published = read_facts(name), FACTS.get(name)
-    if cells is not None:
-        check_attrs(cells, "dataset", "root", "classes", "dropped")
-    if cells is not None and cells.attrs["dataset"] != name:
-        raise ValueError(
-            f"the card is of {name}, but the cells are of {cells.attrs['dataset']}: pass the frame "
-            f"of leukkit.datasets.load({name!r})"
-        )
-    counted, findings = ({}, []) if cells is None else _counted(cells)
+    counted, findings = ({}, []) if cells is None else _counted(name, cells)
     return render(
         "data_card.md",
         title=(published or about)["title"],
@@ -217,10 +203,9 @@ def render(name: str, **content: Any) -> str:
 
 def score_texts(scored: pd.DataFrame) -> pd.Series:
     """Return the eight scores as text, and the sensitivity of each class of more than two."""
-    classes = scored["label"].dropna().unique()
-    of_class = (scored["quantity"] == "sensitivity") & scored["label"].notna()
+    of_class = scored["label"].notna() & (scored["label"].nunique() > 2)
     kept = scored["quantity"].isin(metrics.NAMES) & scored["label"].isna()
-    rows = scored[kept | (of_class if len(classes) > 2 else False)]
+    rows = scored[kept | (of_class & (scored["quantity"] == "sensitivity"))]
     names = [
         SCORES.get(quantity, quantity.replace("_", " ")) + (f", {label}" if pd.notna(label) else "")
         for quantity, label in zip(rows["quantity"], rows["label"], strict=True)
@@ -239,8 +224,14 @@ def _published_counts(counts: list[dict[str, Any]]) -> pd.DataFrame:
     return frame[[name for name in ("part", *numbers) if name in frame]]
 
 
-def _counted(cells: pd.DataFrame) -> tuple[dict[str, str], list[tuple[str, list[str]]]]:
+def _counted(name: str, cells: pd.DataFrame) -> tuple[dict[str, str], list[tuple]]:
     """Return facts about the images at hand, and findings of `datasets.check` with their kind."""
+    check_attrs(cells, "dataset", "root", "classes", "dropped")
+    if cells.attrs["dataset"] != name:
+        raise ValueError(
+            f"the card is of {name}, but the cells are of {cells.attrs['dataset']}: pass the frame "
+            f"of leukkit.datasets.load({name!r})"
+        )
     problems = datasets.check(cells)
     is_proxy = cells["patient"].isna().all() and cells["subject"].notna().any()
     counted = {"images": f"{len(cells):,}"}

@@ -16,13 +16,12 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pandas as pd
-from pydantic import Field
 
 from leukkit import datasets, files, metrics, papers, results, saved
 from leukkit.datasets.published import FACTS
 from leukkit.plots import colors
 from leukkit.report import cards, facts, overview
-from leukkit.schemas import Model, Recipe, check, in_words
+from leukkit.schemas import Recipe, in_words
 
 NOT_KNOWN = "not known"
 _PLACE = re.compile(  # what is left out of a field's name where it is said
@@ -32,48 +31,18 @@ _PLACE = re.compile(  # what is left out of a field's name where it is said
 Fields = Mapping[tuple[str, str], Any]  # file and field -> what it says
 
 
-class Item(Model):
-    """An item of a checklist; the fields are explained in ``checklists.toml``."""
-
-    number: str
-    section: str
-    asks: str
-    run: list[str] = Field([])
-    run_without: str = ""
-    paper: list[str] = Field([])
-    paper_without: str = ""
-
-
-class Checklist(Model):
-    """A checklist, and where it was published."""
-
-    name: str
-    source: str
-    items: list[Item]
-
-
-class Checklists(Model):
-    """The content of ``checklists.toml``."""
-
-    words: dict[str, str]
-    checklists: list[Checklist]
-
-
 @functools.cache
-def read() -> Checklists:
-    """Return the checklists."""
+def read() -> dict[str, Any]:
+    """Return the content of ``checklists.toml``, which explains itself."""
     path = importlib.resources.files("leukkit.report").joinpath("checklists.toml")
-    return check(Checklists, tomllib.loads(path.read_text(encoding="utf-8")), path.name)
+    return tomllib.loads(path.read_text(encoding="utf-8"))
 
 
 def write(known: pd.DataFrame, base: pathlib.Path, report_dir: pathlib.Path) -> list[str]:
     """Write the checklists of the papers and of a run of each split, as page, Markdown and CSV.
 
-    Args:
-        known: The frame of `facts.runs`; of each paper, profile and split the first run that can
-            be used is taken. Runs of the two benchmarks are left out.
-        base: Folder of the results.
-        report_dir: Where the files go.
+    Of each paper, profile and split the first run of ``known`` (`facts.runs`) that can be used is
+    taken; runs of the benchmarks are left out.
 
     Returns:
         The names of the files.
@@ -95,7 +64,7 @@ def write(known: pd.DataFrame, base: pathlib.Path, report_dir: pathlib.Path) -> 
     columns = {"number": "item", "asks": "asks", "answer": "answer", "rests_on": "rests on"}
     text = cards.render(
         "checklists.md",
-        checklists=read().checklists,
+        checklists=read()["checklists"],
         names=[*parts],
         counts={key: rows["status"].value_counts() for key, rows in by},
         items={key: rows[[*columns]].rename(columns=columns) for key, rows in by},
@@ -125,20 +94,20 @@ def fill(kind: str, fields: Fields) -> pd.DataFrame:
         (answered, in part, not known), ``answer``, and ``rests_on``, the files and fields.
     """
     rows = []
-    for checklist in read().checklists:
-        for item in checklist.items:
-            entries = getattr(item, kind)
-            found = [_find(fields, entry) for entry in entries]
-            row = item.model_dump(include={"number", "section", "asks"})
+    for checklist in read()["checklists"]:
+        for item in checklist["items"]:
+            found = [_find(fields, entry) for entry in item.get(kind, ())]
+            row = {"number": item["number"], "section": "", "asks": item["asks"]}
+            row["section"] = checklist["sections"][int(item["number"].rstrip("abcdefg")) - 1]
             row |= {"status": NOT_KNOWN, "answer": NOT_KNOWN, "rests_on": ""}
             if found and all(found):
-                without = getattr(item, f"{kind}_without")
+                without = item.get(f"{kind}_without")
                 row["status"] = "in part" if without else "answered"
                 used = {field: it for match in found for field, it in match.items()}
                 texts = [_say(field, it).removesuffix(".") for (_, field), it in used.items()]
                 row["answer"] = "; ".join(texts) + f". Left open: {without}." * bool(without)
                 row["rests_on"] = _name({*used}, fields)
-            rows.append({"checklist": checklist.name, **row})
+            rows.append({"checklist": checklist["name"], **row})
     return pd.DataFrame(rows)
 
 
@@ -206,7 +175,7 @@ def _stated(card: papers.Card) -> Iterator[tuple[str, str]]:
 
 def _flatten(file: str, path: str, value: Any) -> Iterator[tuple[tuple[str, str], Any]]:
     """Yield the fields that say something; what has words of its own is one field."""
-    if isinstance(value, dict) and path not in read().words:
+    if isinstance(value, dict) and path not in read()["words"]:
         for name, part in value.items():
             yield from _flatten(file, f"{path}.{name}".removeprefix("."), part)
     elif value not in (None, "", [], {}):
@@ -225,7 +194,7 @@ def _find(fields: Fields, entry: str) -> dict[tuple[str, str], Any]:
 
 def _say(field: str, value: Any) -> str:
     """Return a field in words."""
-    words, text = read().words, in_words(value)
+    words, text = read()["words"], in_words(value)
     if form := words.get(f"{field}={text}") or words.get(field):
         return form.format(text if isinstance(value, bool | list | dict) else value)
     return f"{_PLACE.sub('', field).replace('.', ' ').replace('_', ' ')}: {text}"

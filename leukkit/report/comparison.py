@@ -66,8 +66,7 @@ def score(folder: pathlib.Path | str, **keys: Any) -> pd.DataFrame:
     Returns:
         Frame, one row per number:
 
-        * the keys of the run (``dataset, model, variant``, or ``dataset, backbone, classifier,
-          segmentation, augmentation``) and its ``split``. An ensemble weighted by validation has
+        * the keys of the run (of `RUN`) and its ``split``. An ensemble weighted by validation has
           the variant ``ensemble-weighted``.
         * ``part``: ``training``, ``validation`` or ``test``; ``epoch``: NA for the model that was
           kept; ``label, quantity, value, low, high, mean, sd, images, groups, groups_are`` as in
@@ -154,14 +153,11 @@ def compare(card: Card, measured: pd.DataFrame) -> pd.DataFrame:
     Returns:
         Frame with ``paper, table, row, column``, the keys of the cell, ``unit, printed, value``,
         and for each side (``reproduced``, ``kept apart``, and ``70/15/15 split`` where that was
-        run) the pooled value, its interval (``<side> low``, ``<side> high``), the mean and
-        standard deviation over folds (``<side> mean``, ``<side> sd``), value and interval without
-        the copies among the scored images (``<side> originals``, ``… low``, ``… high``), in the
-        unit of the printed number, what the run is called (``<side> name``) and all else that
-        ``measured`` says of the run (``<side> keeps_apart``, …); NA where nothing was measured;
-        and ``weights``, what the networks began with. A run whose variant says more than the
-        cell's, e.g. ``backbone-normalization``, has a side of its own, ``reproduced, <what it
-        says>``.
+        run) the pooled value (``<side>``) and all other `VALUES` (``<side> low``, …), in the unit
+        of the print, what the run is called (``<side> name``) and all else that ``measured`` says
+        of it; NA where nothing was measured; and ``weights``, what the networks began with. A run
+        whose variant says more than the cell's, e.g. ``backbone-normalization``, has a side of its
+        own, ``reproduced, <what it says>``.
     """
     printed = _printed(card)
     here = printed.assign(part=_part_here(card, printed))
@@ -218,11 +214,12 @@ def table(comparison: pd.DataFrame, name: str, **where: Any) -> pd.DataFrame:
             continue  # a variant of other runs
         records = rows.to_dict("records")
         head, own = heading(side, rows)
-        text[head] = [_text(row, side) for row in records] + own
+        text[head] = [measured_text(row, side) for row in records] + own
         if side == "reproduced" and rows[f"{side} mean"].notna().any():
-            text[f"{head}, mean of folds"] = [_mean(row, side) for row in records]
+            text[f"{head}, mean of folds"] = [mean_of_folds(row, side) for row in records]
         if side in SIDES.values() and rows[f"{side} originals"].notna().any():
-            text[f"{head}, originals scored"] = [_text(row, side, " originals") for row in records]
+            originals = [measured_text(row, side, " originals") for row in records]
+            text[f"{head}, originals scored"] = originals
     if len({*rows["weights"]} - {""}) > 1:
         text["weights"] = rows["weights"]
     return text.set_axis(
@@ -248,7 +245,9 @@ def variants(comparison: pd.DataFrame) -> list[str]:
     sides = [side for side in _sides(comparison) if side.startswith("reproduced, ")]
     more = {side: side.partition(", ")[2] for side in sides}
     return [
-        "; ".join(f"{more[it]} {_text(row, it)}" for it in more if pd.notna(row[f"{it} name"]))
+        "; ".join(
+            f"{more[it]} {measured_text(row, it)}" for it in more if pd.notna(row[f"{it} name"])
+        )
         for row in comparison.to_dict("records")
     ]
 
@@ -263,9 +262,7 @@ def score_table(
 ) -> pd.DataFrame:
     """Put the scores of all runs under all splits below each other, printed or not.
 
-    Args:
-        measured: Frames of `score`.
-        quantities: The scores, of the test.
+    ``measured`` are frames of `score`, the scores those of the test.
 
     Returns:
         Frame of text indexed by the run and its split, called as ``side`` in `score`: each score
@@ -289,33 +286,24 @@ def substitutions(card: Card, profile: str) -> pd.DataFrame:
         if run.recipe is None:
             rows[run.name] = f"mean of {', '.join(run.members)}"
             continue
-        recipe = run.recipe
+        recipe, share = run.recipe, Fraction(run.recipe.width).limit_denominator(100)
+        epochs = f"{recipe.epochs} epoch{'s' * (recipe.epochs > 1)}" * bool(recipe.phases)
         words = [
             recipe.network,
+            f"{share} of the channels of each layer" * (recipe.width != 1),
             f"{recipe.image_size} px",
             WEIGHTS.get(recipe.weights, f"{recipe.weights} weights"),
+            epochs + f" of {recipe.steps} step{'s' * (recipe.steps > 1)}" * bool(recipe.steps),
+            NORMALIZED[recipe.normalization] * (recipe.normalization != stated.get(run.name)),
         ]
-        if recipe.width != 1:
-            share = Fraction(recipe.width).limit_denominator(100)
-            words.insert(1, f"{share} of the channels of each layer")
-        if recipe.phases:
-            words.append(f"{recipe.epochs} epoch{'s' * (recipe.epochs > 1)}")
-        if recipe.steps:
-            words[-1] += f" of {recipe.steps} step{'s' * (recipe.steps > 1)}"
-        if recipe.normalization != stated.get(run.name):
-            words.append(NORMALIZED[recipe.normalization])
         seen = [run.keys[key] for key in ("backbone", "variant") if run.keys.get(key)]
         name = run.name if recipe.phases else ", ".join(seen)
-        rows[name] = ", ".join(words)
+        rows[name] = ", ".join(filter(None, words))
     return pd.DataFrame({"used here": rows}).rename_axis("in the paper")
 
 
 def compare_images(card: Card, divided: Mapping[str, Split]) -> pd.DataFrame:
-    """Put the images per part and class beside the printed ones.
-
-    Args:
-        card: Of the paper.
-        divided: Name of a split -> the `Split`.
+    """Put the images per part and class of splits, by their name, beside the printed ones.
 
     Returns:
         Frame of text indexed by table, part and class: the printed count, and the counts of each
@@ -408,28 +396,20 @@ def _epochs(history: pd.DataFrame, folder: pathlib.Path | str) -> pd.DataFrame:
     return pd.concat(frames).astype({"epoch": "Int64", "part": "string"})
 
 
-def _text(row: dict[str, Any], side: str, of: str = "") -> str:
-    if pd.isna(row[f"{side} name"]):
-        return "not run"
-    if of and pd.isna(row[f"{side}{of}"]):
-        return "no copies"
-    return measured_text(row, side, of)
-
-
-def _mean(row: dict[str, Any], side: str) -> str:
-    if pd.isna(row[f"{side} mean"]):
-        return "not run" if pd.isna(row[f"{side} name"]) else "undefined"
-    return mean_of_folds(row, side)
-
-
 def mean_of_folds(row: Mapping[str, Any], side: str) -> str:
     """Return mean and standard deviation over folds of a row of `compare`, as text."""
+    if pd.isna(row[f"{side} mean"]):
+        return "not run" if pd.isna(row[f"{side} name"]) else "undefined"
     decimals = UNITS[row["unit"]][1]
     return f"{row[f'{side} mean']:.{decimals}f} ± {row[f'{side} sd']:.{decimals}f}"
 
 
 def measured_text(row: Mapping[str, Any], side: str, of: str = "") -> str:
     """Return a value of a row of `compare` with its interval; those of `` originals``."""
+    if pd.isna(row[f"{side} name"]):
+        return "not run"
+    if of and pd.isna(row[f"{side}{of}"]):
+        return "no copies"
     number, low, high = (row[f"{side}{of}{end}"] for end in ("", " low", " high"))
     return metrics.with_interval(number, low, high, UNITS[row["unit"]][1])
 

@@ -30,18 +30,16 @@ NAMES = {
     "resnet18": "ResNet-18",
     "resnet50": "ResNet-50",
     "rf": "random forest",
-    "rf-scaled": "random forest, scaled features",
     "seresnet152": "SE-ResNet-152",
     "shufflenet": "ShuffleNet",
     "svm": "SVM",
-    "svm-scaled": "SVM, scaled features",
     "vgg16": "VGG-16",
     "vgg16-cnn": "VGG-16 with CNN",
     "vgg19": "VGG-19",
     "xception": "Xception",
     "xgboost": "XGBoost",
-    "xgboost-scaled": "XGBoost, scaled features",
 }
+NAMES |= {f"{it}-scaled": f"{NAMES[it]}, scaled features" for it in ("rf", "svm", "xgboost")}
 HEADS = {"pooled": "", "vgg_dense": "", "convolutions": " with CNN", "attention": " with attention"}
 PACKAGES = {
     "python": "Python",
@@ -82,9 +80,6 @@ TYPES = {
 
 def runs(base: pathlib.Path | str) -> pd.DataFrame:
     """List every run in the results: when, where and from what it came, and what it leaks.
-
-    Args:
-        base: Folder of the results.
 
     Returns:
         Frame, one row per run, those of no paper included: ``paper, profile, split, run, folds``;
@@ -143,9 +138,7 @@ def leakage(records: Iterable[FoldRecord]) -> dict[str, Any]:
 def keeps_apart(records: Iterable[FoldRecord], groups_are: str) -> str:
     """Return the largest unit that is nowhere in training and test at once, by what was measured.
 
-    Args:
-        records: Of a run's folds.
-        groups_are: What stands for its subjects, as `metrics.groups` says.
+    ``groups_are`` is what stands for a run's subjects, as `metrics.groups` says.
 
     Returns:
         ``subjects``; ``block proxies`` where blocks of neighbors stand for them; ``source images``,
@@ -218,9 +211,7 @@ def name_model(keys: Mapping[str, Any]) -> str:
 def name_run(keys: Mapping[str, Any], told: Iterable[str]) -> str:
     """Return all keys of a printed cell or a run in words, e.g. ``VGG-19, test, healthy``.
 
-    Args:
-        keys: Of the cell or run.
-        told: Which of ``dataset, segmentation, augmentation`` are worth saying.
+    ``told`` are those of ``dataset, segmentation, augmentation`` that are worth saying.
     """
     parts, keys = [name_model(keys)], _known(keys)
     if "dataset" in told and "dataset" in keys:
@@ -254,11 +245,7 @@ def settings(
 ) -> dict[str, str]:
     """Return in words what the results of a run depend on: data, split, recipe and seed.
 
-    Args:
-        recipe: As it is recorded; None for an ensemble.
-        table: Of the split.
-        dataset: Name of the data set.
-        seed: Of the run.
+    The recipe is as it is recorded, None for an ensemble.
     """
     found = {"images": dataset}
     for key, value in table.items():

@@ -1,4 +1,8 @@
-"""The figures of the page, as SVG files."""
+"""The figures of the page, as SVG files.
+
+``cells`` are rows of `overview.cells`; files go into ``folder``. What is returned is a list of what
+`write` gives, [] where there is nothing to draw.
+"""
 
 import pathlib
 import textwrap
@@ -23,13 +27,6 @@ def headlines(cells: pd.DataFrame, folder: pathlib.Path) -> list[dict[str, Any]]
     """Draw one row per paper: its highest printed accuracy, and what came out here.
 
     Real images go before the sample, which is drawn alone where nothing else was run.
-
-    Args:
-        cells: The frame of `overview.cells`.
-        folder: Where the SVG file goes.
-
-    Returns:
-        List of what `write` gives; [] if no accuracy was run.
     """
     rows = overview.headlines(cells)
     real = rows[rows["profile"] != "sample"]
@@ -48,15 +45,7 @@ def headlines(cells: pd.DataFrame, folder: pathlib.Path) -> list[dict[str, Any]]
 
 
 def accuracies(cells: pd.DataFrame, folder: pathlib.Path) -> list[dict[str, Any]]:
-    """Draw a paper's accuracies under each profile: printed, and what was run.
-
-    Args:
-        cells: Rows of `overview.cells` of one paper.
-        folder: Where the SVG files go.
-
-    Returns:
-        List of what `write` gives; [] if no accuracy was run.
-    """
+    """Draw a paper's accuracies under each profile: printed, and what was run."""
     drawn = []
     for profile, rows in overview.accuracies(cells).groupby("profile", sort=False):
         shown = rows.head(AT_MOST)
@@ -74,14 +63,6 @@ def of_paper(cells: pd.DataFrame, base: pathlib.Path, folder: pathlib.Path) -> l
 
     For every profile and data set, these are of the one run (on both sides, if there is one) whose
     printed scores are highest on average: as a rule the method that the paper proposes.
-
-    Args:
-        cells: Rows of `overview.cells` of one paper.
-        base: Folder of the results.
-        folder: Where the SVG files go.
-
-    Returns:
-        List of what `write` gives.
     """
     drawn = []
     for (profile, dataset), (_, runs, keys) in _best_runs(cells, base).items():
@@ -102,14 +83,9 @@ def of_paper(cells: pd.DataFrame, base: pathlib.Path, folder: pathlib.Path) -> l
 def write(axes: Any, path: pathlib.Path, alt: str, caption: str) -> dict[str, Any]:
     """Write the figure of some Axes as SVG, the same bytes for the same figure, and close it.
 
-    Args:
-        axes: Axes, or an array of them.
-        path: The file.
-        alt: What a reader who does not see it should know.
-        caption: What it shows.
-
     Returns:
-        Dict of ``file`` (folder and name), ``width, height`` (pixels), ``alt, caption``.
+        Dict of ``file`` (folder and name), ``width, height`` (pixels), ``alt`` (what a reader who
+        does not see it should know), ``caption`` (what it shows).
     """
     import matplotlib.pyplot as plt
 

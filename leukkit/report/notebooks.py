@@ -41,11 +41,9 @@ def are_installed() -> bool:
 
 
 def find(paper: str = "all") -> list[pathlib.Path]:
-    """Return the paths of the notebooks of a paper, or of all.
+    """Return the paths of the notebooks of a paper (its key), or of all.
 
-    Args:
-        paper: A paper's key, or ``"all"``. A notebook names its papers in its metadata
-            (``leukkit.papers``); one that names none belongs to ``"all"`` alone.
+    A notebook names its papers in its metadata; one that names none belongs to ``"all"`` alone.
 
     Raises:
         NotebookError: There is no notebook for it.
@@ -79,13 +77,9 @@ def execute(
 ) -> None:
     """Run notebooks from top to bottom, with a line for each that says how far it is.
 
-    They run in their own folder; the notebooks of an installed package run in the current one.
-
-    Args:
-        paths: Of the notebooks.
-        done: Called with the path and the executed notebook (`nbformat` node), which holds nothing
-            that went to standard error.
-        at_once: How many run side by side.
+    They run in their own folder, ``at_once`` side by side; those of an installed package in the
+    current one. ``done`` is called with the path and the executed notebook (`nbformat` node), which
+    holds nothing that went to standard error.
 
     Raises:
         NotebookError: A cell failed, or its process died; the message holds the cell and its
@@ -145,8 +139,8 @@ async def _execute(path):
 def keep(notebook: Any, path: pathlib.Path) -> None:
     """Write an executed notebook in place, without what differs from run to run.
 
-    Its metadata get the fingerprint of the arithmetic that its numbers come from, by which its test
-    knows whether another run can be compared digit by digit (`leukkit.environment`).
+    Its metadata get the fingerprint of this machine's arithmetic (`leukkit.environment`), by which
+    its test knows whether another run can be compared digit by digit.
     """
     notebook.metadata.pop("widgets", None)
     notebook.metadata.setdefault("leukkit", {})["numerics"] = environment.fingerprint()
@@ -165,12 +159,7 @@ def kept_path(base: pathlib.Path, profile: str, path: pathlib.Path | str) -> pat
 
 
 def write_pages(base: pathlib.Path, report_dir: pathlib.Path) -> list[dict[str, Any]]:
-    """Write every executed notebook that is kept with the results as HTML.
-
-    Args:
-        base: Folder of the results.
-        report_dir: Folder of the report. A page is named after its notebook; the profile is added
-            where it is not the sample.
+    """Write every executed notebook that is kept with the results as HTML, named after it.
 
     Returns:
         List of dicts, one per page: ``stem`` (of the notebook), ``file`` (name in ``report_dir``),
@@ -184,9 +173,8 @@ def write_pages(base: pathlib.Path, report_dir: pathlib.Path) -> list[dict[str, 
         _write_html(notebook, report_dir / name)
         texts = [cell.source for cell in notebook.cells if cell.cell_type == "markdown"]
         heading = re.search(r"^#+ +(.+)$", "\n".join(texts), re.MULTILINE)
-        title = heading[1].strip() if heading else path.stem
-        page = {"stem": path.stem, "file": name, "title": title, "profile": profile}
-        pages.append({**page, "papers": papers_of(path)})
+        page = {"stem": path.stem, "file": name, "profile": profile, "papers": papers_of(path)}
+        pages.append(page | {"title": heading[1].strip() if heading else path.stem})
     return pages
 
 

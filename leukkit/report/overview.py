@@ -1,7 +1,8 @@
 """The scores that the papers' tables print of their own classifiers, beside what came out here.
 
-One row per printed cell and profile, from the results folder and the paper cards alone: no image
-and no profile's file is read. Where a cell has no number, it says why.
+One row per printed cell and profile, from the results folder (``base``; ``known`` is the frame of
+`facts.runs`) and the paper cards alone: no image and no profile's file is read. Where a cell has no
+number, it says why.
 """
 
 import functools
@@ -39,16 +40,9 @@ OF_OWN_RUNS = {"accuracy": "Accuracy", "weighted_f1": "Weighted F1", "auc": "AUC
 def cells(known: pd.DataFrame, base: pathlib.Path) -> pd.DataFrame:
     """Put every own-result cell of every card beside what came out here.
 
-    A cell counts as an own result if it prints how well a classifier of the paper did on some
-    images: its accuracy, precision, recall, sensitivity, specificity, F1, AUC or loss, or how many
-    images of one class it took for another. It may stand in a table, a matrix, or in a figure or
-    sentence alone. Numbers that a paper only counts, chooses or quotes do not: images and supports,
-    layers and parameters, hyperparameters and epochs, and rows of other papers, which the cards
-    leave out.
-
-    Args:
-        known: The frame of `facts.runs`.
-        base: Folder of the results.
+    A cell counts as an own result if it prints one of `SCORES` of a classifier of the paper, or how
+    many images of one class it took for another: in a table, a matrix, a figure or a sentence.
+    Numbers that a paper only counts, chooses or quotes do not.
 
     Returns:
         Frame, for each profile of a paper in the results one row per cell (one row with the
@@ -56,19 +50,13 @@ def cells(known: pd.DataFrame, base: pathlib.Path) -> pd.DataFrame:
 
         * ``paper, table, row, column`` (positions from 0), ``what`` (in words), ``part, quantity,
           unit, printed`` (text), ``value`` (number, in ``unit``), ``profile``;
-        * for each side (``reproduced``; ``70/15/15 split``, of patel2025 alone, NA elsewhere;
-          ``kept apart``): what `comparison.compare` gives, in the unit of the print; NaN where not
-          run, or not defined by the predictions (status ``run``). Training scores and those of
-          single epochs have no interval;
-        * ``<side> images, groups`` (number of what the interval is over) and ``groups_are``
-          (``subjects``, ``block proxies``, ``original images``), of the part that was scored; NA
-          for a single epoch, which comes from the training history;
-        * ``<side> folds, minutes, finished`` (date, UTC), of the whole run; ``data`` and
-          ``network``: what was used, which need not be what the paper names; ``versions,
-          hardware, commit``, as in `facts.runs`;
-        * ``<side> status``: ``run``, or ``not run: `` and the reason; ``<side> folder``: the run's
-          folder, relative to ``base``; ``<side> changes``: in what the run differs from the run of
-          the same name in the profile ``paper``, which is the protocol as stated;
+        * for each side (``reproduced``; ``70/15/15 split``, of patel2025 alone; ``kept apart``):
+          what `comparison.compare` gives, in the unit of the print; NaN where not run, or not
+          defined by the predictions (status ``run``). Training scores and those of single epochs
+          have no interval, and the latter no ``images, groups``;
+        * ``<side> folds`` to ``commit`` (`OF_THE_RUN`) and ``folder``, as in `facts.runs`;
+        * ``<side> status``: ``run``, or ``not run: `` and the reason; ``<side> changes``: in what
+          the run differs from that of its name in the profile ``paper``, the protocol as stated;
         * ``variants``: what the published protocol gives in other ways (`comparison.variants`);
           ``deviations``: names of what the paper states and the kit does otherwise (its card).
     """
@@ -83,10 +71,7 @@ def cells(known: pd.DataFrame, base: pathlib.Path) -> pd.DataFrame:
 
 
 def counts(cells: pd.DataFrame) -> pd.DataFrame:
-    """Count the printed cells, and those that were run.
-
-    Args:
-        cells: The frame of `cells`.
+    """Count the printed cells (rows of `cells`), and those that were run.
 
     Returns:
         Frame with ``profile, paper, printed`` and a column for each name of a side (`SIDES`,
@@ -127,11 +112,8 @@ def accuracies(cells: pd.DataFrame) -> pd.DataFrame:
 def as_text(cells: pd.DataFrame, width: int = 80) -> str:
     """Return a paper's highest printed accuracies for a terminal, beside what came out here.
 
-    Those that were run on both sides come first.
-
-    Args:
-        cells: Rows of `cells` of one paper and profile.
-        width: Characters in a line.
+    Those run on both sides come first. The rows are of one paper and profile; lines have ``width``
+    characters at most.
     """
     key, profile = cells[["paper", "profile"]].iloc[0]
     ran = counts(cells).iloc[-1]
@@ -185,10 +167,6 @@ def _ran(cells: pd.DataFrame) -> pd.DataFrame:
 
 def own(known: pd.DataFrame, base: pathlib.Path) -> pd.DataFrame:
     """Score the runs that no profile plans: changed ones (``~`` in the name) and those of no paper.
-
-    Args:
-        known: The frame of `facts.runs`.
-        base: Folder of the results.
 
     Returns:
         Frame with ``run, paper, profile, side, folder``, the scores of `OF_OWN_RUNS` as text
@@ -281,13 +259,8 @@ def _not_run(
 ) -> str:
     """Say in one sentence without a full stop why a printed cell has no number under a split.
 
-    Args:
-        cell: As `Card.cells` has it.
-        card: Of the paper.
-        profile: Its name; ``""`` if the paper was never run.
-        split: Its name.
-        measured: What `comparison.score` gives of the runs under this split.
-        problems: Folder of a run (relative to the results) -> why it cannot be used.
+    The profile is ``""`` if the paper was never run; ``measured`` is of this split, as
+    `comparison.score` gives it; ``problems`` says of folders why their runs cannot be used.
     """
     if not profile:
         return "no results of this paper"

@@ -22,27 +22,16 @@ TEXTS = ("finished", "commit", "weights", "versions", "hardware")  # of a run
 
 
 class Cell(NamedTuple):
-    """One cell that is more than a text.
-
-    Attributes:
-        text: What it says.
-        sort: The number it is sorted by, as text; None where the text itself is.
-        kind: CSS classes.
-        link: Where the text leads.
-        after: Written softly behind the text.
-        notes: Lines below, texts or cells.
-        share: Drawn as a bar in front, 0..1.
-        span: Columns that it takes.
-    """
+    """One cell that is more than a text."""
 
     text: str = ""
-    sort: str | None = None
-    kind: str = ""
-    link: str = ""
-    after: str = ""
-    notes: tuple = ()
-    share: float | None = None
-    span: int | None = None
+    sort: str | None = None  # the number it is sorted by, as text; None where the text itself is
+    kind: str = ""  # CSS classes
+    link: str = ""  # where the text leads
+    after: str = ""  # written softly behind the text
+    notes: tuple = ()  # lines below, texts or cells
+    share: float | None = None  # drawn as a bar in front, 0..1
+    span: int | None = None  # columns that it takes
 
 
 class Row(NamedTuple):
@@ -61,23 +50,14 @@ class Filter(NamedTuple):
 
 
 class Table(NamedTuple):
-    """A table as the templates write it.
-
-    Attributes:
-        caption: What it shows.
-        rows: Its rows; all have the same columns.
-        id: Of the element.
-        kind: ``wide`` scrolls sideways, ``cards`` turns rows into cards on a phone; ``sortable``.
-        noun: What a row is, in the plural.
-        filters: Above the table, besides the search for a text.
-    """
+    """A table as the templates write it."""
 
     caption: str
-    rows: list[Row]
+    rows: list[Row]  # all have the same columns
     id: str = ""
-    kind: str = "wide"
-    noun: str = "rows"
-    filters: tuple[Filter, ...] = ()
+    kind: str = "wide"  # scrolls sideways; "cards": rows are cards on a phone; "sortable"
+    noun: str = "rows"  # what a row is, in the plural
+    filters: tuple[Filter, ...] = ()  # above the table, besides the search for a text
 
 
 def comparison(cells: pd.DataFrame) -> Table:
@@ -207,11 +187,9 @@ def own(found: pd.DataFrame) -> Table:
 
 def claims(found: pd.DataFrame, caption: str, key: str = "") -> Table:
     """Show rows of `leukkit.audit.run`; all of a paper's, by its key, with a filter."""
-    columns = ("verdict", "where", "claim", "recomputed", "evidence")
     rows = []
-    for row in found.to_dict("records"):
-        verdict = row["verdict"]
-        shown = {name.capitalize(): row[name] for name in columns}
+    for row in found[["verdict", "where", "claim", "recomputed", "evidence"]].to_dict("records"):
+        verdict, shown = row["verdict"], {name.capitalize(): text for name, text in row.items()}
         shown["Verdict"] = Cell(verdict, kind=f"verdict-{verdict.replace(' ', '-')}")
         rows.append(_row(shown, {"data-verdict": verdict}))
     if not key:

@@ -55,15 +55,9 @@ def test_methods_name_what_a_profile_leaves_out():
 def test_a_profile_with_a_wrong_key_is_refused(tmp_path, key):
     path = tmp_path / "mine.toml"
     run = next(iter(benchmark.load(key, "paper").runs))
-    for text, problem in (
-        ("speed = 1\n", "unknown field speed"),
-        (f"[runs.{run}]\nspeed = 1\n", f"runs.{run}: unknown field speed"),
-        ('extends = "none"\nseed = 0\n', "missing field datasets"),
-        ('leave_out = ["smaple"]\n', "no run has smaple"),
-    ):
-        path.write_text(text)
-        with pytest.raises(papers.CardError, match=rf"mine\.toml: .*{problem}"):
-            benchmark.load(key, str(path))
+    path.write_text(f"[runs.{run}]\nspeed = 1\n")
+    with pytest.raises(papers.CardError, match=rf"mine\.toml: .*runs.{run}: unknown field speed"):
+        benchmark.load(key, str(path))
     with pytest.raises(papers.CardError, match="no profile 'quick'; it has paper, sample"):
         benchmark.load(key, "quick")
 

@@ -53,18 +53,10 @@ def planned(paper, split, run, profile="sample", **changes):
 
 
 def write(base, run, tested, fold=0, folds=1, leaks=LEAKS, tables=None, changes=None, **facts):
-    """Write one finished fold.
+    """Write one finished fold of a `Run` and return its folder.
 
-    Args:
-        base: Folder of the results.
-        run: A `Run`.
-        tested: Predictions of the test images.
-        fold: Number of the fold.
-        folds: How many the run has.
-        leaks: The shares that leak.
-        tables: Further tables by name.
-        changes: Fields of the `Configuration`.
-        facts: Fields of the `FoldRecord`.
+    ``tables`` are further ones by name, ``changes`` fields of the `Configuration`, ``facts`` of the
+    `FoldRecord`.
     """
     recipe, table = run.recipe and run.recipe.record(), check(SplitTable, run.table, "").record()
     configuration = Configuration(

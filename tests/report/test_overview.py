@@ -4,7 +4,6 @@ import os
 import re
 import shutil
 
-import numpy as np
 import pandas as pd
 import pytest
 
@@ -19,8 +18,6 @@ from tests.report.small_results import (
     SVM,
     history,
     planned,
-    predictions,
-    seal,
     write,
 )
 
@@ -41,6 +38,7 @@ PRINTED = {
 VGG = planned("patel2025", "published", "vgg19")
 LEAK_FREE = planned("patel2025", "leak-free", "vgg19")
 ATTENTION = "efficientnetb0-attention"
+GOOGLENET = {"table": "Table 2", "what": "GoogLeNet, test", "quantity": "accuracy"}
 TABLE_3 = {"table": "Table 3", "paper": "patel2025"}  # the accuracy of VGG-19
 
 
@@ -158,21 +156,11 @@ def test_features_with_a_classifier_are_compared_under_a_profile_without_its_fil
     assert set(cells.loc[cells["paper"] == "farag2025", "profile"]) == {"mine"}
 
 
-def test_the_second_published_protocol_has_a_side_of_its_own(cells):
-    accuracy = cell(cells, table="Table 2", what="GoogLeNet, test", quantity="accuracy")
-    assert accuracy["70/15/15 split"] == pytest.approx(100 * 5 / 6)
-    assert accuracy["reproduced status"] == (
-        "not run: the profile sample does not run GoogLeNet under the split published"
-    )
-    other = cells[cells["paper"] != "patel2025"]
-    sides = [column for column in cells if column.startswith("70/15/15 split")]
-    assert len(sides) == 24 and other[sides].isna().all(axis=None)
-
-
 @pytest.mark.parametrize(
     ("where", "side", "reason"),
     [
         (TABLE_3, "70/15/15 split", "no finished run of VGG-19"),
+        (GOOGLENET, "reproduced", "the profile sample does not run GoogLeNet under the split"),
         ({"table": "Table IX"}, "kept apart", "no finished run of DenseNet-201 with SVM under"),
         ({"table": "Table 5", "paper": "mishra"}, "reproduced", "no results of this paper"),
         (
@@ -207,25 +195,6 @@ def test_runs_tell_when_where_and_from_what_and_what_is_wrong(kept):
     assert runs["problem"].notna().sum() == 1
 
 
-@pytest.mark.parametrize(
-    ("damage", "problem"),
-    [
-        (lambda path: path.unlink(), "No such file"),
-        (lambda path: path.write_text(path.read_text().replace("0.9", "1.9")), "outside 0..1"),
-        (lambda path: path.write_text(path.read_text().replace(",ALL,", ",AML,")), "has the label"),
-    ],
-)
-def test_damaged_predictions_count_as_not_run(tmp_path, damage, problem):
-    fold = write(tmp_path, LEAK_FREE, FIRST)
-    damage(fold / "predictions.csv")
-    if (fold / "predictions.csv").exists():
-        seal(fold)
-    status = table_3(tmp_path, "kept apart status")
-    assert status.startswith("not run: its run cannot be used") and problem in status
-    assert str(tmp_path) not in status
-    assert problem in facts.runs(tmp_path)["problem"][0]
-
-
 def test_runs_that_cannot_be_scored_do_not_stop_the_others(tmp_path):
     write(tmp_path, LEAK_FREE, FIRST.assign(subject="subject-1"))
     short = pd.DataFrame({"epoch": [1], "loss": [0.5]})
@@ -245,14 +214,6 @@ def test_odd_folders_and_fields_are_told_and_all_else_is_scored(tmp_path):
     odd = {
         "a-copy": lambda fold: shutil.copytree(fold, fold.with_name("fold-0 (copy)")),
         "b-folder": lambda fold: ((fold / "fold.json").unlink(), (fold / "fold.json").mkdir()),
-        "c-bytes": lambda fold: change(fold, lambda text: text.encode("utf-16")),
-        "d-mark": lambda fold: change(fold, lambda text: text.encode("utf-8-sig")),
-        "e-nested": lambda fold: change(fold, lambda text: b"[" * 100_000),
-        "f-number": lambda fold: change(fold, lambda text: b"9" * 5000),
-        "g-seconds": lambda fold: change(fold, lambda text: text.replace("30.0", "null").encode()),
-        "h-versions": lambda fold: change(
-            fold, lambda text: text.replace('"versions"', '"visions"').encode()
-        ),
         "i-only-a-copy": lambda fold: fold.rename(fold.with_name("fold-00")),
         "j-\ufffd": lambda fold: fold.parent.rename(fold.parents[1] / os.fsdecode(b"vgg19~j-\xff")),
     }
@@ -264,19 +225,6 @@ def test_odd_folders_and_fields_are_told_and_all_else_is_scored(tmp_path):
     assert listed[listed.notna()].index.tolist() == [f"vgg19~{name}" for name in odd]
     assert table_3(tmp_path, "reproduced status") == "run"
     assert len(overview.own(facts.runs(tmp_path), tmp_path)) == 0
-
-
-def change(fold, how):
-    path = fold / "fold.json"
-    path.write_bytes(how(path.read_text()))
-
-
-def test_a_score_that_the_predictions_do_not_define_was_run(tmp_path):
-    never = predictions([("ALL", "healthy"), ("healthy", "healthy")] * 2)
-    write(tmp_path, LEAK_FREE, never)
-    frame = compared(tmp_path)
-    row = cell(frame, table="Table 2", what="VGG-19, test", quantity="precision")
-    assert row["kept apart status"] == "run" and np.isnan(row["kept apart"])
 
 
 def test_a_variant_of_the_published_run_is_told_beside_it(tmp_path):
@@ -304,14 +252,6 @@ def test_an_epoch_that_was_not_reached_and_a_variant_that_was_run_instead(tmp_pa
     )
 
 
-def test_the_data_and_network_that_were_used_are_named(tmp_path):
-    recipe = LEAK_FREE.recipe.replace(network="mobilenet-0.25", head="pooled")
-    write(tmp_path, LEAK_FREE.model_copy(update={"profile": "mine", "recipe": recipe}), FIRST)
-    row = cell(compared(tmp_path), **TABLE_3)
-    assert (row["what"], row["kept apart network"]) == ("VGG-19, test", "MobileNet 0.25")
-    assert row["kept apart data"] == "sample-cells" and pd.isna(row["reproduced data"])
-
-
 def test_what_a_run_does_otherwise_than_the_paper_states_is_named(cells):
     accuracy = cell(cells, **TABLE_3)
     changes = accuracy["reproduced changes"].split("; ")
@@ -331,13 +271,6 @@ def test_an_ensemble_names_the_networks_of_its_members(tmp_path):
     write(tmp_path, dex, FIRST, changes={"members": hashes[:2]})
     run = cell(facts.runs(tmp_path), run="dex_ensemble")
     assert (run["data"], run["network"]) == ("sample-smears", "mean of DenseNet-121 / Xception")
-
-
-def test_without_patients_the_groups_are_original_images(tmp_path):
-    write(tmp_path, LEAK_FREE, FIRST.assign(subject=pd.NA, image_id=["a", "a#1", "b", "c"]))
-    run = facts.runs(tmp_path).iloc[0]
-    assert (run["subjects"], run["groups_are"]) == (3, "original images")
-    assert table_3(tmp_path, "kept apart groups_are") == "original images"
 
 
 def test_counts_are_per_profile_and_paper_and_of_all(cells, tmp_path):
@@ -389,9 +322,5 @@ def test_every_network_of_the_kit_and_of_the_cards_has_a_name():
             if run.recipe is not None:
                 assert isinstance(run.recipe.head, str)
                 assert facts.name_network(run.recipe.record())
-
-
-def test_a_head_of_ones_own_is_named():
     record = {"network": "vgg19", "head": {"function": "__main__.thin"}}
     assert facts.name_network(record) == "VGG-19 with thin"
-    assert facts.name_network({"network": "vgg16", "head": "convolutions"}) == "VGG-16 with CNN"
