@@ -7,8 +7,9 @@ Figure 2); rotation, zoom, shifts, shear, horizontal flip, empty pixels filled f
 saturation, elastic distortion (Sultana et al., 3.2.b); fixed angles, flips, scale, fixed factors of
 brightness (Farag et al. 2025, III.E).
 
-What is drawn depends on (seed, image_id, copy) alone, and each operation draws for itself: another
-order of the images, more workers, or one more operation changes nothing of the rest.
+What is drawn depends on the seed, the image's pixels (their hash) and the number of the copy alone,
+and each operation draws for itself: another name, another order of the images, more workers, or one
+more operation changes nothing of the rest.
 """
 
 import hashlib
@@ -81,7 +82,7 @@ def check(ranges: Mapping[str, Any]) -> None:
             raise ValueError(f"augmentation {key} is {value!r}, expected {expected}")
 
 
-def draw(ranges: Mapping[str, Any], seed: int, image_id: str, copy: int) -> dict[str, Any]:
+def draw(ranges: Mapping[str, Any], seed: int, sha256: str, copy: int) -> dict[str, Any]:
     """Draw what happens to one copy of an image, evenly within the ranges.
 
     Args:
@@ -97,7 +98,7 @@ def draw(ranges: Mapping[str, Any], seed: int, image_id: str, copy: int) -> dict
             (left and right, top and bottom, chance 1/2 each, before all else), ``scale`` (as
             ``zoom``), ``light`` (lowest and highest factor on the brightness).
         seed: Any integer.
-        image_id: Of the image.
+        sha256: Of the image, as in the cells frame; any text serves.
         copy: 1 for the first copy, and so on.
 
     Returns:
@@ -110,14 +111,14 @@ def draw(ranges: Mapping[str, Any], seed: int, image_id: str, copy: int) -> dict
     if copy < 1:
         raise ValueError(f"copy is {copy}, expected 1 or more; copy 0 is the image itself")
     if not PLACES.keys().isdisjoint(ranges):
-        number = int.from_bytes(_digest(seed, image_id, copy), "big")
+        number = int.from_bytes(_digest(seed, sha256, copy), "big")
         together = np.random.default_rng(number).random(5).tolist()
     drawn: dict[str, Any] = {}
     for key, value in ranges.items():
         if key in PLACES:
             shares = together[PLACES[key] :]
         else:
-            integers = np.frombuffer(_digest(seed, image_id, copy, key), "<u8")
+            integers = np.frombuffer(_digest(seed, sha256, copy, key), "<u8")
             shares = [int(integer >> 11) / 2**53 for integer in integers]  # four, even in [0, 1)
         if key in FLIPS:
             drawn[key] = value and shares[0] < 0.5
@@ -216,7 +217,7 @@ def expand(cells: pd.DataFrame, counts: Mapping[str, int], seed: int = 0) -> pd.
     """Add augmented copies until every class has its target count (Farag et al. 2025, Table I).
 
     The copies are spread evenly: each original of a class gets the same number, and the remainder
-    goes, one each, to the originals that come first in an order drawn from (seed, image_id). Only
+    goes, one each, to the originals that come first in an order drawn from (seed, sha256). Only
     rows are added; the pixels are made by :func:`leukkit.images.prepare`.
 
     Args:
@@ -252,7 +253,7 @@ def expand(cells: pd.DataFrame, counts: Mapping[str, int], seed: int = 0) -> pd.
         members = np.flatnonzero(cells["label"] == label)
         each, remainder = divmod(target - len(members), len(members))
         copies[members] = each
-        order = sorted(members, key=lambda member: _digest(seed, cells["image_id"].iloc[member]))
+        order = sorted(members, key=lambda member: _digest(seed, cells["sha256"].iloc[member]))
         copies[order[:remainder]] += 1
 
     copied = np.repeat(np.arange(len(cells)), copies)

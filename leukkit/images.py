@@ -119,8 +119,8 @@ class Preparation:
                 "distortion says how they differ; give its ranges (leukkit.augmentation.draw)"
             )
         return [
-            augmentation.draw(self.distortion, self.seed, original, int(copy)) if copy else None
-            for original, copy in zip(cells["original"], cells["copy"], strict=True)
+            augmentation.draw(self.distortion, self.seed, sha256, int(copy)) if copy else None
+            for sha256, copy in zip(cells["sha256"], cells["copy"], strict=True)
         ]
 
 

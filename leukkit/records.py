@@ -70,7 +70,7 @@ PARTS: Final = {  # table -> whose predictions
 }
 
 
-FOLD_FORMAT: Final = 4  # 3 had no hashes of the tables; up to 2 `subject` was called `identity`
+FOLD_FORMAT: Final = 5  # up to 4 names of images decided on splits by image and on copies
 _Number = Annotated[int, Field(ge=0, lt=2**31)]
 _Share = Annotated[float, Field(ge=0, le=1)]
 
@@ -90,7 +90,7 @@ class FoldRecord(Model):
         not_saved: Why a model that was to be saved is not; ``""`` if there is nothing to say.
     """
 
-    format: Literal[4] = FOLD_FORMAT
+    format: Literal[5] = FOLD_FORMAT
     configuration_hash: str
     configuration: Configuration
     folds: int = Field(ge=1, lt=100_000)

@@ -288,7 +288,7 @@ def read_record(folder: pathlib.Path | str) -> FoldRecord:
     if found is not None and found != FOLD_FORMAT:
         raise ResultsError(
             f"{path} was written in format {found}, and this version of leukkit reads "
-            f"{FOLD_FORMAT}, which has the hash of each table. {_KEEP}"
+            f"{FOLD_FORMAT}, whose splits and copies do not depend on names. {_KEEP}"
         )
     try:
         return check(FoldRecord, content, str(path))

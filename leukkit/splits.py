@@ -389,8 +389,10 @@ def _copy_training(
         parts.append(augmentation.expand(part, _targets(copies, part, whole), seed))
     everything = augmentation.expand(cells, _targets({"each": 0}, cells), seed)
     added = pd.concat([part[part["copy"] > 0] for part in parts])
-    added = added.drop_duplicates("image_id").sort_values(["original", "copy"])
-    everything = pd.concat([everything, added], ignore_index=True)
+    added = added.drop_duplicates("image_id")
+    place = pd.Series(everything.index, index=everything["image_id"])
+    order = np.lexsort([added["copy"], added["original"].map(place)])
+    everything = pd.concat([everything, added.iloc[order]], ignore_index=True)
     everything.attrs = cells.attrs
     position = pd.Series(everything.index, index=everything["image_id"])
     with_copies = [
@@ -557,20 +559,27 @@ class _Images(NamedTuple):
 
 
 def _group_codes(cells: pd.DataFrame, by: str | None, missing: str) -> np.ndarray:
-    """Return the group of each image as a code that does not depend on the order of the rows."""
-    column = "image_id" if by is None else by
-    if column not in cells:
+    """Return the group of each image as a code that does not depend on the order of the rows.
+
+    A single image is known by its pixels: renamed, it is divided as before. Its name only tells
+    identical ones apart.
+    """
+    hashes = cells["sha256"].astype(object)
+    if by is None:
+        names = hashes.fillna("") + " " + cells["image_id"].astype(object)
+        return pd.factorize(names, sort=True)[0]
+    if by not in cells:
         raise ValueError(
             f"by={by!r} is no column of {_name(cells)}; it has {', '.join(cells.columns)}"
         )
-    names = cells[column].astype(object)
+    names = cells[by].astype(object)
     absent = names.isna()
     if missing == "image":
         # The hash, not the image_id: it holds identical files and copies together.
-        names = names.where(~absent, "sha256:" + cells["sha256"].astype(object))
+        names = names.where(~absent, "sha256:" + hashes)
     if names.isna().any():
         raise ValueError(
-            f"{_name(cells)}: {int(absent.sum())} of {len(cells)} images have no {column}, "
+            f"{_name(cells)}: {int(absent.sum())} of {len(cells)} images have no {by}, "
             "so they cannot be kept on one side. Split by a column that is known (by=...), leave "
             "these images out, or pass missing='image' to keep each on its own: the same subject "
             "may then be on both sides, and no measure of leakage can show it"

@@ -35,6 +35,7 @@ def make_cells(labels):
         {
             "image_id": pd.array([f"cell-{i}" for i in range(len(labels))], dtype=text),
             "label": pd.array(labels, dtype=text),
+            "sha256": pd.array([f"{i:064x}" for i in range(len(labels))], dtype=text),
         }
     )
     cells.attrs = {"dataset": "test", "classes": ("healthy", "ALL")}
@@ -374,6 +375,8 @@ def test_expand_reaches_the_counts_and_spreads_evenly(sizes, more, seed):
         assert sizes.max() - sizes.min() <= 1
     shuffled = cells.sample(frac=1, random_state=seed).reset_index(drop=True)
     assert set(expand(shuffled, counts, seed)["image_id"]) == set(expanded["image_id"])
+    named = expand(cells.assign(image_id=cells["image_id"].str[::-1]), counts, seed)
+    assert list(named["sha256"]) == list(expanded["sha256"])  # names decide on nothing
 
 
 def test_expand_by_hand():

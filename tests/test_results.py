@@ -177,14 +177,16 @@ def test_folds_that_are_not_all_those_of_one_run_are_refused_and_listed(tmp_path
         results.find(tmp_path, "own", "own")
 
 
-@pytest.mark.parametrize("old", [None, 3])
+@pytest.mark.parametrize("old", [None, 4])
 def test_results_of_an_older_version_are_kept_and_named(tmp_path, old):
     fold = write(tmp_path) / "fold-0"
     record = json.loads((fold / "fold.json").read_text())
     del record["format"]
     (fold / "fold.json").write_text(json.dumps(record | ({"format": old} if old else {})))
     for ask in (lambda: results.read_record(fold), lambda: place(tmp_path)):
-        with pytest.raises(results.ResultsError, match=r"format \d.*hash of each table.*kept"):
+        with pytest.raises(
+            results.ResultsError, match=r"format \d.*splits and copies do not depend on names.*kept"
+        ):
             ask()
 
 
@@ -193,7 +195,7 @@ def test_results_of_an_older_version_are_kept_and_named(tmp_path, old):
     [
         (lambda record: record[:20], "is no JSON"),
         (lambda record: "[]", "Input should be a valid dictionary"),
-        (lambda record: '{"format": 4}', "missing field configuration_hash"),
+        (lambda record: '{"format": 5}', "missing field configuration_hash"),
         (lambda record: record.replace('"folds": 1', '"folds": "one"'), "folds: .*valid integer"),
         (lambda record: record.replace("{", '{"surprise": 1,', 1), "unknown field surprise"),
         (lambda record: record.replace('"subject": 1.0', '"subject": 7.0'), "leakage.subject: .*1"),

@@ -323,6 +323,19 @@ def test_the_same_seed_gives_the_same_split_in_any_order_of_the_rows(both):
     assert names(split.cells, split.folds[0]) != names(another.cells, another.folds[0])
 
 
+def test_images_under_other_names_are_divided_and_copied_the_same(both):
+    cells, _, split = both
+    # Another order of names, but for identical files, which names tell apart.
+    ids = [f"{37 * number % 101}/{number:03d}.png" for number in range(len(cells))]
+    renamed = splits.divide(cells.assign(image_id=ids), split.table.record(), 3)
+    same = ["sha256", "subject", "copy"]
+    pd.testing.assert_frame_equal(renamed.cells[same], split.cells[same])
+    for one, other in zip(split.folds, renamed.folds, strict=True):
+        assert all(map(np.array_equal, one, other))
+    for one, other in zip(split.tuning, renamed.tuning, strict=True):
+        assert all(map(np.array_equal, sum(one, ()), sum(other, ())))
+
+
 def test_tuning_keeps_images_without_subject_on_their_own_where_the_table_does(cells):
     cells = cells.assign(subject=pd.array([pd.NA] * len(cells), TEXT))
     table = {"split": "subject", "folds": 3, "tuning": 2}

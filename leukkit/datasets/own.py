@@ -75,7 +75,7 @@ def load(folder: str | os.PathLike, damaged: str = "error") -> pd.DataFrame:
         records = _listed(root, images, facts.columns)
     else:
         records = [_in_folder(path, name) for path, name in images.items()]
-    records.sort(key=lambda record: natural_order(record["image_id"]))
+    records.sort(key=_place)
     classes = _classes(root, facts.classes, [record["label"] for record in records])
     found = cells.build(records, facts.name or root.name, root, classes, damaged, facts.gray)
     found.attrs |= {"license": facts.license, "gray": facts.gray}
@@ -102,6 +102,12 @@ def _facts(root: pathlib.Path) -> Facts:
             f"Load it by that name with root=, or write another one into {path}: name = …"
         )
     return facts
+
+
+def _place(record: dict) -> tuple:
+    """Order by fold and name of the file, as a published set: in other folders it stays so."""
+    name = record["path"].name.lower()
+    return record.get("fold") or 0, natural_order(name), natural_order(record["image_id"])
 
 
 def _in_folder(path: pathlib.Path, name: str) -> dict:

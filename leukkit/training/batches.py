@@ -21,13 +21,15 @@ class Images(NamedTuple):
     Attributes:
         inputs: uint8 images (n, side, side, 3), or float32 feature maps (n, height, width, c).
         targets: float32 (n, classes), 1 at the class of the image.
-        image_ids: n names.
+        hashes: n texts, of the pixels of each original.
+        copies: n numbers, 0 for an original.
         fold: A `splits.Fold` of positions.
     """
 
     inputs: np.ndarray | cache.Rows
     targets: np.ndarray
-    image_ids: np.ndarray
+    hashes: np.ndarray
+    copies: np.ndarray
     fold: splits.Fold
 
 
@@ -67,8 +69,9 @@ def training_batch(
         chosen = order[number * size : (number + 1) * size]
         batch = inputs[chosen]
         if ranges:
-            for row, image_id in enumerate(images.image_ids[chosen]):
-                drawn = augmentation.draw(ranges, seed, image_id, FIRST_EPOCH_COPY + epoch)
+            for row, position in enumerate(chosen):
+                copy = (1 + images.copies[position]) * FIRST_EPOCH_COPY + epoch
+                drawn = augmentation.draw(ranges, seed, images.hashes[position], copy)
                 batch[row] = augmentation.apply(batch[row], drawn)
         return batch.astype(np.float32), images.targets[chosen]
 

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from leukkit.files import replace_when_done
+from leukkit.records import FOLD_FORMAT
 from leukkit.results import ConfigurationError
 from leukkit.schemas import Recipe
 from leukkit.training import batches
@@ -189,12 +190,13 @@ def write_checkpoint(
         "optimizer": [variable.numpy() for variable in network.optimizer.variables],
         "best": best or [],
     }
-    belongs = {"configuration_hash": configuration_hash, "arithmetic": arithmetic}
-    record = {"belongs": belongs, "history": history}
+    belongs = {"hash": configuration_hash, "arithmetic": arithmetic, "format": FOLD_FORMAT}
+    arrays = {kind: len(values) for kind, values in parts.items()}
+    record = {"belongs": belongs, "history": history, "arrays": arrays}
     named = {
         f"{kind}-{number}": values
-        for kind, arrays in parts.items()
-        for number, values in enumerate(arrays)
+        for kind, several in parts.items()
+        for number, values in enumerate(several)
     }
     with replace_when_done(folder / CHECKPOINT) as path:
         np.savez(path, record=np.array(json.dumps(record)), **named)
@@ -206,7 +208,7 @@ def read_checkpoint(folder: pathlib.Path, configuration_hash: str, arithmetic: s
     A damaged one is no result that could be lost: it is named in a warning, and gives None.
 
     Raises:
-        ConfigurationError: The checkpoint belongs to another configuration or arithmetic.
+        ConfigurationError: The checkpoint is of another configuration, version or arithmetic.
     """
     path = folder / CHECKPOINT
     if not path.exists():
@@ -215,17 +217,19 @@ def read_checkpoint(folder: pathlib.Path, configuration_hash: str, arithmetic: s
         with np.load(path) as file:  # each array in it has a checksum
             record = json.loads(str(file["record"]))
             history, belongs = record["history"], record["belongs"]
-            weights, optimizer, best = (
-                [file[name] for name in file.files if name.startswith(f"{kind}-")]
+            weights, optimizer, best = (  # by number: nothing checks the names in the file
+                [file[f"{kind}-{number}"] for number in range(record["arrays"][kind])]
                 for kind in ("weights", "optimizer", "best")
             )
     except DAMAGE as error:
         warnings.warn(f"{path} is damaged ({error}): the fold is begun again", stacklevel=2)
         return None
-    if belongs != {"configuration_hash": configuration_hash, "arithmetic": arithmetic}:
+    expected = {"hash": configuration_hash, "arithmetic": arithmetic, "format": FOLD_FORMAT}
+    if belongs != expected:
         raise ConfigurationError(
-            f"{path} is an unfinished fold of another configuration or of {belongs['arithmetic']} "
-            f"(here: {arithmetic}). It is kept. Choose another results folder (--results-dir or "
-            "LEUKKIT_RESULTS_DIR), or delete this file to begin the fold again"
+            f"{path} is an unfinished fold of another configuration, of an older version or of "
+            f"{belongs['arithmetic']} (here: {arithmetic}). It is kept. Choose another results "
+            "folder (--results-dir or LEUKKIT_RESULTS_DIR), or delete this file to begin the fold "
+            "again"
         )
     return history, weights, optimizer, best

@@ -245,7 +245,9 @@ def _train_fold(
     whole = trained.whole
     if alone:
         inputs = _feature_maps(whole, inputs, split, recipe, preparation)
-    shown = batches.Images(inputs, targets, cells["image_id"].to_numpy(object), fold)
+    copies = cells["copy"].to_numpy(int) if "copy" in cells else np.zeros(len(cells), int)
+    hashes = cells["sha256"].to_numpy(object)
+    shown = batches.Images(inputs, targets, hashes, copies, fold)
     begun = fit.read_checkpoint(folder, configuration.hash, arithmetic)
     earlier = sum(row["seconds"] for row in begun[0]) if begun else 0.0
     keep = functools.partial(fit.write_checkpoint, folder, configuration.hash, arithmetic)

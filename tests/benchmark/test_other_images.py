@@ -164,7 +164,7 @@ def test_real_cells_as_a_folder_of_ones_own_are_predicted_the_same(
     twice = cells["sha256"].duplicated(keep=False)
     part = cells[twice | (cells.groupby("patient").cumcount() < 2)]
     published, own = bench_own.compare(
-        part, tmp_path, "image_size = 64\naugmentation = false\nc = [10]\ngamma = [0.001]\n"
+        part, tmp_path, "image_size = 64\nc = [10, 100]\ngamma = [0.001]\n"
     )
     assert own["subject"].str.contains("+", regex=False).any()  # joined by identical files
     same = ["image_id", "label", "subject", "fold"]

@@ -44,7 +44,7 @@ def test_one_folder_per_class(tmp_path):
 @pytest.mark.parametrize("side", [16, 4096])
 @pytest.mark.parametrize("suffix", ["bmp", "png", "jpg", "tif", "webp"])
 def test_the_smallest_and_the_largest_images_of_each_format(tmp_path, suffix, side):
-    for name in (f"normal/1.{suffix}", f"blast/2.{suffix}"):
+    for name in (f"blast/1.{suffix}", f"normal/2.{suffix}"):
         (tmp_path / name).parent.mkdir()
         color = (210, 120, 160) if "normal" in name else (90, 40, 140)
         PIL.Image.new("RGB", (side, side), color).save(tmp_path / name)
@@ -65,8 +65,8 @@ def test_gray_images_are_read_where_the_folder_asks_for_it(tmp_path):
     assert "write gray = true" in damage.message
     (tmp_path / "leukkit.toml").write_text("gray = true")
     cells = datasets.load(tmp_path)
-    assert list(cells["image_id"]) == ["blast/2.png", "blast/3.png", "normal/1.png"]
-    pixels = images.prepare(cells, images.Preparation(32))[1]
+    assert list(cells["image_id"]) == ["normal/1.png", "blast/2.png", "blast/3.png"]
+    pixels = images.prepare(cells, images.Preparation(32))[2]
     assert pixels.std() > 50 and (pixels == pixels[..., :1]).all()
     assert "LK301" not in {finding.code for finding in check.run(cells)[0]}
 

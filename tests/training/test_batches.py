@@ -8,7 +8,8 @@ from leukkit.training import batches
 from leukkit.training.batches import FIRST_EPOCH_COPY, Images, training_batch
 
 RANGES = {"rotation": 30, "flip_horizontal": True, "brightness": 0.2}
-IDS = np.array([f"cell-{number}" for number in range(20)], object)
+HASHES = np.array([f"{number % 18:064x}" for number in range(20)], object)
+COPIES = np.array([0] * 18 + [1, 2])  # of the first two
 TARGETS = np.eye(4, dtype=np.float32)[np.arange(20) % 4]
 
 
@@ -26,7 +27,7 @@ def epoch_of(inputs, positions=range(20), *, size=6, ranges=None, seed=0, epoch=
         network="tiny", image_size=8, phases=phases, batch_size=size, augmentation=ranges or {}
     )
     fold = Fold(np.array(positions), np.array([]), np.array([]))
-    make = training_batch(Images(inputs, TARGETS, IDS, fold), recipe, seed, epoch)
+    make = training_batch(Images(inputs, TARGETS, HASHES, COPIES, fold), recipe, seed, epoch)
     made = batches.ahead(make, len(positions) // size)
     return [np.array(part) for part in zip(*made, strict=True)]
 
@@ -65,7 +66,8 @@ def test_augmentation_is_drawn_anew_for_each_image_and_epoch(pixels):
         plain, _ = epoch_of(pixels, seed=5, epoch=epoch)
         found, _ = epoch_of(pixels, seed=5, epoch=epoch, ranges=RANGES)
         for position, image in zip(numbers(plain).ravel(), found.reshape(-1, 8, 8, 3), strict=True):
-            drawn = draw(RANGES, 5, IDS[position], FIRST_EPOCH_COPY + epoch)
+            number = (1 + COPIES[position]) * FIRST_EPOCH_COPY + epoch
+            drawn = draw(RANGES, 5, HASHES[position], number)
             np.testing.assert_array_equal(image, apply(pixels[position], drawn))
     np.testing.assert_array_equal(pixels, before)
 

@@ -102,6 +102,7 @@ def test_a_batch_whose_loss_is_no_number_is_refused_and_the_others_are_reported(
         np.zeros((8, 4)),
         np.zeros((8, 2)),
         np.array(["a"] * 8),
+        np.zeros(8, int),
         types.SimpleNamespace(train=range(8)),
     )
     losses, reported = iter([0.5, 0.4, np.nan]), []
@@ -213,3 +214,12 @@ def test_training_refuses_another_backend_and_a_precision_that_no_recipe_says(mo
         monkeypatch.setattr(keras.config, "backend", lambda: "torch")
         with pytest.raises(ValueError, match=r"backend = 'torch'.*set KERAS_BACKEND=tensorflow"):
             network.build(recipe(), 2, None, 0)
+
+
+def test_a_checkpoint_of_an_older_version_is_kept_and_named(tmp_path, monkeypatch):
+    monkeypatch.setattr(fit, "FOLD_FORMAT", 4)
+    path = write_checkpoint(tmp_path)
+    monkeypatch.undo()
+    with pytest.raises(ConfigurationError, match=r"an older version .*It is kept"):
+        fit.read_checkpoint(tmp_path, "one", "threads: 2")
+    assert path.exists()
