@@ -62,14 +62,15 @@ weights = "$LEUKKIT_WEIGHTS_DIR/mobilenet_2_5_224_tf_no_top.h5"
 
 
 def as_own(cells, folder):
-    """Lay cells of C-NMC 2019 out by class, with links, and the table of their patients."""
-    lines = ["file,label,patient"]
+    """Lay cells of C-NMC 2019 out by class, with links, and a table of patients and folds."""
+    lines = ["file,label,patient,fold"]
     for cell in cells.itertuples():
         path = pathlib.Path(cell.path)
-        link = folder / path.parent.name / path.name
+        label = path.parent.name
+        link = folder / label / path.name
         link.parent.mkdir(parents=True, exist_ok=True)
         link.symlink_to(path)
-        lines.append(f"{link.parent.name}/{link.name},{link.parent.name},{cell.patient}")
+        lines.append(f"{label}/{link.name},{label},{cell.patient},{cell.fold}")
     (folder / "labels.csv").write_text("\n".join(lines) + "\n")
 
 

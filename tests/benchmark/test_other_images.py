@@ -169,6 +169,5 @@ def test_real_cells_as_a_folder_of_ones_own_are_predicted_the_same(
     assert own["subject"].str.contains("+", regex=False).any()  # joined by identical files
     same = ["image_id", "label", "subject", "fold"]
     pd.testing.assert_frame_equal(published[same], own[same])
-    # The machine is fitted to rows in another order, to a tolerance of libsvm's.
     probabilities = ["prob_healthy", "prob_ALL"]
-    pd.testing.assert_frame_equal(published[probabilities], own[probabilities], atol=2e-3)
+    pd.testing.assert_frame_equal(published[probabilities], own[probabilities], rtol=1e-12)
