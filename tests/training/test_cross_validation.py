@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from leukkit import datasets, metrics, models, results, splits, training
+from leukkit import datasets, metrics, results, splits, training
 from leukkit.images import ImageError, Preparation, load
 from leukkit.metrics import check_predictions
 from leukkit.training import network
@@ -72,15 +72,9 @@ def test_another_recipe_lies_beside_and_other_images_are_refused(finished):
     assert changed(finished) == before
 
 
-def test_two_runs_with_one_seed_predict_alike(finished, tmp_path):
-    again = tiny.cross_validate(tmp_path)
-    pd.testing.assert_frame_equal(pooled(again), pooled(finished))
-
-
-@pytest.mark.parametrize("seed", [0, 1])
-def test_a_network_used_again_predicts_as_a_new_one(tmp_path, seed):
+def test_a_network_used_again_predicts_as_a_new_one(tmp_path):
     phases = [{"epochs": 1, "learning_rate": 0.05, "trainable": part} for part in ("all", 2, "all")]
-    options = {"network": "tiny-normalized", "phases": phases, "optimizer": "adam", "seed": seed}
+    options = {"network": "tiny-normalized", "phases": phases, "optimizer": "adam", "seed": 1}
     folder = tiny.cross_validate(tmp_path / "again", **options)
     network._last.make = None  # the next fold gets a new one
     for fold in ("fold-0", "fold-1"):
@@ -141,13 +135,6 @@ def test_patience_stops_training(tmp_path):
     assert max(record.epochs for record in results.read_records(folder)) < 30
 
 
-def test_patience_without_validation_images_is_refused(tmp_path):
-    frame = tiny.cells()
-    divided = splits.folds(frame, {"split": "stratified", "folds": 3})
-    with pytest.raises(ValueError, match=r"no validation images .* patience = 0"):
-        tiny.run_folds(tiny.split(frame, divided), tmp_path, select="last", patience=2)
-
-
 def test_mixed_precision_ends_in_float32(tmp_path):
     folder = tiny.cross_validate(tmp_path, mixed_precision=True, folds=2)
     assert np.isfinite(pooled(folder)["prob_ALL"]).all()
@@ -182,11 +169,13 @@ def test_a_batch_larger_than_the_fold_is_named(tmp_path):
         tiny.cross_validate(tmp_path, batch_size=400)
 
 
-def test_best_epoch_without_validation_images_is_refused(tmp_path):
+def test_best_epoch_or_patience_without_validation_images_is_refused(tmp_path):
     frame = tiny.cells()
     split = tiny.split(frame, splits.folds(frame, {"split": "stratified", "folds": 2}))
     with pytest.raises(ValueError, match="no validation images"):
         tiny.run_folds(split, tmp_path)
+    with pytest.raises(ValueError, match=r"no validation images .* patience = 0"):
+        tiny.run_folds(split, tmp_path, select="last", patience=2)
     tiny.run_folds(split, tmp_path, select="last")
 
 
@@ -202,13 +191,6 @@ def test_a_loss_that_is_no_number_names_epoch_and_batch_and_keeps_the_last_good_
     with np.load(kept) as file:
         assert json.loads(str(file["record"]))["history"][-1]["epoch"] == 1
         assert all(np.isfinite(file[name]).all() for name in file.files if name[:3] == "wei")
-
-
-def test_weights_of_another_architecture_leave_finished_folds_alone(finished):
-    before = changed(finished)
-    with pytest.raises(models.WeightsError, match="does not hold the weights"):
-        tiny.cross_validate(finished.parents[3], network="tiny-other", weights="other.h5")
-    assert changed(finished) == before
 
 
 def test_an_image_that_went_away_since_loading_is_named(tmp_path):

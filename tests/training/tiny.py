@@ -30,8 +30,6 @@ def build(
     """Two convolutions and a head with dropout, built as `leukkit.models.build` builds."""
     import keras
 
-    if weights is not None:
-        raise models.WeightsError(f"{weights} does not hold the weights of {name}")
     kernel = keras.initializers.GlorotUniform(seed=seed)
     image = keras.Input((image_size, image_size, 3), name="image")
     mean, deviation = statistics or (127.5, 60.0)
