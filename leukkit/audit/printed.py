@@ -75,7 +75,7 @@ class Printed:
         """Return the printed value as a whole number."""
         return int(self.exact)
 
-    @property
+    @functools.cached_property
     def exact(self) -> Fraction:
         """Return the printed value, as a share where it is printed in percent."""
         return Fraction(self.text.replace(",", "")) / SCALES.get(self.unit, 1)
