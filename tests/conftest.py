@@ -28,6 +28,32 @@ def _safe_path(monkeypatch):
     monkeypatch.delenv("PYTHONSAFEPATH")
 
 
+@pytest.fixture
+def offline(tmp_path, monkeypatch):
+    """Have every download fail as Keras fails without a network; return what was asked for."""
+    import keras
+
+    asked = []
+
+    def fail(name, url, **_):
+        asked.append(name)
+        raise Exception(f"URL fetch failure on {url}: None -- Network is unreachable")
+
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    monkeypatch.setattr(keras.utils, "get_file", fail)
+    return asked
+
+
+@pytest.fixture
+def mixed_precision():
+    """Have Keras compute in half precision until the test is over."""
+    import keras
+
+    keras.config.set_dtype_policy("mixed_float16")
+    yield
+    keras.config.set_dtype_policy("float32")
+
+
 @pytest.fixture(scope="session")
 def test_data():
     """Return the folder of real images that LEUKKIT_TEST_DATA names."""

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import threadpoolctl
 
-from leukkit import classifiers, files, metrics, models, papers, results, runs, splits
+from leukkit import files, metrics, models, papers, results, runs, splits
 from leukkit.classifiers import folds
 from leukkit.models import weights
 from leukkit.papers.profiles import Run
@@ -211,32 +211,14 @@ def test_an_unknown_network_is_named_before_any_is_trained(tmp_path, monkeypatch
         runs.make(planned, results_dir=tmp_path)
 
 
-def no_network(monkeypatch, tmp_path):
-    """Have every download fail as Keras fails without a network; return what was asked for."""
-    import keras
-
-    asked = []
-
-    def fail(name, url, **_):
-        asked.append(name)
-        raise Exception(f"URL fetch failure on {url}: None -- offline")
-
-    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
-    monkeypatch.setattr(keras.utils, "get_file", fail)
-    return asked
-
-
-@pytest.mark.parametrize("key", papers.KEYS)
 def test_weights_that_cannot_be_downloaded_stop_all_runs_before_the_first(
-    key, tmp_path, monkeypatch
+    tmp_path, monkeypatch, offline
 ):
     monkeypatch.setattr(runs, "load_cells", lambda *_: pytest.fail("images are looked for"))
-    asked = no_network(monkeypatch, tmp_path)
     with pytest.raises(models.WeightsError, match=r"cannot be downloaded .*put the file at"):
-        runs.make(papers.load(key).plan("paper"), results_dir=tmp_path)
-    assert len(asked) == 1
-    runs.fetch_weights(papers.load(key).plan("sample"))  # which needs no download
-    assert len(asked) == 1
+        runs.make(papers.load("sultana").plan("paper"), results_dir=tmp_path)
+    runs.fetch_weights(papers.load("sultana").plan("sample"))  # which needs no download
+    assert len(offline) == 1
 
 
 def test_the_weights_of_every_network_of_a_profile_are_fetched_each_once(tmp_path, monkeypatch):
@@ -258,20 +240,6 @@ def test_the_chosen_hyperparameters_and_the_grid_are_kept(profile, finished):
     best = grid.loc[grid["mean_test_score"].idxmax()]
     assert chosen == {"C": best["param_C"], "gamma": best["param_gamma"], "kernel": "rbf"}
     assert len(grid) == 4
-
-
-def test_a_grid_of_one_setting_needs_no_search():
-    card = papers.load("farag2025")
-    recipe = card.recipe(PLAIN, "sample").replace(c=[10.0], gamma=[0.01], kernels=["rbf"])
-    generator = np.random.default_rng(0)
-    vectors, labels = generator.normal(size=(40, 5)), np.repeat(["ALL", "healthy"], 20)
-    fitted = folds.fit(recipe, vectors, labels, 0)
-    assert fitted.best_params_ == {"C": 10.0, "gamma": 0.01, "kernel": "rbf"}
-    from sklearn.svm import SVC
-
-    expected = SVC(C=10.0, gamma=0.01).fit(vectors, labels).decision_function(vectors)
-    scores = classifiers.class_scores(fitted, vectors, ["healthy", "ALL"])
-    np.testing.assert_allclose(scores[:, 1], 1 / (1 + np.exp(expected)), atol=1e-9)
 
 
 def test_leakage_falls_from_split_to_split(profile):

@@ -128,15 +128,8 @@ def test_efficientnet_divides_a_second_time_with_unit():
     np.testing.assert_allclose(predict(trunk(twice), images()), expected, rtol=1e-3, atol=1e-6)
 
 
-def test_the_head_computes_in_float32_under_mixed_precision():
-    import keras
-
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy("mixed_float16")
-    try:
-        network = models.build("efficientnetb0", 2, 32, head="attention")
-    finally:
-        keras.config.set_dtype_policy(before)
+def test_the_head_computes_in_float32_under_mixed_precision(mixed_precision):
+    network = models.build("efficientnetb0", 2, 32, head="attention")
     assert network.get_layer("normalize").compute_dtype == "float32"
     assert str(network.get_layer("features").output.dtype) == "float16"
     probabilities = predict(network, images())
@@ -169,15 +162,9 @@ def test_settings_of_keras_that_change_the_numbers_are_refused(name, value, tmp_
         change(before)
 
 
-def test_features_are_not_extracted_in_float16_unseen():
-    import keras
-
-    keras.config.set_dtype_policy("mixed_float16")
-    try:
-        with pytest.raises(ValueError, match=r"dtype_policy = 'mixed_float16'.*mixed_precision=Tr"):
-            models.build_backbone("mobilenet-0.25", 32, weights=None)
-    finally:
-        keras.config.set_dtype_policy("float32")
+def test_features_are_not_extracted_in_float16_unseen(mixed_precision):
+    with pytest.raises(ValueError, match=r"dtype_policy = 'mixed_float16'.*mixed_precision=Tr"):
+        models.build_backbone("mobilenet-0.25", 32, weights=None)
 
 
 def test_no_code_of_a_file_runs_where_keras_is_told_that_it_may(tmp_path):

@@ -137,8 +137,3 @@ def test_a_file_that_is_cut_off_or_something_else(path):
         path.write_bytes(content)
         with pytest.raises(WeightsError, match="not a complete safetensors file"):
             load_torch_weights(small_network(), path, NAMES)
-
-
-def test_a_file_that_does_not_exist(path):
-    with pytest.raises(FileNotFoundError, match=r"small.safetensors"):
-        load_torch_weights(small_network(), path, NAMES)

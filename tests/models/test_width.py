@@ -2,7 +2,6 @@
 
 import types
 
-import keras
 import numpy as np
 import pytest
 from keras import layers, ops
@@ -71,12 +70,8 @@ def test_every_head_has_a_share_of_its_units_and_all_classes():
     assert head.get_layer("own").filters == 2 and head.get_layer("last").units == 3
 
 
-def test_precision_outlives_the_narrowing():
-    keras.config.set_dtype_policy("mixed_float16")
-    try:
-        network = models.build("mobilenetv2", 2, 32, width=1 / 8)
-    finally:
-        keras.config.set_dtype_policy("float32")
+def test_precision_outlives_the_narrowing(mixed_precision):
+    network = models.build("mobilenetv2", 2, 32, width=1 / 8)
     head = network.get_layer("head")
     assert network.get_layer("Conv1").dtype_policy.name == "mixed_float16"
     assert network.get_layer("normalize").compute_dtype == "float32"
