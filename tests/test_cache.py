@@ -69,12 +69,6 @@ def test_each_key_is_computed_once_in_the_order_of_the_keys(tmp_path):
     assert rows(tmp_path, [7, 5])[1] == []
 
 
-def test_no_rows(tmp_path):
-    found, computed = rows(tmp_path, [])
-    assert found.shape == np.asarray(found).shape == (0, 4, 3)
-    assert computed == []
-
-
 def test_keys_may_hold_any_byte(tmp_path):
     """NumPy's text types drop zero bytes at the end of a key."""
     keys = [bytes(32), b"a" + bytes(31), bytes(31) + b"a", b"\xff" * 32]
@@ -229,12 +223,6 @@ def test_of_two_processes_one_waits_for_what_the_other_makes(tmp_path):
     (tmp_path / "go").touch()
     said = [process.communicate(timeout=60)[0].splitlines()[-1] for process in both]
     assert sorted(said) == ["0 True", "10 True"]
-
-
-def test_equal_shards_have_equal_names(tmp_path):
-    for folder in (tmp_path / "one", tmp_path / "other"):
-        rows(folder)
-    assert shards(tmp_path / "one")[0].name == shards(tmp_path / "other")[0].name
 
 
 def test_too_little_space_is_said_before_anything_is_computed(tmp_path, monkeypatch):

@@ -76,10 +76,6 @@ def test_source_is_dedented_text_that_a_notebook_highlights():
     assert repr(environment.show_source(Painter)).startswith("class Painter:\n    def paint(")
 
 
-def test_the_same_machine_has_the_same_fingerprint_again():
-    assert environment.fingerprint() == compute()
-
-
 def test_another_version_of_a_classifier_has_another_fingerprint(monkeypatch):
     here = environment.fingerprint()
     version = importlib.metadata.version

@@ -6,7 +6,6 @@ import re
 import shutil
 import time
 
-import filelock
 import numpy as np
 import pandas as pd
 import pytest
@@ -337,29 +336,6 @@ def test_a_write_that_dies_leaves_no_half_fold(tmp_path, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         write(tmp_path)
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
-
-
-def test_an_unwritable_results_folder_says_what_to_do(tmp_path):
-    blocked = tmp_path / "file"
-    blocked.write_text("a file where a folder should be")
-    with pytest.raises(OSError, match=r"cannot write into .*--results-dir"):
-        write(blocked)
-
-
-def test_of_two_processes_that_make_a_fold_one_waits_and_makes_it_not_again(tmp_path):
-    made = []
-
-    @results.once
-    def make(folder, configuration):
-        made.append(folder)
-        with pytest.raises(filelock.Timeout):  # the other one
-            filelock.FileLock(folder / ".lock", timeout=0).acquire()
-        write(tmp_path)
-
-    found = place(tmp_path)
-    for _ in range(2):  # both processes saw it missing
-        make(found.fold(0), found.folds[0])
-    assert made == [found.fold(0)]
 
 
 @results.once
