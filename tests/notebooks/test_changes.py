@@ -43,20 +43,20 @@ def content_of(base):
     return {path: path.read_bytes() for path in base.rglob("*") if path.is_file()}
 
 
-def execute(name, changes, last, base):
+def execute(name, base, profile="sample", changes=(), last=""):
     """Run a notebook with some texts changed up to the cell with ``last``; return its output."""
     notebook = nbformat.read(NOTEBOOKS / name, as_version=4)
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
-    for old, new in changes.items():
+    for old, new in dict(changes).items():
         (cell,) = [cell for cell in code if old in cell.source]
         cell.source = cell.source.replace(old, new)
-    (end,) = [number for number, cell in enumerate(code) if last in cell.source]
+    end = max(number for number, cell in enumerate(code) if last in cell.source)
     notebook.cells = code[: end + 1]
     place = {"metadata": {"path": str(NOTEBOOKS)}}
     client = NotebookClient(notebook, timeout=None, kernel_name="python3", resources=place)
-    here = {"LEUKKIT_RESULTS_DIR": str(base), "LEUKKIT_PROFILE": "sample"}
+    here = {"LEUKKIT_RESULTS_DIR": str(base), "LEUKKIT_PROFILE": str(profile)}
     client.execute(env={**os.environ, **here})
-    return code[end].outputs[0]["data"]["text/plain"]
+    return code[end].outputs
 
 
 CHANGES = {
@@ -106,12 +106,12 @@ CHANGES = {
 def test_a_changed_notebook_runs_on_and_touches_no_finished_run(name, tmp_path):
     key, changes, last, expected = CHANGES[name]
     before = finish(key, tmp_path)
-    shown = execute(name, changes, last, tmp_path)
+    (shown, *_) = execute(name, tmp_path, changes=changes, last=last)
     after = content_of(tmp_path)
     assert {path: after[path] for path in before} == before
     for start, folds in expected.items():
         assert len(list(tmp_path.glob(f"{key}/sample/{start}*/fold-*/fold.json"))) == folds
-    assert "not run" not in shown
+    assert "not run" not in shown["data"]["text/plain"]
     assert not list(tmp_path.glob("own"))
 
 
@@ -129,11 +129,7 @@ kernels = ["rbf"]
 
 def test_farags_notebook_runs_without_c_nmc_and_with_another_backbone(tmp_path):
     (tmp_path / "small.toml").write_text(SMALL)
-    notebook = nbformat.read(NOTEBOOKS / "03_densenet201_svm_rf_xgboost.ipynb", as_version=4)
-    place = {"metadata": {"path": str(NOTEBOOKS)}}
-    client = NotebookClient(notebook, timeout=None, kernel_name="python3", resources=place)
-    here = {"LEUKKIT_RESULTS_DIR": str(tmp_path), "LEUKKIT_PROFILE": str(tmp_path / "small.toml")}
-    client.execute(env={**os.environ, **here})
+    execute("03_densenet201_svm_rf_xgboost.ipynb", tmp_path, profile=tmp_path / "small.toml")
     made = {path.parts[-3] for path in tmp_path.rglob("fold.json")}
     assert "all-idb2_mobilenetv2_svm_segmented_augmented" in made
     assert not any(name.startswith("cnmc-2019") for name in made)
