@@ -16,22 +16,18 @@ class Painter:
         return f"painted {color}"
 
 
-def test_check_prints_versions_and_refuses_old_packages(monkeypatch, capsys):
+def test_check_prints_versions_and_devices(capsys):
     environment.check()
     first, devices, warning = capsys.readouterr().out.splitlines()
     assert first.startswith("leukkit ") and "tensorflow 2." in first
     assert devices.startswith("GPUs: ") and "not for clinical use" in warning
-    monkeypatch.setitem(environment.FLOORS, "numpy", (99, 1))
-    with pytest.raises(RuntimeError, match=r"numpy\. Run: pip install -U 'numpy>=99\.1'"):
-        environment.check()
 
 
-def test_a_floor_has_three_parts(monkeypatch):
+def test_older_packages_are_refused_down_to_the_third_part(monkeypatch):
     major, minor, patch = map(int, importlib.metadata.version("keras").split(".")[:3])
     monkeypatch.setitem(environment.FLOORS, "keras", (major, minor, patch + 1))
-    with pytest.raises(
-        RuntimeError, match=rf"pip install -U 'keras>={major}\.{minor}\.{patch + 1}'"
-    ):
+    floor = rf"{major}\.{minor}\.{patch + 1}"
+    with pytest.raises(RuntimeError, match=rf"keras\. Run: pip install -U 'keras>={floor}'"):
         environment.check()
 
 
