@@ -51,21 +51,13 @@ def test_no_other_temperature_is_likelier(seed, sharpness):
 
 
 @settings(max_examples=20)
-@given(seed=st.integers(0, 10**6), temperature=st.floats(0.2, 10), bins=st.integers(1, 40))
-def test_scaling_keeps_classes_and_can_be_undone(seed, temperature, bins):
+@given(seed=st.integers(0, 10**6), temperature=st.floats(0.2, 10))
+def test_scaling_keeps_classes_and_can_be_undone(seed, temperature):
     frame = calibrated(STAGES, seed=seed)
     scaled = calibration.scale_temperature(frame, temperature)
     pd.testing.assert_frame_equal(metrics.confusion(scaled), metrics.confusion(frame))
     back = calibration.scale_temperature(scaled, 1 / temperature)
     pd.testing.assert_frame_equal(back, frame, rtol=1e-6, atol=1e-9)
-    table = calibration.reliability(scaled, bins)
-    assert table["images"].sum() == len(frame)
-    filled = table.dropna()
-    assert (filled["low"] < filled["confidence"]).all()
-    assert (filled["confidence"] <= filled["high"] + 1e-12).all()
-    distances = (table["accuracy"] - table["confidence"]).abs().fillna(0)
-    error = calibration.expected_calibration_error(scaled, bins)
-    assert error == pytest.approx((distances * table["images"]).sum() / len(frame))
 
 
 def test_probabilities_of_exactly_0_and_1_can_be_scaled():
@@ -102,9 +94,7 @@ def test_each_fold_is_scaled_by_its_own_validation_images():
     tested = pd.concat([first.assign(fold=0), second.assign(fold=1)])
     parts = pd.concat([frame.assign(fold=fold) for fold, frame in enumerate(watched)])
     scaled, temperatures = calibration.scale_folds(tested, parts)
-    assert temperatures.to_dict() == {
-        fold: calibration.fit_temperature(frame) for fold, frame in enumerate(watched)
-    }
+    assert temperatures.tolist() == [*map(calibration.fit_temperature, watched)]
     expected = calibration.scale_temperature(second, temperatures[1]).assign(fold=1)
     pd.testing.assert_frame_equal(scaled[scaled["fold"] == 1], expected)
     assert log_loss(scaled) < log_loss(tested)

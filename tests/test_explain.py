@@ -9,10 +9,12 @@ from tests.predicted import binary
 SIZE = 8
 
 
-def small_network(name="small", channels=2, classes=2, hidden=False, dtype=None):
-    """Build a network of the kit's form, its last feature map half the image's side."""
-    image = keras.Input((SIZE, SIZE, 3))
-    features = layers.Conv2D(channels, 2, strides=2, name="conv", dtype=dtype)(image)
+def small_network(name="small", channels=2, classes=2, hidden=False, dtype=None, large=False):
+    """Build a network of the kit's form, with 4 x 4 places on the feature map; large ones 8 x 8."""
+    side, patch, activation = (32, 4, "relu") if large else (SIZE, 2, None)
+    image = keras.Input((side, side, 3))
+    conv = layers.Conv2D(channels, patch, patch, activation=activation, name="conv", dtype=dtype)
+    features = conv(layers.Rescaling(1 / 255)(image) if large else image)
     features = layers.Identity(name="features", dtype=dtype)(features)
     feature_map = keras.Input(features.shape[1:])
     pooled = layers.GlobalAveragePooling2D(dtype=dtype)(feature_map)
@@ -60,18 +62,6 @@ def test_without_classes_the_predicted_one_is_explained():
     assert not explain.grad_cam(network, images, [1, 0]).any()
 
 
-def test_certainty_does_not_erase_the_map():
-    # The soft-max of these scores is 1 and 0 to the last bit, its gradient 0.
-    network = known_network([[1.0, -1.0], [0.0, 0.0]])
-    red = np.zeros((4, 4))
-    red[3, 3] = 255 * 16
-    image = image_of(red, np.zeros((4, 4)))[None]
-    assert keras.ops.convert_to_numpy(network(image))[0].tolist() == [1, 0]
-    found = explain.grad_cam(network, image)[0]
-    assert found.max() == 1
-    assert found[-1, -1] == 1
-
-
 def test_the_channels_are_weighted_by_the_gradient_known_from_finite_differences():
     keras.utils.set_random_seed(3)
     network = small_network(channels=3, classes=4, hidden=True)
@@ -110,8 +100,7 @@ def test_an_ensemble_gets_the_mean_of_its_members_maps():
     found = explain.grad_cam(ensemble, images, [0, 0])
     # Both members count alike, though the second one's weights are fifty times larger.
     assert found[0, 0, 0] == found[0, -1, -1] == 1
-    assert found[1, 0, 0] == 1
-    assert found[1, -1, -1] == 0
+    assert (found[1, 0, 0], found[1, -1, -1]) == (1, 0)
     # What the ensemble predicts is explained, not what each member does.
     np.testing.assert_array_equal(explain.grad_cam(ensemble, images), found)
 
@@ -126,16 +115,13 @@ def test_maps_do_not_depend_on_the_other_images_of_a_batch():
     assert explain.grad_cam(network, images[:0]).shape == (0, SIZE, SIZE)
 
 
-def test_half_precision_and_a_saved_model_change_nothing_to_see(tmp_path):
+def test_half_precision_changes_nothing_to_see():
     keras.utils.set_random_seed(0)
     network, half = small_network(), small_network(dtype="mixed_float16")
     half.set_weights(network.get_weights())
     images = np.random.default_rng(5).integers(0, 256, (2, SIZE, SIZE, 3), dtype=np.uint8)
     found = explain.grad_cam(network, images, [0, 1])
     np.testing.assert_allclose(explain.grad_cam(half, images, [0, 1]), found, atol=0.02)
-    network.save(tmp_path / "model.keras")
-    loaded = keras.models.load_model(tmp_path / "model.keras")
-    np.testing.assert_allclose(explain.grad_cam(loaded, images, [0, 1]), found, atol=1e-6)
 
 
 IMAGES = np.zeros((2, SIZE, SIZE, 3), dtype=np.uint8)
@@ -148,8 +134,7 @@ IMAGES = np.zeros((2, SIZE, SIZE, 3), dtype=np.uint8)
         (IMAGES[0], None, r"pass a single image as image\[None\]"),
         (IMAGES, [0], "classes must be 2 ints"),
         (IMAGES, ["ALL", "healthy"], "classes must be 2 ints"),
-        (IMAGES, [0, 2], "go from 0 to 2, but this network has 2: 0 to 1"),
-        (IMAGES, [-1, 1], "go from -1 to 1, but"),
+        (IMAGES, [-1, 1], "go from -1 to 1, but this network has 2: 0 to 1"),
     ],
 )
 def test_images_and_classes_that_do_not_fit_are_refused(images, classes, message):
@@ -178,10 +163,8 @@ def test_examples_are_the_surest_right_and_wrong_cells_of_each_class():
     frame = binary([0, 0, 0, 0, 1, 1, 1], chances).assign(image_id=list("abcdefg"))
     found = explain.examples(frame, ("healthy", "ALL"))
     assert found["image_id"].tolist() == ["b", "d", "e"]  # no wrong cell of ALL; e before f
-    assert found["correct"].tolist() == [True, False, True]
     assert found["predicted"].tolist() == ["healthy", "ALL", "ALL"]
     assert found["confidence"].tolist() == pytest.approx([0.9, 0.9, 0.75])
-    assert found.index.tolist() == [1, 3, 4]
     more = explain.examples(frame[::-1], ["ALL", "healthy"], per_kind=2)
     assert more["image_id"].tolist() == ["e", "f", "b", "a", "d", "c"]
     with pytest.raises(ValueError, match=r"unknown classes \['hem'\].*healthy, ALL"):
@@ -200,12 +183,8 @@ def test_cells_of_a_finished_fold_are_explained_and_named(tmp_path):
     network = small_network(classes=4)
     images, maps, titles = explain.explain_fold(place.fold(0), split.cells, network=network)
     titles, fails = zip(*(title.split("\nmap fails:\n") for title in titles), strict=True)
-    assert titles == (
-        "benign, taken for\npre, 70%",
-        "early, taken for\npre, 70%",
-        "pre, right\n70%",
-        "pro, taken for\npre, 70%",
-    )
+    wrong = [f"{name}, taken for\npre, 70%" for name in classes]
+    assert [*titles] == [*wrong[:2], "pre, right\n70%", wrong[3]]
     assert list(fails) == list(explain.checks(network, images, maps)["fails"])  # random weights
     assert images.shape == (4, SIZE, SIZE, 3) and images.dtype == np.uint8
     np.testing.assert_array_equal(maps, explain.grad_cam(network, images))
@@ -213,53 +192,49 @@ def test_cells_of_a_finished_fold_are_explained_and_named(tmp_path):
         explain.explain_fold(place.fold(0), split.cells)
 
 
-def planted(generator):
-    """Return an image (32, 32, 3) of gray noise with a red patch somewhere."""
-    image = generator.integers(60, 140, (32, 32, 1)).repeat(3, axis=2).astype(np.uint8)
-    row, column = generator.integers(0, 25, 2)
-    image[row : row + 8, column : column + 8] = [230, 40, 40]
-    return image
+def some_planted(number, seed=0):
+    """Return images (32, 32, 3) of gray noise with a red patch somewhere in each."""
+    generator, images = np.random.default_rng(seed), []
+    for _ in range(number):
+        image = generator.integers(60, 140, (32, 32, 1)).repeat(3, axis=2).astype(np.uint8)
+        row, column = generator.integers(0, 25, 2)
+        image[row : row + 8, column : column + 8] = [230, 40, 40]
+        images.append(image)
+    return np.stack(images)
 
 
 def patch_network(seed=None):
     """Build a network of 16 channels: by hand one that knows red patches, or of random weights."""
+    keras.utils.set_random_seed(seed or 0)
+    network = small_network(channels=16, large=True)
     if seed is not None:
-        keras.utils.set_random_seed(seed)
-    image = keras.Input((32, 32, 3))
-    conv = layers.Conv2D(16, 4, strides=4, activation="relu")
-    features = layers.Identity(name="features")(conv(layers.Rescaling(1 / 255)(image)))
-    feature_map = keras.Input(features.shape[1:])
-    pooled = layers.GlobalAveragePooling2D()(feature_map)
-    last = layers.Dense(2, activation="softmax", name="predictions")
-    head = keras.Model(feature_map, last(pooled), name="head")
-    if seed is None:
-        # One channel is 0 on gray, and red less green above a threshold; 15 others see brightness.
-        kernel = np.full((4, 4, 3, 16), 1 / 48)
-        kernel[..., 0] = np.array([1, -1, 0]) / 16
-        conv.set_weights([kernel, np.r_[-0.2, np.zeros(15)]])
-        weights = np.zeros((16, 2))
-        weights[0] = [-100, 100]
-        last.set_weights([weights, np.array([1.0, -1.0])])
-    return keras.Model(image, head(features))
+        return network
+    # One channel is 0 on gray, and red less green above a threshold; 15 others see brightness.
+    kernel = np.full((4, 4, 3, 16), 1 / 48)
+    kernel[..., 0] = np.array([1, -1, 0]) / 16
+    network.get_layer("conv").set_weights([kernel, np.r_[-0.2, np.zeros(15)]])
+    weights = np.zeros((16, 2))
+    weights[0] = [-100, 100]
+    network.get_layer("head").get_layer("predictions").set_weights([weights, np.array([1, -1])])
+    return network
 
 
-def test_a_network_that_knows_a_planted_patch_passes():
-    generator = np.random.default_rng(0)
-    images, network = np.stack([planted(generator) for _ in range(10)]), patch_network()
-    before, maps = network.get_weights(), explain.grad_cam(network, images)
+def test_a_network_that_knows_a_planted_patch_passes(monkeypatch):
+    images, network = some_planted(10), patch_network()
+    maps, told, asked = explain.grad_cam(network, images), network.predict_on_batch, []
+    monkeypatch.setattr(network, "predict_on_batch", lambda some: asked.extend(some) or told(some))
     found = explain.checks(network, images, maps)
+    assert f"{len(asked) // len(images)} answers of" in explain.checks.__doc__
     assert found["passes"].all() and found["fails"].isna().all(), found
     assert (found["deletion"] < found["random"] - 0.2).all()
     assert (found["better_than_random"] == 1).all()
     # The same network under a map that looks elsewhere, or nowhere, fails.
     for wrong, why in ((1 - maps, explain.RANDOM), (0 * maps, explain.FLAT)):
         assert (explain.checks(network, images, wrong)["fails"] == why).all()
-    for weights, kept in zip(network.get_weights(), before, strict=True):
-        np.testing.assert_array_equal(weights, kept)
 
 
 def test_weights_are_put_back_where_the_checks_are_interrupted(monkeypatch):
-    network, images = patch_network(), planted(np.random.default_rng(0))[None]
+    network, images = patch_network(), some_planted(1)
     before, maps = network.predict_on_batch(images), explain.grad_cam(network, images)
 
     def interrupt(*_):
@@ -276,8 +251,7 @@ def test_weights_are_put_back_where_the_checks_are_interrupted(monkeypatch):
 def test_networks_of_random_weights_fail():
     passed = []
     for seed in range(12):
-        generator = np.random.default_rng(seed)
-        network, images = patch_network(seed), np.stack([planted(generator) for _ in range(4)])
+        network, images = patch_network(seed), some_planted(4, seed)
         maps = explain.grad_cam(network, images)
         passed.append(explain.checks(network, images, maps, seed=seed)["passes"].mean())
     assert np.mean(passed) <= 0.05, passed
@@ -285,13 +259,12 @@ def test_networks_of_random_weights_fail():
 
 def test_a_map_that_any_head_gives_fails_though_deletion_is_better_than_random():
     network = patch_network()
-    conv, last = network.layers[2], network.get_layer("head").get_layer("predictions")
+    conv, last = network.get_layer("conv"), network.get_layer("head").get_layer("predictions")
     # All channels see the patch alone and no weight is negative: shuffled ones see it, too.
     kernel = np.tile(np.array([1, -1, 0])[:, None] / 16, (4, 4, 1, 16))
     conv.set_weights([kernel, np.full(16, -0.2)])
     last.set_weights([np.full((16, 2), [0.0, 12.0]), np.array([1.0, -1.0])])
-    generator = np.random.default_rng(1)
-    images = np.stack([planted(generator) for _ in range(4)])
+    images = some_planted(4, 1)
     found = explain.checks(network, images, explain.grad_cam(network, images))
     assert (found["better_than_random"] == 1).all()
     assert (found["correlation"] > explain.CORRELATION).all(), found["correlation"]

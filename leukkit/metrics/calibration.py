@@ -29,35 +29,26 @@ def reliability(predictions: pd.DataFrame, bins: int = BINS) -> pd.DataFrame:
     confidence in ((m - 1) / M, m / M].
 
     Returns:
-        A frame, one row per bin: ``low`` and ``high`` (its ends), ``images``, and ``confidence``
-        and ``accuracy``, their means over these images, NaN in an empty bin.
+        A row per bin: ``low, high`` (its ends), ``images``, and the means over these, NaN of none,
+        ``confidence`` and ``accuracy``.
 
     Raises:
         ValueError: As `check_predictions`, or ``bins`` is no positive integer.
     """
     is_right, confidence, codes = _binned(predictions, bins)
-    images = np.bincount(codes, minlength=bins)
-    filled = np.where(images > 0, images, np.nan)
-    edges = np.arange(bins + 1) / bins
-    return pd.DataFrame(
-        {
-            "low": edges[:-1],
-            "high": edges[1:],
-            "images": images,
-            "confidence": np.bincount(codes, confidence, minlength=bins) / filled,
-            "accuracy": np.bincount(codes, is_right, minlength=bins) / filled,
-        }
-    )
+    edges, images = np.arange(bins + 1) / bins, np.bincount(codes, minlength=bins)
+    table = pd.DataFrame({"low": edges[:-1], "high": edges[1:], "images": images})
+    for name, values in (("confidence", confidence), ("accuracy", is_right)):
+        sums = np.bincount(codes, values, minlength=bins)
+        table[name] = sums / np.where(images > 0, images, np.nan)
+    return table
 
 
 def expected_calibration_error(predictions: pd.DataFrame, bins: int = BINS) -> float:
     """Return the mean distance of confidence and accuracy (Guo et al. 2017, equation 3).
 
     The distances in the bins are weighted by their images: 0 (calibrated) to 1. The value depends
-    on the number of bins.
-
-    Raises:
-        ValueError: As `reliability`.
+    on the number of bins. ValueError as `reliability`.
     """
     return float(weighted_errors(predictions, np.ones((len(predictions), 1)), bins)[0])
 
@@ -79,15 +70,10 @@ def fit_temperature(validation_predictions: pd.DataFrame) -> float:
     """Find the temperature that makes the labels likeliest (Guo et al. 2017, section 4.2).
 
     It minimizes the mean negative log-likelihood of images that were neither trained nor tested
-    on. Divided by a temperature above 1, probabilities become less extreme.
-
-    Returns:
-        The temperature, within ``TEMPERATURES``. Where the likelihood rises up to an end of this
-        range (below it if every image is right, above it if the network is no better than
-        chance) that end, with a warning.
-
-    Raises:
-        ValueError: As `check_predictions`.
+    on. Divided by a temperature above 1, probabilities become less extreme. It lies within
+    ``TEMPERATURES``: where the likelihood rises up to an end (the lower if every image is right,
+    the upper if the network is no better than chance) it is that end, with a warning. ValueError
+    as `check_predictions`.
     """
     from scipy.optimize import brentq
 
@@ -115,14 +101,8 @@ def losses_of_others(predictions: pd.DataFrame, groups: ArrayLike) -> tuple[floa
 
     The cells of one subject are alike: a temperature that suits the subjects that it was fitted to
     may make the probabilities of others worse. Each part of whole groups is scaled by the
-    temperature of the rest.
-
-    Args:
-        predictions: Of images that were not trained on.
-        groups: For each, its subject; at least two different ones.
-
-    Raises:
-        ValueError: As `fit_temperature`, or one group alone.
+    temperature of the rest. ``groups`` are the subjects; ValueError if it is one alone, or as
+    `fit_temperature`.
     """
     from sklearn.model_selection import GroupKFold
 
@@ -139,10 +119,8 @@ def losses_of_others(predictions: pd.DataFrame, groups: ArrayLike) -> tuple[floa
 def scale_temperature(predictions: pd.DataFrame, temperature: float) -> pd.DataFrame:
     """Divide the logits by a temperature (Guo et al. 2017, equation 9); 1 changes nothing.
 
-    The predicted classes stay the same.
-
-    Raises:
-        ValueError: As `check_predictions`, or the temperature is no positive number.
+    The predicted classes stay the same. ValueError as `check_predictions`, or the temperature is no
+    positive number.
     """
     answers = arrays(predictions)
     scaled = scale_probabilities(answers.probabilities, temperature)
@@ -159,13 +137,9 @@ def scale_probabilities(probabilities: NDArray, temperature: float) -> NDArray[n
 def scale_folds(
     predictions: pd.DataFrame, validation_predictions: pd.DataFrame
 ) -> tuple[pd.DataFrame, pd.Series]:
-    """Scale each fold by the temperature of its own validation part.
+    """Scale each fold by the temperature of its own validation part; return these, too, by fold.
 
-    Returns:
-        The scaled predictions, in the order of the folds, and the temperatures by fold.
-
-    Raises:
-        ValueError: As `fit_temperature`, or a fold has no validation images.
+    ValueError as `fit_temperature`, or a fold has no validation images.
     """
     scaled, temperatures = [], {}
     for fold, tested in predictions.groupby("fold"):

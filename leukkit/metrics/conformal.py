@@ -49,16 +49,10 @@ def fewest(level: float) -> int:
 
 
 def limits(predictions: pd.DataFrame) -> list[float]:
-    """Return for each of `LEVELS` the largest score of a class in a set.
+    """Return for each of `LEVELS` the largest score of a class in a set, 0..1.
 
-    The score of a class is one minus its probability.
-
-    Args:
-        predictions: Of images of subjects that were not trained on; see
-            `leukkit.metrics.predictions`.
-
-    Returns:
-        0..1; infinity where all classes are in every set.
+    The score of a class is one minus its probability. Infinity: all classes are in every set. The
+    predictions are of images of subjects that were not trained on.
     """
     scores = 1 - arrays(predictions).likelihoods
     return [quantile(scores, predictions["subject"], level) for level in LEVELS]
@@ -77,17 +71,10 @@ def place(level: float) -> int:
 
 
 def sets(probabilities: ArrayLike, limit: float, classes: Sequence[str]) -> list[str]:
-    """Return the set of each image as text: ``{ALL}``, ``{healthy, ALL}``, or ``none``.
+    """Return the set of each image as text: ``{ALL}``, ``{healthy, ALL}``, or ``none`` of them.
 
-    ``none`` is a set without a class: the image is like none of them.
-
-    Args:
-        probabilities: (images, classes).
-        limit: From `limits`.
-        classes: The class names, in their order.
+    ``probabilities`` are (images, classes), ``limit`` is one of `limits`.
     """
+    names = np.asarray(classes, object)
     inside = 1 - np.asarray(probabilities, np.float64) <= limit
-    named = [", ".join(np.asarray(classes, object)[row]) for row in inside]
-    return [
-        f"{{{names}}}" if row.any() else "none" for names, row in zip(named, inside, strict=True)
-    ]
+    return [f"{{{', '.join(names[row])}}}" if row.any() else "none" for row in inside]
