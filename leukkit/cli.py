@@ -271,8 +271,9 @@ def predict(options: argparse.Namespace) -> int:
         predict.check_explainable(predictor)
     print("\n".join(predict.describe(predictor, options.level)), end="\n\n")
     frame = predict.predict(predictor, paths, level=options.level)
+    figures: list[pathlib.Path] = []
     if options.grad_cam is not None:
-        frame = predict.check_maps(predictor, frame)
+        frame, figures = predict.write_figures(predictor, frame, options.grad_cam)
     if options.patients is not None:
         frame = predict.assign(frame, options.patients)
     print(predict.as_text(frame))
@@ -281,9 +282,8 @@ def predict(options: argparse.Namespace) -> int:
     if options.output is not None:
         predict.write(frame, predictor, options.output)
         print(f"written: {options.output}")
-    if options.grad_cam is not None:
-        for path in predict.write_figures(predictor, frame, options.grad_cam):
-            print(f"written: {path}")
+    for path in figures:
+        print(f"written: {path}")
     print(leukkit.NOT_FOR_CLINICAL_USE)
     return int(frame["error"].notna().any())  # one of the images could not be read
 
@@ -294,9 +294,10 @@ def pack(options: argparse.Namespace) -> None:
     from leukkit.report import cards
     from leukkit.saved import packed
 
-    folder, record, *_ = saved.read(pathlib.Path(options.model).resolve())
-    scored = metrics.measure(results.read_table(folder.parent))
-    packed.pack(folder, options.output, cards.model_card(folder / record.model, scored))
+    model = saved.read(pathlib.Path(options.model).resolve())
+    scored = metrics.measure(results.read_table(model.folder.parent))
+    card = cards.model_card(model.folder / model.record.model, scored)
+    packed.pack(model.folder, options.output, card)
     megabytes = options.output.stat().st_size / 1e6
     _say(f"written: {options.output} ({megabytes:.1f} MB): leukkit predict {options.output} IMAGE…")
 

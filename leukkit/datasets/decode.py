@@ -86,6 +86,11 @@ def read(path: FilePath, crop: int | None = None) -> np.ndarray:
     """
     with _naming(path) as path:
         rgb = decode(_content(path), path.suffix)
+    return center(rgb, crop, path)
+
+
+def center(rgb: np.ndarray, crop: int | None, path: FilePath) -> np.ndarray:
+    """Return the square of side ``crop`` in the center of the pixels of a file, as `read`."""
     if crop is None:
         return rgb
     height, width = rgb.shape[:2]

@@ -22,8 +22,8 @@ def export(predictor: Predictor, folder: pathlib.Path | str, form: str = "saved_
 
     Args:
         predictor: With a network.
-        folder: To make; a TensorFlow SavedModel, or with ``model.onnx`` in it.
-        form: ``"saved_model"`` or ``"onnx"`` (which needs the extra ``leukkit[onnx]``).
+        folder: To make.
+        form: ``"saved_model"`` (TensorFlow), or ``"onnx"``: ``model.onnx`` in the folder.
 
     Returns:
         The largest difference between its probabilities and those of `predict`.

@@ -6,6 +6,7 @@
 
 import contextlib
 import dataclasses
+import operator
 import pathlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
@@ -27,9 +28,8 @@ from leukkit import (
 from leukkit.datasets import decode, published
 from leukkit.files import progress
 from leukkit.metrics import calibration, conformal
-from leukkit.records import BACKBONES, SavedRecord
+from leukkit.records import BACKBONES
 from leukkit.saved import ModelFileError, classifier_files, outliers, packed
-from leukkit.schemas import Recipe
 
 AT_ONCE = 16  # images in a figure
 OUT_OF_DISTRIBUTION = "out of distribution: do not rely on the answer"
@@ -37,27 +37,16 @@ SEEN = "was in this model's training or validation part: the answer comes out to
 
 
 @dataclasses.dataclass
-class Predictor:
-    """A model that was saved.
+class Predictor(saved.Saved):
+    """A saved model that answers.
 
     Attributes:
-        folder: Where it lies: a fold's folder, or a packed file.
-        record: Its `schemas.SavedRecord`.
-        recipe: What the model is.
-        reference: `outliers.Reference`, or None where no images were set aside for a threshold.
-        seen: `saved.marks` of the images that it was trained on, or tuned with.
         preparation: How images become pixels, as in training.
-        answer: What the model makes of uint8 pixels (n, side, side, 3), before calibration: a
-            function that returns float32 embeddings (n, features) and float64 probabilities
-            (n, classes).
+        answer: What the model makes of uint8 pixels (n, side, side, 3), before calibration: float32
+            embeddings (n, features) and float64 probabilities (n, classes).
         network: The ``keras.Model``, for Grad-CAM; None for a classifier on features.
     """
 
-    folder: pathlib.Path
-    record: SavedRecord
-    recipe: Recipe
-    reference: outliers.Reference | None
-    seen: np.ndarray
     preparation: images.Preparation
     answer: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
     network: Any = None
@@ -80,26 +69,23 @@ def load(path: pathlib.Path | str) -> Predictor:
         leukkit.models.WeightsError: The weights under a classifier cannot be read.
     """
     with packed.opened(path) as where:
-        folder, record, recipe, reference, seen = saved.read(where)
-        preparation = images.Preparation(recipe.image_size, recipe.segmentation, stain=record.stain)
+        found = saved.read(where)
+        record, recipe = found.record, found.recipe
         is_network = record.model == saved.NETWORK
         if is_network != (recipe.classifier is None):
             raise ModelFileError(
-                f"{folder / saved.RECORD}: model {record.model} and classifier "
+                f"{found.folder / saved.RECORD}: model {record.model} and classifier "
                 f"{recipe.classifier!r} of the recipe contradict each other"
             )
         environment.start_tensorflow()
         environment.check_keras()
-        file, network = folder / record.model, None
-        if is_network:
-            network, answer = _network(file, record, recipe)
-        else:
-            answer = _answers_of_classifier(classifier_files.load(file), folder, record, recipe)
-        made = Predictor(folder, record, recipe, reference, seen, preparation, answer, network)
+        network, answer = (_network if is_network else _classifier)(found)
         side = recipe.image_size
-        with _refused(file):  # what does not fit together shows in the first answer
+        preparation = images.Preparation(side, recipe.segmentation, stain=record.stain)
+        made = Predictor(**vars(found), preparation=preparation, answer=answer, network=network)
+        with _refused(found.folder / record.model):  # what does not fit together shows here
             answers(made, np.zeros((1, side, side, 3), np.uint8))
-    return made if folder.exists() else dataclasses.replace(made, folder=pathlib.Path(path))
+    return made if made.folder.exists() else dataclasses.replace(made, folder=pathlib.Path(path))
 
 
 def predict(
@@ -129,7 +115,6 @@ def predict(
         ValueError: The level is no whole percent from 0.50 to 0.99.
     """
     limits, place = predictor.record.limits, conformal.place(level)
-    limit = limits[place] if limits else None
     starts = range(0, len(paths), batch_size)
     rows = []
     for start in progress(starts, "predicting", unit="batch"):
@@ -141,11 +126,9 @@ def predict(
     truth = dict.fromkeys(("calibrated", "out_of_distribution", "seen"), "boolean")
     frame = pd.DataFrame(rows, columns=columns).astype(text | truth)
     if limits:
-        done = frame["error"].isna()
-        found = frame.loc[done, probabilities]
-        frame.loc[done, "set"] = conformal.sets(
-            found, np.inf if limit is None else limit, predictor.classes
-        )
+        done, limit = frame["error"].isna(), limits[place]
+        found, limit = frame.loc[done, probabilities], np.inf if limit is None else limit
+        frame.loc[done, "set"] = conformal.sets(found, limit, predictor.classes)
     return frame
 
 
@@ -158,30 +141,37 @@ def look(
         What the network saw, uint8 (n, side, side, 3), and the maps, float32 (n, side, side).
 
     Raises:
-        ValueError: The model is a classifier on features.
-        images.ImageError: As `leukkit.images.prepare`.
+        ValueError: A classifier on features, or an image that cannot be used (and names it).
     """
     check_explainable(predictor)
-    pixels = np.concatenate([_pixels(predictor, path) for path in paths])
+    pixels = np.stack([_prepare(predictor, path)[0] for path in paths])
     return pixels, explain.grad_cam(predictor.network, pixels)
 
 
-def check_maps(predictor: Predictor, frame: pd.DataFrame) -> pd.DataFrame:
-    """Check the Grad-CAM of each image: what `explain.checks` finds, in columns ``map_…``.
+def looks(
+    predictor: Predictor, frame: pd.DataFrame
+) -> Iterator[tuple[pd.DataFrame, np.ndarray, np.ndarray]]:
+    """Yield every sixteen rows of `predict` without an error, and what `look` gives for them.
 
-    Args:
-        predictor: A network.
-        frame: From `predict`. Rows with an error get NA.
+    The rows have in columns ``map_…`` what `explain.checks` finds.
     """
-    done = frame.index[frame["error"].isna()]
-    found = []
+    done = frame[frame["error"].isna()]
     for start in progress(range(0, len(done), AT_ONCE), "checking Grad-CAM", unit="batch"):
-        rows = done[start : start + AT_ONCE]
-        checked = explain.checks(predictor.network, *look(predictor, list(frame["image"][rows])))
-        found.append(checked.set_index(rows).add_prefix("map_"))
-    if not found:
-        return frame
-    return frame.join(pd.concat(found).astype({"map_passes": "boolean"}))
+        rows = done.iloc[start : start + AT_ONCE]
+        pixels, maps = look(predictor, list(rows["image"]))
+        checked = explain.checks(predictor.network, pixels, maps)
+        checked = checked.astype({"passes": "boolean"}).set_index(rows.index)
+        yield rows.join(checked.add_prefix("map_")), pixels, maps
+
+
+def check_maps(predictor: Predictor, frame: pd.DataFrame) -> pd.DataFrame:
+    """Return predictions with the columns ``map_…`` of `looks`, NA in rows with an error."""
+    return with_checks(frame, [rows for rows, *_ in looks(predictor, frame)])
+
+
+def with_checks(frame: pd.DataFrame, checked: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """Return predictions with the columns ``map_…`` that some rows of them have."""
+    return frame.join(pd.concat(checked).filter(regex="^map_")) if checked else frame
 
 
 def check_explainable(predictor: Predictor) -> None:
@@ -197,10 +187,7 @@ def check_explainable(predictor: Predictor) -> None:
 def find_images(paths: Iterable[pathlib.Path | str]) -> list[pathlib.Path]:
     """Return image files in the order given; in place of a folder those below it, sorted.
 
-    Folders behind links count, hidden files do not: `leukkit.datasets.published.files_below`.
-
-    Raises:
-        FileNotFoundError: A folder holds no image.
+    As `leukkit.datasets.published.files_below`; FileNotFoundError where a folder holds no image.
     """
     found = []
     for path in map(pathlib.Path, paths):
@@ -223,22 +210,24 @@ def _predict_batch(predictor, paths):
     pixels, readable = [], []
     for row in rows:
         try:
-            prepared, unusual, row["seen"] = _prepare(predictor, row["image"])
+            prepared, whole = _prepare(predictor, row["image"])
         except (images.ImageError, segmentation.SegmentationError, OSError) as error:
             row["error"] = str(error).removesuffix(decode.FETCH_AGAIN).strip()
         else:
+            mark = saved.marks([decode.pixel_hash(whole)])
+            row["seen"] = bool(np.isin(mark, predictor.seen)[0])
+            unusual = _unusual(predictor.record.sizes, whole.shape[1::-1])
             pixels.append(prepared)
-            readable.append((row, unusual))
+            readable.append((row, [*unusual, *[SEEN] * row["seen"]]))
     if not readable:
         return rows
-    probabilities, distances = answers(predictor, np.concatenate(pixels))
+    probabilities, distances = answers(predictor, np.stack(pixels))
     temperature, threshold = predictor.record.temperature, predictor.record.threshold
-    for (row, unusual), values, distance in zip(readable, probabilities, distances, strict=True):
+    for (row, warnings), values, distance in zip(readable, probabilities, distances, strict=True):
         row |= {f"prob_{name}": p for name, p in zip(predictor.classes, values, strict=True)}
         row["predicted"] = predictor.classes[int(values.argmax())]
         row["confidence"] = values.max()
         row["calibrated"] = temperature is not None
-        warnings = [unusual] * bool(unusual) + [SEEN] * row["seen"]
         if distance is not None:
             far = bool(distance > threshold)
             row |= {"distance": distance, "threshold": threshold, "out_of_distribution": far}
@@ -262,14 +251,15 @@ def answers(predictor: Predictor, pixels: np.ndarray) -> tuple[np.ndarray, Any]:
     return probabilities, outliers.distances(predictor.reference, vectors)
 
 
-def _pixels(predictor, path):
-    """Return the pixels of one image as in training (1, side, side, 3)."""
+def _prepare(predictor, path):
+    """Return the pixels of one image as in training (side, side, 3), and those of the whole file.
+
+    A file is decoded once: whether the model knows the image, the whole pixels tell.
+    """
     path = pathlib.Path(path)
     if not path.is_file():
         raise images.ImageError(f"{path}: {'is a folder' if path.is_dir() else 'no such file'}")
-    crop = predictor.record.crop
-    row = pd.DataFrame({"image_id": [path.name], "path": [str(path)], "crop": [crop]})
-    pixels = images.prepare(row, predictor.preparation, threads=1)
+    whole = decode.read(path)
     with PIL.Image.open(path) as image:  # reads the header only
         is_gray = image.mode == "L"
     if is_gray and not predictor.record.gray:
@@ -277,22 +267,21 @@ def _pixels(predictor, path):
             f"{path}: is gray, and the model was trained on images in color. Use a model of a data "
             "set with gray = true in its leukkit.toml"
         )
-    return pixels
+    shown = decode.center(whole, predictor.record.crop, path)
+    pixels, problem = images.segment_and_resize(shown, predictor.preparation)
+    if problem:
+        raise segmentation.SegmentationError(
+            f"{path}: no nucleus found ({problem}), and the model was trained on nuclei alone. "
+            "Look at the image; leave it out, or use a model without segmentation"
+        )
+    return pixels, whole
 
 
-def _prepare(predictor, path):
-    """Return the pixels of one image (1, side, side, 3), what is unusual, and if it was seen."""
-    pixels = _pixels(predictor, path)
-    found, sizes = decode.verify(path, gray=True), predictor.record.sizes
-    seen = bool(np.isin(saved.marks([found.sha256]), predictor.seen)[0])
-    if sizes is None:
-        return pixels, "", seen
-    size = (found.width, found.height)
-    within = zip(sizes.smallest, size, sizes.largest, strict=True)
-    if all(low <= side <= high for low, side, high in within):
-        return pixels, "", seen
-    width, height = sizes.usual
-    return pixels, f"{size[0]} x {size[1]} pixels, training images are {width} x {height}", seen
+def _unusual(sizes, size):
+    """Say in a list that an image (width, height) is larger or smaller than all of training."""
+    if sizes is None or all(map(operator.le, [*sizes.smallest, *size], [*size, *sizes.largest])):
+        return []
+    return ["{} x {} pixels, training images are {} x {}".format(*size, *sizes.usual)]
 
 
 @contextlib.contextmanager
@@ -310,26 +299,21 @@ def _refused(path: pathlib.Path) -> Iterator[None]:
         ) from error
 
 
-def _network(path: pathlib.Path, record: SavedRecord, recipe: Recipe) -> tuple[Any, Callable]:
+def _network(found: saved.Saved) -> tuple[Any, Callable]:
     """Return the ``keras.Model`` of a file, and its answers, without running code from it."""
+    from keras import ops
+
+    path, record, side = found.folder / saved.NETWORK, found.record, found.recipe.image_size
     classifier_files.check_archive(path)  # Keras would go by the content, and read older formats
     with _refused(path):
         network = models.load(path)
-        answer = _answers_of_network(network)
-    side, classes = recipe.image_size, len(record.classes)
-    if (network.input_shape, network.output_shape) != ((None, side, side, 3), (None, classes)):
+        with_embeddings = outliers.with_embeddings(network)
+    expected = (None, side, side, 3), (None, len(record.classes))
+    if (network.input_shape, network.output_shape) != expected:
         raise ModelFileError(
             f"{path} goes from {network.input_shape} to {network.output_shape}; its "
-            f"{saved.RECORD} says {side} pixels and {classes} classes"
+            f"{saved.RECORD} says {side} pixels and {len(record.classes)} classes"
         )
-    return network, answer
-
-
-def _answers_of_network(network: Any) -> Callable:
-    """Return what `Predictor.answer` is for a network."""
-    from keras import ops
-
-    with_embeddings = outliers.with_embeddings(network)
 
     def answer(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         outputs = with_embeddings(pixels.astype(np.float32), training=False)
@@ -337,22 +321,22 @@ def _answers_of_network(network: Any) -> Callable:
         values = values.astype(np.float64)
         return vectors, values / values.sum(axis=1, keepdims=True)
 
-    return answer
+    return network, answer
 
 
-def _answers_of_classifier(
-    classifier: Any, folder: pathlib.Path, record: SavedRecord, recipe: Recipe
-) -> Callable:
-    """Return what `Predictor.answer` is for a classifier, if the weights below it are the same."""
+def _classifier(found: saved.Saved) -> tuple[None, Callable]:
+    """Return the answers of a classifier, if the weights below it are the same."""
     from keras import ops
 
-    name, kept = recipe.network, [one for one in record.sha256 if one in BACKBONES]
-    weights = folder / kept[0] if kept else recipe.weights_source
-    found = models.weights_id(name, weights, record.seed, recipe.width)
-    if found != record.weights:
+    record, recipe, name = found.record, found.recipe, found.recipe.network
+    classifier = classifier_files.load(found.folder / saved.CLASSIFIER)
+    kept = [one for one in record.sha256 if one in BACKBONES]
+    weights = found.folder / kept[0] if kept else recipe.weights_source
+    known = models.weights_id(name, weights, record.seed, recipe.width)
+    if known != record.weights:
         raise ModelFileError(
             f"the weights {recipe.weights} of {name} are other ones than the model was made with "
-            f"({found[:20]} in place of {record.weights[:20]}); use the version of leukkit that "
+            f"({known[:20]} in place of {record.weights[:20]}); use the version of leukkit that "
             "made it"
         )
     backbone = models.build_backbone(name, recipe.image_size, weights, record.seed, recipe.width)
@@ -362,4 +346,4 @@ def _answers_of_classifier(
         vectors = ops.convert_to_numpy(backbone(inputs, training=False))
         return vectors, classifiers.class_scores(classifier, vectors, record.classes)
 
-    return answer
+    return None, answer

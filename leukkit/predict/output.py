@@ -1,8 +1,4 @@
-"""Predictions as text, CSV, JSON, HTML and figures: what `leukkit predict` and notebook 08 show.
-
-In a notebook also as a form: choose image files of your own, and see what a saved model says of
-them.
-"""
+"""Predictions as text, CSV, JSON, HTML, figures, and in a notebook as a form to choose files."""
 
 import contextlib
 import html
@@ -20,7 +16,8 @@ from leukkit import NOT_FOR_CLINICAL_USE, explain
 from leukkit.datasets import decode
 from leukkit.files import printable, replace_when_done
 from leukkit.metrics import conformal
-from leukkit.predict.model import AT_ONCE, SEEN, Predictor, check_maps, look, predict
+from leukkit.predict.model import AT_ONCE, SEEN, Predictor, look, looks, predict, with_checks
+from leukkit.predict.patients import rounded
 
 MOST_ROWS = 60  # of a table in the terminal
 MOST_BYTES = 50 * 2**20  # of one uploaded file
@@ -97,11 +94,7 @@ def as_html(frame: pd.DataFrame) -> str:
 
 
 def write(frame: pd.DataFrame, predictor: Predictor, path: pathlib.Path | str) -> None:
-    """Write predictions to a ``.csv``, or a ``.json`` that also says what the model is.
-
-    Raises:
-        ValueError: Another kind of file.
-    """
+    """Write predictions to a ``.csv``, or a ``.json`` that also says what the model is."""
     path = pathlib.Path(path)
     check_output(path)
     if path.suffix.lower() == ".csv":
@@ -131,44 +124,42 @@ def draw(predictor: Predictor, frame: pd.DataFrame) -> np.ndarray:
     """Draw images and, under each, where the network looks (`plots.grad_cam_grid`).
 
     Rows with an error are left out. The titles say which maps fail their checks; without the
-    columns of `check_maps` these are made.
-
-    Returns:
-        The Axes.
-
-    Raises:
-        ValueError: No image could be read, or the model is a classifier on features.
+    columns of `check_maps` these are made. Returns the Axes; ValueError where no image could be
+    read, or the model is a classifier on features.
     """
-    from leukkit import plots
-
     done = frame[frame["error"].isna()]
     if not len(done):
         raise ValueError(f"none of the {len(frame)} images could be read: nothing to draw")
-    pixels, maps = look(predictor, list(done["image"]))
-    if "map_fails" not in done:
-        done = check_maps(predictor, done)
-    strange = done["out_of_distribution"].fillna(False).to_numpy(bool)
-    titles = [_title(*row) for row in zip(done.itertuples(), strange, strict=True)]
-    return plots.grad_cam_grid(list(pixels), list(maps), titles)
+    if "map_fails" in done:
+        return _grid(done, *look(predictor, list(done["image"])))
+    rows, pixels, maps = zip(*looks(predictor, done), strict=True)
+    return _grid(pd.concat(rows), np.concatenate(pixels), np.concatenate(maps))
 
 
 def write_figures(
     predictor: Predictor, frame: pd.DataFrame, folder: pathlib.Path | str
-) -> list[pathlib.Path]:
-    """Write a PNG for every sixteen images: each image, and where the network looks.
+) -> tuple[pd.DataFrame, list[pathlib.Path]]:
+    """Check Grad-CAM, and write a PNG for every sixteen images: each, and where the network looks.
 
-    Returns:
-        The paths of the figures.
+    Returns what `check_maps` gives, and the paths of the figures.
     """
-    done = frame[frame["error"].isna()]
-    folder, written = pathlib.Path(folder), []
-    for start in range(0, len(done), AT_ONCE):
-        part = done.iloc[start : start + AT_ONCE]
-        written.append(folder / f"grad-cam-{start + 1}-to-{start + len(part)}.png")
-        picture = as_png(draw(predictor, part))
+    checked: list[pd.DataFrame] = []
+    written: list[pathlib.Path] = []
+    for rows, pixels, maps in looks(predictor, frame):
+        first = 1 + AT_ONCE * len(checked)
+        written.append(pathlib.Path(folder, f"grad-cam-{first}-to-{first + len(rows) - 1}.png"))
+        checked.append(rows)
+        picture = as_png(_grid(rows, pixels, maps))
         with replace_when_done(written[-1]) as path:
             path.write_bytes(picture)
-    return written
+    return with_checks(frame, checked), written
+
+
+def _grid(rows, pixels, maps):
+    from leukkit import plots
+
+    strange = rows.fillna({"out_of_distribution": False})
+    return plots.grad_cam_grid(list(pixels), list(maps), [*map(_title, strange.itertuples())])
 
 
 def as_png(axes: np.ndarray) -> bytes:
@@ -184,9 +175,7 @@ def as_png(axes: np.ndarray) -> bytes:
 def form(predictor: Predictor) -> Any:
     """Return the form: a button to choose files, one to predict, and a place for the answer.
 
-    Returns:
-        An ``ipywidgets.VBox``; as the last value of a cell it is shown. Nothing that is chosen is
-        kept.
+    As the last value of a cell the ``ipywidgets.VBox`` is shown. Nothing that is chosen is kept.
     """
     import ipywidgets
 
@@ -202,7 +191,7 @@ def form(predictor: Predictor) -> Any:
     def respond(_):
         place.children = [ipywidgets.HTML("working …")]
         try:
-            place.children = _answer(predictor, _uploads(files.value))
+            place.children = _answer(predictor, files.value)
         except (ValueError, OSError) as error:  # nobody sees what a callback raises
             place.children = [ipywidgets.HTML(html.escape(str(error)))]
 
@@ -210,17 +199,12 @@ def form(predictor: Predictor) -> Any:
     return ipywidgets.VBox([ipywidgets.HBox([files, button]), place])
 
 
-def _uploads(value: Any) -> Sequence[dict[str, Any]]:
-    """Return the value of a ``FileUpload`` as ipywidgets 8 gives it; 7 has a dict by name."""
-    if isinstance(value, dict):
-        return [{"name": name, "content": upload["content"]} for name, upload in value.items()]
-    return value
-
-
-def _answer(predictor: Predictor, uploads: Sequence[dict[str, Any]]) -> list[Any]:
+def _answer(predictor: Predictor, uploads: Any) -> list[Any]:
     """Return a table of answers and, for a network, where it looks in the first images."""
     import ipywidgets
 
+    if isinstance(uploads, dict):  # of ipywidgets 7: by name
+        uploads = [{"name": name, **upload} for name, upload in uploads.items()]
     if not uploads:
         return [ipywidgets.HTML("Choose one or more image files first.")]
     with saved(uploads) as paths:
@@ -236,18 +220,10 @@ def _answer(predictor: Predictor, uploads: Sequence[dict[str, Any]]) -> list[Any
 
 @contextlib.contextmanager
 def saved(uploads: Sequence[dict[str, Any]]) -> Iterator[list[pathlib.Path]]:
-    """Write uploaded files into a folder of their own, for the time of the block.
+    """Write uploads (``name, content``) into a folder for the time of the block; yield the paths.
 
-    Args:
-        uploads: The value of an ``ipywidgets.FileUpload`` (8.x): dicts with ``name`` and
-            ``content`` (bytes or a memoryview).
-
-    Yields:
-        The paths, in order. Of a name only its last part is used, and two files of one name do not
-        overwrite each other: each lies in a numbered folder.
-
-    Raises:
-        ValueError: A file has no name, or more than ``MOST_BYTES``.
+    Of a name only its last part is used, and two files of one name do not overwrite each other:
+    each lies in a numbered folder. ValueError: one has no name, or more than ``MOST_BYTES``.
     """
     with tempfile.TemporaryDirectory(prefix="leukkit-upload-") as folder:
         paths = []
@@ -300,23 +276,18 @@ def _promise(predictor, level):
 def _readable(frame):
     """Return the columns that people look at, rounded."""
     table = frame[["image", "predicted"]].fillna("")
-    for name in frame:
-        if name.startswith("prob_"):
-            table[name.removeprefix("prob_")] = frame[name].map("{:.3f}".format, na_action="ignore")
+    for name in frame.filter(regex="^prob_"):
+        table[name.removeprefix("prob_")] = rounded(frame[name])
     if frame["set"].notna().any():
         table["set"] = frame["set"]
     if frame["distance"].notna().any():
-        table["distance"] = frame["distance"].map("{:.1f}".format, na_action="ignore")
-        table["of threshold"] = (frame["distance"] / frame["threshold"]).map(
-            "{:.2f}".format, na_action="ignore"
-        )
+        table["distance"] = rounded(frame["distance"], 1)
+        table["of threshold"] = rounded(frame["distance"] / frame["threshold"], 2)
         table["out of distribution"] = frame["out_of_distribution"].map({True: "yes", False: ""})
     if "map_fails" in frame:
         fails = "fails: " + frame["map_fails"]
         table["Grad-CAM"] = fails.mask(frame["map_passes"].fillna(False), "passes")
-        table["heat / area of nucleus"] = frame["map_nucleus_ratio"].map(
-            "{:.1f}".format, na_action="ignore"
-        )
+        table["heat / area of nucleus"] = rounded(frame["map_nucleus_ratio"], 1)
     return table.astype("object").fillna("")
 
 
@@ -326,10 +297,12 @@ def _without_path(frame, kind):
     return [text.removeprefix(f"{image}: ") for image, text in texts]
 
 
-def _title(row, strange):
+def _title(row):
     name = pathlib.PurePath(row.image).name
     short = name if len(name) <= 22 else f"{name[:10]}…{name[-11:]}"
-    said = "OUT OF DISTRIBUTION" if strange else f"{row.predicted}, {row.confidence:.0%}"
+    said = f"{row.predicted}, {row.confidence:.0%}"
+    if row.out_of_distribution:
+        said = "OUT OF DISTRIBUTION"
     title = f"{printable(short)}\n{said}".replace("$", r"\$")  # or Matplotlib sees mathematics
     return title + explain.caption(row.map_fails)
 

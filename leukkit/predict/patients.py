@@ -22,15 +22,12 @@ QUANTITIES = {
 
 
 def assign(frame: pd.DataFrame, path: str | os.PathLike) -> pd.DataFrame:
-    """Say of whom the predicted images are, by a table that somebody has written.
+    """Say of whom the images of `predict` are: return a copy with ``patient, label``, perhaps NA.
 
     Args:
         frame: From `leukkit.predict.predict`.
         path: CSV with the columns ``file`` (the path of an image or its end) and ``patient``, and
             ``label`` where the class is known; an empty field is unknown.
-
-    Returns:
-        A copy of the frame with ``patient`` and ``label``, NA where unknown.
 
     Raises:
         ValueError: The table is wrong, names no row for an image, or a label is no class of the
@@ -63,14 +60,11 @@ def assign(frame: pd.DataFrame, path: str | os.PathLike) -> pd.DataFrame:
 
 
 def by_patient(frame: pd.DataFrame) -> pd.DataFrame:
-    """Sum up the answers for the cells of each patient.
-
-    Args:
-        frame: From `assign`; images of no known patient do not count.
+    """Sum up the answers for the cells of each known patient in the frame of `assign`.
 
     Returns:
-        Frame, one row per patient in the order of the images: ``patient, cells`` (that could be
-        read), ``unreadable, out_of_distribution`` (cells; NA where the model has no threshold),
+        One row per patient in the order of the images: ``patient, cells`` (that could be read),
+        ``unreadable, out_of_distribution`` (cells; NA where the model has no threshold),
         ``mean_<class>`` (0..1, mean probability over the cells), ``predicted`` (by the mean),
         ``vote`` (the class of most cells, of equal ones that of the higher mean, as in
         `leukkit.metrics.patient_vote`) and ``votes`` (its share).
@@ -99,9 +93,6 @@ def scores(frame: pd.DataFrame) -> pd.DataFrame:
 
     Images that the model was made with are left out: ``attrs["left_out"]`` says how many.
 
-    Args:
-        frame: From `assign`.
-
     Returns:
         Frame, a row for each of `QUANTITIES`: ``quantity, value, low, high`` (0..1, 95% intervals
         over patients; NaN where it cannot be had, as the vote of a patient of two classes),
@@ -124,11 +115,16 @@ def scores(frame: pd.DataFrame) -> pd.DataFrame:
     return scored
 
 
+def rounded(column: pd.Series, digits: int = 3) -> pd.Series:
+    """Return numbers as text."""
+    return column.map(f"{{:.{digits}f}}".format, na_action="ignore")
+
+
 def patients_text(patients: pd.DataFrame, scored: pd.DataFrame) -> str:
     """Return the frames of `by_patient` and `scores` as text for a terminal."""
     table = patients.copy()
-    for name in [name for name in table if str(name).startswith(("mean_", "votes"))]:
-        table[name] = table[name].map("{:.3f}".format, na_action="ignore")
+    for name in table.filter(regex="^(mean_|votes)"):
+        table[name] = rounded(table[name])
     if table["out_of_distribution"].isna().all():
         table = table.drop(columns="out_of_distribution")
     lines = [printable(line) for line in table.to_string(index=False, na_rep="").split("\n")]

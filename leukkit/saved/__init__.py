@@ -7,13 +7,15 @@ its backbone's weights. No score needs them; `leukkit.predict` reads them, and n
 """
 
 import collections
+import dataclasses
+import functools
 import json
 import os
 import pathlib
 import shutil
 import warnings
-from collections.abc import Iterable
-from typing import Any, Final, Literal, NamedTuple
+from collections.abc import Callable, Iterable
+from typing import Any, Final, Literal
 
 import numpy as np
 import pandas as pd
@@ -40,8 +42,9 @@ NOTHING_HELD_OUT = "this run set no validation images aside"
 _AGAIN = "Get the folder anew, whole, or make the run again in another results folder"
 
 
-class Saved(NamedTuple):
-    """What lies beside a saved model, and its folder.
+@dataclasses.dataclass
+class Saved:
+    """What lies beside a saved model, and its folder (or packed file).
 
     Attributes:
         reference: Of training embeddings; None where nothing was held out.
@@ -73,24 +76,9 @@ def save_network(
     """
     with replace_when_done(folder / NETWORK) as path:
         network.save(path)
-    cells, fold = split.cells, split.folds[number]
-    train = outliers.some_of(fold.train[_are_originals(cells)[fold.train]], configuration.seed)
-    training = outliers.embed(network, inputs, train)
-    watched = fold.validation
-    _write(
-        folder,
-        NETWORK,
-        configuration,
-        split,
-        number,
-        cells.iloc[train],
-        training=(training, cells["label"].iloc[train].to_numpy(str)),
-        validation=outliers.embed(network, inputs, watched) if len(watched) else training[:0],
-        watched=cells.iloc[watched],
-        trained_on=cells["subject"].iloc[fold.train],
-        held_out=NOTHING_HELD_OUT if held_out is None else held_out,
-        stain=stain,
-    )
+    embed, fold = functools.partial(outliers.embed, network, inputs), split.folds[number]
+    parts = fold.train, fold.validation, NOTHING_HELD_OUT if held_out is None else held_out
+    _write(folder, NETWORK, configuration, split, number, embed, *parts, stain)
 
 
 def save_classifier(
@@ -102,13 +90,12 @@ def save_classifier(
     features: np.ndarray,
     stain: Stain | None = None,
 ) -> None:
-    """Write ``model.npz``, ``predictor.json`` and ``predictor.npz`` into a fold's folder.
+    """Do what `save_network` does for a classifier, in ``model.npz``.
 
     Such a run has no validation part. What takes its place is the held-out part of the first
     tuning fold: a classifier with the same settings, fitted on the rest of the training images,
     gives the scores for temperature and sets, and the reference embeddings are of that rest. Copies
-    serve for fitting only. ``features`` are float32 (images, features), rows as in ``split.cells``,
-    ``stain`` is that of the images they were extracted from.
+    serve for fitting only. ``features`` are float32 (images, features), rows as in ``split.cells``.
     """
     from sklearn.base import clone
     from sklearn.model_selection import check_cv
@@ -116,44 +103,26 @@ def save_classifier(
     from leukkit import classifiers
 
     classifier_files.save(fitted, folder / CLASSIFIER)
-    train, classes = split.folds[number].train, configuration.classes
-    part, rows = split.cells.iloc[train], features[train]
-    labels = part["label"].to_numpy(dtype=object).astype(str)
-    original = _are_originals(part)
-    fit, held = np.arange(len(train)), np.array([], dtype=np.int64)
+    cells, classes = split.cells, configuration.classes
+    labels = cells["label"].to_numpy(dtype=object).astype(str)
+    fit = train = split.folds[number].train
+    held, held_out = train[:0], NOTHING_HELD_OUT
     if split.tuning:
-        tuning = check_cv(split.tuning[number], labels, classifier=True)
-        fit, held = map(np.asarray, next(tuning.split(rows, labels)))
-    held = held[original[held]]
-    held_out: pd.DataFrame | str = NOTHING_HELD_OUT
+        tuning = check_cv(split.tuning[number], labels[train], classifier=True)
+        fit, held = (train[part] for part in next(tuning.split(train, labels[train])))
+        held = held[_are_originals(cells)[held]]
     if len(held) and set(labels[fit]) != set(classes):
         held_out = "the first tuning fold does not hold every class"
     elif len(held):
-        again = clone(getattr(fitted, "best_estimator_", fitted)).fit(rows[fit], labels[fit])
-        scores = classifiers.class_scores(again, rows[held], classes)
-        held_out = prediction_frame(part.iloc[held], scores, classes)
-    reference = outliers.some_of(fit[original[fit]], configuration.seed)
-    _write(
-        folder,
-        CLASSIFIER,
-        configuration,
-        split,
-        number,
-        part[original],
-        training=(rows[reference], labels[reference]),
-        validation=rows[held],
-        watched=part.iloc[held],
-        trained_on=part["subject"].iloc[fit],
-        held_out=held_out,
-        stain=stain,
-    )
+        again = clone(getattr(fitted, "best_estimator_", fitted)).fit(features[fit], labels[fit])
+        scores = classifiers.class_scores(again, features[held], classes)
+        held_out = prediction_frame(cells.iloc[held], scores, classes)
+    embed = features.__getitem__
+    _write(folder, CLASSIFIER, configuration, split, number, embed, fit, held, held_out, stain)
 
 
 def read(path: pathlib.Path | str) -> Saved:
-    """Return what lies beside a saved model.
-
-    Args:
-        path: The fold's folder, or a file in it.
+    """Return what lies beside a saved model, given the fold's folder or a file in it.
 
     Raises:
         FileNotFoundError: There is no such folder, or no saved model in it.
@@ -196,33 +165,34 @@ def _write(
     configuration: Configuration,
     split: Split,
     number: int,
-    cells: pd.DataFrame,
-    *,
-    training: tuple[np.ndarray, np.ndarray],
-    validation: np.ndarray,
-    watched: pd.DataFrame,
-    trained_on: pd.Series,
+    embed: Callable[[np.ndarray], np.ndarray],
+    fit: np.ndarray,
+    held: np.ndarray,
     held_out: pd.DataFrame | str,
     stain: Stain | None,
 ) -> None:
     """Write what lies beside a model that is already written, ``predictor.json`` last.
 
-    ``cells`` are the training originals, ``training`` the embeddings (n, features) and labels of
-    some of them, ``validation`` the embeddings (m, features) of images that were not trained on,
-    ``watched`` their cells, ``held_out`` their predictions, or a text: why there are none, and
-    ``trained_on`` the subjects of what was.
+    ``embed`` gives the embeddings (n, features) of positions in ``split.cells``; ``fit`` are those
+    the model, or one like it, was fitted to, ``held`` those of images it was not, and ``held_out``
+    their predictions, or a text: why there are none.
     """
-    names, counted = groups(watched) if len(watched) else (watched["subject"], "")
+    cells, fold, seed = split.cells, split.folds[number], configuration.seed
+    is_original, watched = _are_originals(cells), cells.iloc[held]
+    names, counted = groups(watched) if len(held) else (watched["subject"], "")
     temperature, not_calibrated = _temperature(held_out)
-    limits, no_sets = _limits(held_out, temperature, trained_on)
-    reference, threshold, no_threshold = _threshold(training, validation, names)
-    fold = split.folds[number]
-    used = split.cells["sha256"].iloc[np.concatenate([fold.train, fold.validation])]
+    limits, no_sets = _limits(held_out, temperature, cells["subject"].iloc[fit])
+    some = outliers.some_of(fit[is_original[fit]], seed)
+    training, validation = embed(some), embed(held) if len(held) else np.empty((0, 1))
+    labels = cells["label"].iloc[some].to_numpy(str)
+    reference, threshold, no_threshold = _threshold((training, labels), validation, names)
+    used = cells["sha256"].iloc[np.concatenate([fold.train, fold.validation])]
     with replace_when_done(folder / ARRAYS) as path:
         np.savez(path, seen=marks(used), **(reference._asdict() if reference else {}))
     recipe, kept = _with_weights(folder, configuration, model)
     files = [model, ARRAYS, *kept]
     same = {*SavedRecord.model_fields} & {*Configuration.model_fields} - {"recipe"}
+    originals = cells.iloc[fold.train[is_original[fold.train]]]
     record = SavedRecord(
         model=model,
         sha256={name: sha256(folder / name) for name in files},
@@ -230,8 +200,8 @@ def _write(
         **{name: getattr(configuration, name) for name in same},
         recipe=recipe,
         leakage=results.leaks(split, number),
-        crop=_crop(cells),
-        sizes=_sizes(cells, configuration.seed),
+        crop=_crop(originals),
+        sizes=_sizes(originals, seed),
         temperature=temperature,
         not_calibrated=not_calibrated,
         subjects=names.nunique(),
@@ -241,8 +211,8 @@ def _write(
         threshold=threshold,
         no_threshold=no_threshold,
         quantile=outliers.QUANTILE,
-        reference_images=len(training[0]),
-        validation_images=len(validation),
+        reference_images=len(some),
+        validation_images=len(held),
         gray=cells.attrs.get("gray", False),
         stain=stain,
     )

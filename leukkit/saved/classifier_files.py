@@ -55,10 +55,6 @@ class Classifier:
     classes_: np.ndarray
     kept: dict[str, np.ndarray]
 
-    def predict(self, features: np.ndarray) -> np.ndarray:
-        """Return the class name of each row."""
-        return self.classes_[self.predict_proba(features).argmax(axis=1)]
-
     def predict_proba(self, features: np.ndarray) -> np.ndarray:
         """Return what `classifiers.class_scores` does, columns in the order of ``classes_``."""
         from sklearn.preprocessing import StandardScaler
@@ -75,12 +71,7 @@ class Classifier:
 
 
 def save(classifier: Any, path: pathlib.Path) -> None:
-    """Write a fitted classifier of `leukkit.classifiers`, whole or not at all.
-
-    Args:
-        classifier: Fitted; of a grid search the best estimator is saved.
-        path: The file, usually ``model.npz``.
-    """
+    """Write a fitted classifier of `leukkit.classifiers`, of a grid search the best estimator."""
     classifier = getattr(classifier, "best_estimator_", classifier)
     *before, last = [step for _, step in getattr(classifier, "steps", [("", classifier)])]
     if isinstance(last, KernelMachine):
@@ -97,11 +88,7 @@ def save(classifier: Any, path: pathlib.Path) -> None:
 
 
 def load(path: pathlib.Path | str) -> Classifier:
-    """Read a classifier that `save` wrote; no code of the file runs.
-
-    Raises:
-        ModelFileError: The file is damaged, or is no classifier of leukkit; says what is wrong.
-    """
+    """Read a classifier that `save` wrote; ModelFileError says what is wrong with a file."""
     path = pathlib.Path(path)
     kept = read_arrays(path, _MACHINE, _TREES)
     names = kept["classes"].tolist()
@@ -114,8 +101,7 @@ def load(path: pathlib.Path | str) -> Classifier:
 def read_arrays(path: pathlib.Path, *forms: dict[str, str]) -> dict[str, np.ndarray]:
     """Return the arrays of a file, once their names, kinds and sizes are those of one of the forms.
 
-    Raises:
-        ModelFileError: They are not, the file is damaged, or a number is not finite.
+    ModelFileError where they are not, the file is damaged, or a number is not finite.
     """
     check_archive(path)
     try:

@@ -53,10 +53,7 @@ def with_embeddings(network: Any) -> Any:
     Returns:
         A ``keras.Model`` from the network's images to float32 embeddings (n, features), the global
         average of the feature map (of each member, one after the other), and its probabilities
-        (n, classes).
-
-    Raises:
-        ValueError: The network is not built so.
+        (n, classes). ValueError as `members`.
     """
     import keras
 
@@ -76,8 +73,7 @@ def with_embeddings(network: Any) -> Any:
 def members(network: Any) -> list:
     """Return the network itself in a list, or the networks nested in it if it is an ensemble.
 
-    Raises:
-        ValueError: Neither has layers "features" and "head".
+    ValueError where neither has layers "features" and "head".
     """
     import keras
 
@@ -96,16 +92,10 @@ def members(network: Any) -> list:
 
 
 def embed(network: Any, inputs: Any, positions: ArrayLike) -> np.ndarray:
-    """Return the embeddings of some images, as `with_embeddings` gives them.
+    """Return the embeddings of the images at some positions, float32 (positions, features).
 
-    Args:
-        network: As there; not used where ``inputs`` are feature maps.
-        inputs: uint8 images (n, side, side, 3), or float32 feature maps (n, height, width,
-            channels) of its frozen backbone.
-        positions: Of the images wanted.
-
-    Returns:
-        float32 (positions, features).
+    ``inputs`` are uint8 images (n, side, side, 3), or float32 feature maps (n, height, width,
+    channels) of the frozen backbone; then the network is not used.
     """
     positions = np.asarray(positions)
     starts = range(0, len(positions), EMBEDDED_AT_ONCE)
@@ -132,11 +122,8 @@ def fit(embeddings: ArrayLike, labels: ArrayLike) -> Reference:
     """Fit class means and the shrunk covariance.
 
     The covariance is taken apart into its directions, so that neither it nor its inverse is made:
-    with n images of d features it has at most min(n, d) directions that are not ``rest``.
-
-    Args:
-        embeddings: (n, features), of training images.
-        labels: n class names or codes.
+    with n images of d features it has at most min(n, d) directions that are not ``rest``. The
+    embeddings are (n, features), of training images.
 
     Raises:
         ValueError: Not as many labels as embeddings, values that are not finite, or embeddings
@@ -168,13 +155,9 @@ def fit(embeddings: ArrayLike, labels: ArrayLike) -> Reference:
 
 
 def distances(reference: Reference, embeddings: ArrayLike) -> np.ndarray:
-    """Return the Mahalanobis distance of each embedding (n, features) to the nearest class mean.
+    """Return the Mahalanobis distance, float64 (n,), of each embedding to the nearest class mean.
 
-    Returns:
-        float64 (n,), 0 or more.
-
-    Raises:
-        ValueError: Another number of features than the reference has.
+    ValueError if the embeddings (n, features) have other features than the reference.
     """
     embeddings = np.asarray(embeddings, np.float64)
     features = reference.means.shape[1]
@@ -199,10 +182,8 @@ def threshold(validation_distances: ArrayLike, subjects: ArrayLike) -> float:
 
     The smallest distance that at least a share `QUANTILE` of the images of *further* subjects stay
     below, on average: `conformal.quantile`. Of fewer than 19 subjects the largest; then at most
-    about one in K + 1 images of further subjects lies above it.
-
-    Raises:
-        ValueError: No distances, or values that are not finite.
+    about one in K + 1 images of further subjects lies above it. ValueError where there are no
+    distances, or some that are not finite.
     """
     found = np.asarray(validation_distances, np.float64)
     if not len(found) or not np.isfinite(found).all():

@@ -33,19 +33,13 @@ MODELS = [{saved.NETWORK}, {saved.CLASSIFIER}, *({saved.CLASSIFIER, one} for one
 def pack(model: pathlib.Path | str, path: pathlib.Path | str, card: str) -> None:
     """Write a saved model into one file, whole or not at all; equal models give equal bytes.
 
-    Args:
-        model: The fold's folder, or the model file in it.
-        path: The file to write, ``….leukkit``.
-        card: Its card, Markdown.
-
-    Raises:
-        ValueError: The file's name ends otherwise.
-        FileNotFoundError, ModelFileError: As `leukkit.saved.read`.
+    ``model`` and errors are those of `saved.read`, ``path`` ends in ``.leukkit`` (else ValueError),
+    ``card`` is Markdown.
     """
     if pathlib.Path(path).suffix != SUFFIX:
         raise ValueError(f"{path}: a packed model is known by its name; let it end in {SUFFIX}")
-    folder, record, *_ = saved.read(model)
-    names = (saved.RECORD, *sorted(record.sha256))
+    found = saved.read(model)
+    folder, names = found.folder, (saved.RECORD, *sorted(found.record.sha256))
     sums = "".join(f"{sha256(folder / name)}  {name}\n" for name in names)
     sums += f"{hashlib.sha256(card.encode()).hexdigest()}  {CARD}\n"
     with replace_when_done(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:

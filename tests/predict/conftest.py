@@ -1,5 +1,6 @@
 """Saved models, made once: one small network, and each classifier on features."""
 
+import json
 import shutil
 
 import pytest
@@ -46,16 +47,38 @@ def copy(network_run, tmp_path):
 @pytest.fixture(scope="session")
 def classifiers(tmp_path_factory):
     """Return the folders of saved classifiers on features, by name."""
-    folder = tmp_path_factory.mktemp("results")
-    (folder / "small.toml").write_text(SMALL)
-    plan = papers.load("farag2025").plan(str(folder / "small.toml"), "leak-free")
-    named = {run.name: run.model_copy(update={"models_kept": [0]}) for run in plan}
-    names = ("svm", "svm-scaled", "rf", "xgboost")
-    chosen = [named[f"cnmc-2019_densenet201_{name}_augmented"] for name in names]
-    made = runs.make(chosen, results_dir=folder)
-    return {name: path / "fold-0" for name, path in zip(names, made, strict=True)}
+    return fitted(tmp_path_factory.mktemp("results"), SMALL, "svm", "svm-scaled", "rf", "xgboost")
+
+
+@pytest.fixture
+def folder(request):
+    """Return the fold of the network, or of a classifier, that a test names."""
+    if request.param == "network":
+        return request.getfixturevalue("network_run") / "fold-0"
+    if request.param == "weighty":
+        return request.getfixturevalue("weighty")
+    return request.getfixturevalue("classifiers")[request.param]
 
 
 @pytest.fixture(scope="session")
 def paths():
     return list(datasets.load("sample-cells")["path"][:3])
+
+
+def fitted(folder, profile, *names):
+    """Fit classifiers of a profile; return their folds."""
+    (folder / "small.toml").write_text(profile)
+    plan = papers.load("farag2025").plan(str(folder / "small.toml"), "leak-free")
+    named = {run.name: run.model_copy(update={"models_kept": [0]}) for run in plan}
+    chosen = [named[f"cnmc-2019_densenet201_{name}_augmented"] for name in names]
+    made = runs.make(chosen, results_dir=folder)
+    return {name: path / "fold-0" for name, path in zip(names, made, strict=True)}
+
+
+def change(folder, **fields):
+    """Change fields of a saved model's record; one of its recipe is named ``recipe__<field>``."""
+    record = json.loads((folder / "predictor.json").read_text())
+    for name, value in fields.items():
+        part, _, inner = name.partition("__")
+        record[part] = record[part] | {inner: value} if inner else value
+    (folder / "predictor.json").write_text(json.dumps(record))

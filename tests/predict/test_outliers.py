@@ -1,7 +1,6 @@
 """Distances against scikit-learn's own covariance, thresholds counted by hand."""
 
 import numpy as np
-import pandas as pd
 import pytest
 from sklearn.covariance import LedoitWolf
 
@@ -30,14 +29,6 @@ def test_the_distance_is_to_the_nearest_class():
     near, between = outliers.distances(reference, [np.full(5, 20.0), np.full(5, 10.0)])
     assert near < 0.3
     assert between == pytest.approx(10 * np.sqrt(5), rel=0.1)  # of ten deviations in five features
-
-
-def test_one_in_twenty_of_the_same_kind_lies_beyond_the_threshold():
-    generator = np.random.default_rng(0)
-    train, validation, test = np.split(generator.standard_normal((12_500, 8)), [500, 2500])
-    reference = outliers.fit(train, np.zeros(500))
-    limit = outliers.threshold(outliers.distances(reference, validation), np.arange(2000))
-    assert np.mean(outliers.distances(reference, test) > limit) == pytest.approx(0.05, abs=0.01)
 
 
 @pytest.mark.parametrize(
@@ -76,11 +67,7 @@ def test_validation_images_without_numbers_give_no_threshold():
     generator = np.random.default_rng(0)
     training = generator.standard_normal((40, 4)), np.repeat(["healthy", "ALL"], 20)
     validation = generator.standard_normal((20, 4))
-    subjects = pd.Series([f"p{number % 4}" for number in range(20)])
-    # Of four subjects the largest distance: one in twenty of a fifth's images cannot be promised.
-    reference, threshold, _ = saved._threshold(training, validation, subjects)
-    assert threshold == outliers.distances(reference, validation).max()
     validation[3, 2] = np.nan
-    reference, threshold, why = saved._threshold(training, validation, subjects)
+    reference, threshold, why = saved._threshold(training, validation, np.arange(20))
     assert reference is None and threshold is None
     assert why.startswith("1 of 20 validation images are at no finite distance")

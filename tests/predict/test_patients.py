@@ -74,12 +74,21 @@ def test_scores_are_those_of_measure_with_the_patient_as_subject(frame, table):
     assert scored.loc["accuracy of cells", ["images", "patients"]].tolist() == [5, 2]
 
 
+def test_images_that_a_model_was_made_with_are_left_out_of_scores(frame, table):
+    assigned = predict.assign(frame, table).assign(seen=[True, *[False] * 4])
+    scored = predict.scores(assigned)
+    assert scored.set_index("quantity").loc["accuracy of cells", "images"] == 4
+    text = predict.patients_text(predict.by_patient(assigned), scored)
+    assert "left out of scores: 1 labeled cells" in text
+    alone = predict.scores(assigned[:1])
+    assert alone.empty and alone.attrs["left_out"] == 1
+
+
 def test_without_labels_there_are_no_scores(frame, table):
     table.write_text("\n".join(line.rpartition(",")[0] for line in table.read_text().split("\n")))
     assigned = predict.assign(frame, table)
-    assert predict.scores(assigned).empty and len(predict.by_patient(assigned)) == 2
-    shown = predict.patients_text(predict.by_patient(assigned), predict.scores(assigned))
-    assert "accuracy" not in shown
+    patients, scored = predict.by_patient(assigned), predict.scores(assigned)
+    assert scored.empty and "accuracy" not in predict.patients_text(patients, scored)
 
 
 @pytest.mark.parametrize(
