@@ -7,7 +7,6 @@ other classifier. What it reaches beyond chance, a network may reach without loo
 
 import pathlib
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Literal
 
 import numpy as np
@@ -16,8 +15,8 @@ from numpy.typing import NDArray
 
 from leukkit import classifiers, images, metrics, segmentation, splits
 from leukkit.datasets.cells import check_attrs, crops
+from leukkit.datasets.decode import on_threads
 
-SHORTCUTS = ("image border", "mean color", "mask area", "file size")
 ALL = "all of these"
 CHANNELS = ("red", "green", "blue")
 QUANTITIES = {"auc": "AUC", "balanced_accuracy": "balanced accuracy"}
@@ -31,7 +30,6 @@ BORDER = 1 / 32  # width of the outer ring, of the image's height or width
 RARE = 0.05  # share of images: a shortcut that varies in fewer is said to
 MOSTLY_BLACK = 0.2  # share of black pixels from which the images are cut-out cells on black
 TREES = 100
-THREADS = 2  # files read at once
 
 
 def features(cells: pd.DataFrame) -> pd.DataFrame:
@@ -41,24 +39,23 @@ def features(cells: pd.DataFrame) -> pd.DataFrame:
         cells: The cells frame, originals only.
 
     Returns:
-        Frame, one row per image; the columns have two levels, the shortcut (one of `SHORTCUTS`) and
-        the number. *Image border*: for each side of the outer ring the mean and the standard
-        deviation of red, green and blue (0..255). *Mean color*: of the pixels that are not black.
-        *Mask area*: share (0..1) of the image; where most images are cells cut out on black it is
-        the area that is not black, else the nucleus by the *green multi-Otsu* of
-        `segmentation.segment_nucleus`; ``attrs["mask"]`` says which. *File size*: bytes.
+        Frame, one row per image; the columns have two levels, the shortcut and the number. *Image
+        border*: for each side of the outer ring the mean and the standard deviation of red, green
+        and blue (0..255). *Mean color*: of the pixels that are not black. *Mask area*: share
+        (0..1) of the image; where most images are cells cut out on black it is the area that is
+        not black, else the nucleus by the *green multi-Otsu* of `segmentation.segment_nucleus`;
+        ``attrs["mask"]`` says which. *File size*: bytes.
 
     Raises:
         images.ImageError: A file cannot be read.
         segmentation.SegmentationError: An image is blank.
     """
-    images_of = cells["path"], crops(cells)
-    with ThreadPoolExecutor(THREADS) as pool:
-        table = pd.DataFrame(list(pool.map(_numbers, *images_of))).astype(float)
-        table.columns = pd.MultiIndex.from_tuples(table.columns)
-        on_black = (1 - table["mask area", "area"]).median() > MOSTLY_BLACK
-        if not on_black:
-            table["mask area", "area"] = list(pool.map(_nucleus, *images_of))
+    jobs = list(zip(cells["path"], crops(cells), strict=True))
+    table = pd.DataFrame(on_threads(_numbers, jobs)).astype(float)
+    table.columns = pd.MultiIndex.from_tuples(table.columns)
+    on_black = (1 - table["mask area", "area"]).median() > MOSTLY_BLACK
+    if not on_black:
+        table["mask area", "area"] = list(on_threads(_nucleus, jobs))
     table.attrs["mask"] = "what is not black" if on_black else "nucleus, by segmentation"
     return table
 
@@ -68,6 +65,7 @@ def check(
     folds: int = 5,
     seed: int = 0,
     missing: Literal["error", "image"] = "error",
+    brief: bool = False,
 ) -> pd.DataFrame:
     """Score what each shortcut tells about the class, by image and by subject.
 
@@ -77,6 +75,7 @@ def check(
         seed: Of the splits and of the random forest.
         missing: As in `splits.divide`: ``"image"`` for data without patients, where the
             split by subject then only keeps identical files together.
+        brief: Leaves out the split by image, and all shortcuts together.
 
     Returns:
         Frame, one row per shortcut and split: ``shortcut, split, sees`` (what exactly),
@@ -91,12 +90,11 @@ def check(
     """
     check_attrs(cells, "classes")
     seen = features(cells)
-    by_image = {"split": "stratified", "folds": folds}
-    by_subject = {"split": "subject", "folds": folds, "missing": missing}
-    divided = {
-        "by image": splits.folds(cells, by_image, seed),
-        "by subject": splits.folds(cells, by_subject, seed),
+    tables = {
+        "by image": {"split": "stratified", "folds": folds},
+        "by subject": {"split": "subject", "folds": folds, "missing": missing},
     }
+    divided = {name: splits.folds(cells, table, seed) for name, table in tables.items()}
     sees = {
         "image border": f"outer {BORDER:.1%} of each side",
         "mean color": "of the pixels that are not black",
@@ -105,29 +103,29 @@ def check(
         ALL: "all numbers above",
     }
     over, groups_are = metrics.groups(cells)
-    classes = cells.attrs["classes"]
     about = {
         "auc chance": 0.5,
-        "balanced_accuracy chance": 1 / len(classes),
+        "balanced_accuracy chance": 1 / len(cells.attrs["classes"]),
         "images": len(cells),
         "groups": over.nunique(),
         "groups_are": groups_are,
     }
+    if brief:
+        del divided["by image"], sees[ALL]
     rows = []
-    for shortcut in (*SHORTCUTS, ALL):
+    for shortcut, what in sees.items():
         numbers = (seen if shortcut == ALL else seen[shortcut]).to_numpy()
-        most_frequent = pd.DataFrame(numbers).value_counts().iloc[0]
-        constant, varied = bool(most_frequent == len(numbers)), 1 - most_frequent / len(numbers)
-        rarely = not constant and varied < RARE
-        alike = f", the same in {1 - varied:.1%} of the images" if rarely else ""
-        row = {"shortcut": shortcut, "sees": sees[shortcut] + alike, **about}
+        varied = 1 - pd.DataFrame(numbers).value_counts().iloc[0] / len(numbers)
+        if 0 < varied < RARE:
+            what += f", the same in {1 - varied:.1%} of the images"
+        row = {"shortcut": shortcut, "sees": what, **about, "constant": not varied}
         for split, parts in divided.items():
             scored = dict.fromkeys(SCORES, np.nan)
-            if not constant:
+            if varied:
                 predictions = _predict(cells, numbers, parts, seed).assign(group=over.to_numpy())
                 found = metrics.jackknife(predictions, "group")
                 scored = {column: found.loc[place] for column, place in SCORES.items()}
-            rows.append({**row, "constant": constant, "varied": varied, "split": split, **scored})
+            rows.append({**row, "varied": varied, "split": split, **scored})
     return pd.DataFrame(rows)
 
 

@@ -39,7 +39,7 @@ def check(cells: pd.DataFrame) -> pd.DataFrame:
         DatasetError: The frame has lost its ``attrs``.
     """
     check_attrs(cells, "dataset", "root", "dropped")
-    copies = _copies(cells)
+    copies = _copies(cells).to_dict("records")
     problems = [
         *_damaged(cells),
         *_sizes(cells),
@@ -80,43 +80,44 @@ def _copies(cells: pd.DataFrame) -> pd.DataFrame:
     return again.merge(hashed.drop_duplicates("sha256"), on="sha256", suffixes=("", "_first"))
 
 
-def _duplicates(copies: pd.DataFrame) -> Iterator[Problem]:
-    for row in copies.to_dict("records"):
-        detail = f"same pixels as {row['image_id_first']}{_differences(row, 'patient', 'fold')}"
+def _duplicates(copies: list[dict]) -> Iterator[Problem]:
+    words = {"patient": "patients", "fold": "official folds"}
+    for row in copies:
+        detail = f"same pixels as {row['image_id_first']}"
+        for column in filter(lambda column: _differ(row, column), words):
+            detail += f"; {words[column]} {row[f'{column}_first']} and {row[column]}"
         yield "duplicate", row["image_id"], detail
 
 
-def _label_conflicts(copies: pd.DataFrame) -> Iterator[Problem]:
-    for row in copies.to_dict("records"):
+def _label_conflicts(copies: list[dict]) -> Iterator[Problem]:
+    for row in copies:
         if _differ(row, "label"):
             where = f"{row['label_first']} in {row['image_id_first']}"
             yield "label-conflict", row["image_id"], f"{row['label']} here, {where}: same pixels"
 
 
-def _subject_merges(cells: pd.DataFrame, copies: pd.DataFrame) -> Iterator[Problem]:
-    identical = (
-        (row["patient_first"], row["patient"])
-        for row in copies.to_dict("records")
-        if _differ(row, "patient")
-    )
+def _subject_merges(cells: pd.DataFrame, copies: list[dict]) -> Iterator[Problem]:
     listed = links.joined_by(cells.attrs["dataset"], cells.attrs.get("links") or "identical")
-    twice = zip(listed["patient"], listed["patient_like"], strict=True)
     shared = {
-        kind: collections.Counter(tuple(sorted(pair, key=natural_order)) for pair in pairs)
-        for kind, pairs in (("identical images", identical), ("cells cut out twice", twice))
+        "identical images": [
+            (row["patient_first"], row["patient"]) for row in copies if _differ(row, "patient")
+        ],
+        "cells cut out twice": zip(listed["patient"], listed["patient_like"], strict=True),
     }
     known = cells.dropna(subset=["subject", "patient"])
+    subject_of = dict(zip(known["patient"], known["subject"], strict=True))
+    counted: dict = collections.defaultdict(collections.Counter)  # (subject, kind) -> pairs
+    for kind, pairs in shared.items():
+        for pair in pairs:
+            if len(subjects := {subject_of.get(patient) for patient in pair}) == 1:
+                counted[subjects.pop(), kind][" = ".join(sorted(pair, key=natural_order))] += 1
     for subject, patients in known.groupby("subject")["patient"].unique().items():
         if len(patients) > 1:
             names = ", ".join(sorted(patients, key=natural_order))
             detail = f"patients {names} count as one subject, {subject}"
-            for kind, pairs in shared.items():
-                here = [
-                    f"{' = '.join(pair)} ({count})"
-                    for pair, count in pairs.most_common()
-                    if set(pair) <= set(patients)
-                ]
-                detail += f"; {kind}: {', '.join(here)}" if here else ""
+            for kind in shared:
+                told = [f"{pair} ({n})" for pair, n in counted[subject, kind].most_common()]
+                detail += f"; {kind}: {', '.join(told)}" if told else ""
             yield "subject-merge", pd.NA, detail
 
 
@@ -156,12 +157,3 @@ def _unexpected_files(cells: pd.DataFrame) -> Iterator[Problem]:
 def _differ(pair: Mapping, column: str) -> bool:
     value, first = pair[column], pair[f"{column}_first"]
     return pd.notna(value) and pd.notna(first) and value != first
-
-
-def _differences(pair: Mapping, *columns: str) -> str:
-    words = {"patient": "patients", "fold": "official folds", "label": "labels"}
-    return "".join(
-        f"; {words[column]} {pair[f'{column}_first']} and {pair[column]}"
-        for column in columns
-        if _differ(pair, column)
-    )

@@ -6,13 +6,14 @@ picture, is whole, and has 8 bits each of red, green and blue. Every image is ui
 then they are read as three equal channels.
 """
 
+import collections
 import contextlib
 import hashlib
 import io
 import os
 import pathlib
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
@@ -113,16 +114,21 @@ def read_all(
     """
     paths = list(paths)
     images = np.empty((len(paths), size, size, 3), np.uint8)
+
+    def fill(image: np.ndarray, path: FilePath, crop: int | None) -> None:
+        image[:] = resize(read(path, crop), size)
+
     jobs = list(zip(images, paths, crops or [None] * len(paths), strict=True))
-
-    def fill(start: int) -> None:
-        for image, path, crop in jobs[start : start + FILES_PER_TASK]:
-            image[:] = resize(read(path, crop), size)
-
-    with ThreadPoolExecutor(threads) as pool:
-        for _ in pool.map(fill, range(0, len(jobs), FILES_PER_TASK)):
-            pass
+    collections.deque(on_threads(fill, jobs, threads), maxlen=0)
     return images
+
+
+def on_threads(work: Callable, jobs: Sequence[tuple], threads: int = 2) -> Iterator:
+    """Yield what ``work(*job)`` gives for each job, in their order; one that fails ends all."""
+    tasks = [jobs[start : start + FILES_PER_TASK] for start in range(0, len(jobs), FILES_PER_TASK)]
+    with ThreadPoolExecutor(threads) as pool:
+        for done in pool.map(lambda task: [work(*job) for job in task], tasks):
+            yield from done
 
 
 def read_mask(path: FilePath) -> np.ndarray:
@@ -205,13 +211,11 @@ def verify_all(paths: Iterable[FilePath], threads: int = 2, gray: bool = False) 
     Returns:
         A frame with one row per path, in their order: the fields of `Finding`.
     """
-    paths = list(paths)
+    jobs = [(path, gray) for path in paths]
     found: list[Finding] = []
-    starts = range(0, len(paths), FILES_AT_ONCE)
-    with ThreadPoolExecutor(threads) as pool:
-        for start in progress(starts, f"verifying {len(paths)} images", unit="part"):
-            part = paths[start : start + FILES_AT_ONCE]
-            found += pool.map(verify, part, [gray] * len(part))
+    starts = range(0, len(jobs), FILES_AT_ONCE)
+    for start in progress(starts, f"verifying {len(jobs)} images", unit="part"):
+        found += on_threads(verify, jobs[start : start + FILES_AT_ONCE], threads)
     findings = pd.DataFrame(found, columns=Finding._fields)
     text = pd.StringDtype("python")
     return findings.astype({"sha256": text, "height": "Int64", "width": "Int64", "damage": text})

@@ -76,16 +76,17 @@ def find(
     first, second, orientations, bits, correlations = _confirmed(
         *_pictures(distinct), distance, correlation
     )
-    columns = ["image_id", "patient", "subject", "label", "fold"]
-    later = distinct.loc[second, columns].reset_index(drop=True)
-    earlier = distinct.loc[first, columns].reset_index(drop=True)
+    told = distinct[["image_id", "patient", "subject", "label", "fold"]]
+    later, earlier = (told.iloc[ends].reset_index(drop=True) for ends in (second, first))
     pairs = pd.concat([later, earlier.add_suffix("_first")], axis=1)
-    pairs["relation"] = _relations(pairs)
-    pairs["distance"] = bits
-    pairs["correlation"] = correlations
-    pairs["turned"] = np.take(TURNS, orientations % 4)
-    pairs["mirrored"] = orientations >= 4
-    order = pairs["relation"].map(RELATIONS.index).to_numpy()
+    pairs = pairs.assign(
+        relation=_relations(pairs),
+        distance=bits,
+        correlation=correlations,
+        turned=np.take(TURNS, orientations % 4),
+        mirrored=orientations >= 4,
+    )
+    order = pairs["relation"].map(RELATIONS.index)
     order = np.lexsort((-pairs["correlation"], pairs["distance"], order))
     return pairs.iloc[order].reset_index(drop=True)
 
@@ -191,8 +192,7 @@ def _confirmed(
                     "shows nothing, or compare fewer"
                 )
             correlations = [
-                _correlation(_turned(pictures[one], orientation), pictures[two])
-                for one, two, orientation in pairs[:3].T
+                _correlation(pictures[one], pictures[two], turns) for one, two, turns in pairs[:3].T
             ]
             kept = np.array(correlations, float) >= least
             found.append(np.vstack([pairs, correlations])[:, kept])
@@ -210,26 +210,27 @@ def _candidates(signs: np.ndarray, start: int, distance: int) -> Iterator[np.nda
         and bits that differ; each pair once.
     """
     block = signs[start : start + BLOCK, 0].astype(np.float32)
+    least = BITS - 2 * distance
     for before in range(0, start + len(block), TILE):
         tile = signs[before : min(before + TILE, start + len(block))].astype(np.float32)
         equal = block @ tile.reshape(-1, BITS).T
-        second, place = np.nonzero(equal >= BITS - 2 * distance)
-        bits = (BITS - equal[second, place].astype(np.int64)) // 2
-        first, second = before + place // 8, start + second
+        alike = np.flatnonzero(equal.max(axis=1) >= least)  # few: the rest is not looked at again
+        likest = equal[alike]
+        row, place = np.nonzero(likest >= least)
+        bits = (BITS - likest[row, place].astype(np.int64)) // 2
+        first, second = before + place // 8, start + alike[row]
         best = np.lexsort((place, bits, first, second))  # of a pair the likest orientation first
         pairs = np.stack([first, second, place % 8, bits])[:, best]
         new = np.diff(pairs[:2], axis=1, prepend=-1).any(axis=0)
         yield pairs[:, new & (pairs[0] < pairs[1])]
 
 
-def _turned(picture: np.ndarray, orientation: int) -> np.ndarray:
-    """Return a picture in one of eight orientations: four turns, then the same mirrored."""
-    turned = np.rot90(picture, orientation % 4)
-    return turned[:, ::-1] if orientation >= 4 else turned
+def _correlation(picture: np.ndarray, other: np.ndarray, orientation: int) -> float:
+    """Return the correlation of two gray pictures, without the pixels that are black in both.
 
-
-def _correlation(picture: np.ndarray, other: np.ndarray) -> float:
-    """Return the correlation of two gray pictures, without the pixels that are black in both."""
+    The first is put in one of eight orientations: four turns, then the same mirrored.
+    """
+    picture = np.rot90(picture, orientation % 4)[:, :: -1 if orientation >= 4 else 1]
     shown = (picture > BLACK) | (other > BLACK)
     one, two = picture[shown].astype(float), other[shown].astype(float)
     if len(one) == 0 or one.std() == 0 or two.std() == 0:

@@ -108,6 +108,9 @@ def test_data_without_patients_need_a_word(tmp_path):
     checked = shortcuts.check(cells, folds=3, missing="image")
     assert set(checked["groups_are"]) == {"original images"}
     assert set(checked["groups"]) == {len(cells)}
+    brief = shortcuts.check(cells, folds=3, missing="image", brief=True)
+    is_asked = (checked["split"] == "by subject") & (checked["shortcut"] != "all of these")
+    pd.testing.assert_frame_equal(brief, checked[is_asked].reset_index(drop=True))
 
 
 def test_subjects_are_told_by_their_color_in_the_sample():
