@@ -16,7 +16,7 @@ import pandas as pd
 from leukkit.datasets import cells
 from leukkit.datasets.cells import DatasetError, natural_order
 from leukkit.datasets.decode import SUFFIXES
-from leukkit.datasets.published import FACTS, files_below
+from leukkit.datasets.published import FACTS, files_below, refuse_one_class
 from leukkit.files import read_table, read_text
 from leukkit.schemas import Model, SchemaError, check
 
@@ -159,19 +159,13 @@ def _classes(root: pathlib.Path, stated: list[str], labels: list[str]) -> list[s
     """Return the classes in order; refuse an order that would have to be guessed."""
     found = sorted(set(labels), key=natural_order)
     say = f"write into {root / SAID}: classes = ["
-    if stated:
-        if unknown := [label for label in found if label not in stated]:
-            raise DatasetError(
-                f"{root}: the label {unknown[0]!r} is none of the classes {', '.join(stated)} that "
-                f"{SAID} names. Correct one of the two"
-            )
-        found = stated
-    if len(found) < 2:
+    if stated and (unknown := [label for label in found if label not in stated]):
         raise DatasetError(
-            f"{root}: all {len(labels)} images are of one class, {found[0]}; nothing can be "
-            "learned from one class. Expected one folder per class right above the images, or a "
-            f"{TABLE} with two labels"
+            f"{root}: the label {unknown[0]!r} is none of the classes {', '.join(stated)} that "
+            f"{SAID} names. Correct one of the two"
         )
+    advice = f"Expected one folder per class right above the images, or a {TABLE} with two labels"
+    refuse_one_class(root, len(labels), stated or found, advice)
     if stated:
         return stated
     if (numeric := [name for name in found if name.isdecimal()]) and len(numeric) < len(found):

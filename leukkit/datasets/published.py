@@ -31,7 +31,7 @@ import os
 import pathlib
 import re
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import NamedTuple
 
 import pandas as pd
@@ -83,14 +83,25 @@ def load(name: str, root: str | os.PathLike | None = None, damaged: str = "error
             )
     if name == "cnmc-2019":
         _complete_cnmc(records, files)
-    labels = {record["label"] for record in records if "label" in record}
-    if len(labels) == 1:
+    classes = FACTS[name]["classes"]
+    refuse_one_class(
+        root,
+        len(records),
+        {record["label"] for record in records if "label" in record},
+        f"{name} has {', '.join(classes)}: point root at the folder that holds all of them",
+    )
+    return cells.build(records, name, root, classes, damaged)
+
+
+def refuse_one_class(
+    root: pathlib.Path, images: int, classes: Collection[str], advice: str
+) -> None:
+    """Raise `DatasetError` where all images of a folder are of one class."""
+    if len(classes) == 1:
         raise DatasetError(
-            f"{root}: all {len(records)} images are of one class, {labels.pop()}; nothing can be "
-            f"learned from one class. {name} has {', '.join(FACTS[name]['classes'])}: point root "
-            "at the folder that holds all of them"
+            f"{root}: all {images} images are of one class, {min(classes)}; nothing can be learned "
+            f"from one class. {advice}"
         )
-    return cells.build(records, name, root, FACTS[name]["classes"], damaged)
 
 
 def overview() -> pd.DataFrame:
@@ -119,6 +130,9 @@ def files_below(root: str | pathlib.Path) -> list[pathlib.Path]:
     def refuse(error: OSError) -> None:
         raise error
 
+    def without_litter(names: list[str]) -> list[str]:
+        return sorted(one for one in names if not (one[0] == "." or one.lower() in LITTER))
+
     found, seen = [], set()
     for folder, subfolders, names in os.walk(root, onerror=refuse, followlinks=True):
         real = os.path.realpath(folder)
@@ -126,13 +140,9 @@ def files_below(root: str | pathlib.Path) -> list[pathlib.Path]:
             subfolders.clear()  # a link in a circle, or to a folder that was already listed
             continue
         seen.add(real)
-        subfolders[:] = sorted(name for name in subfolders if not _is_litter(name))
-        found += [pathlib.Path(folder, name) for name in sorted(names) if not _is_litter(name)]
+        subfolders[:] = without_litter(subfolders)
+        found += [pathlib.Path(folder, name) for name in without_litter(names)]
     return found
-
-
-def _is_litter(name: str) -> bool:
-    return name.startswith(".") or name.lower() in LITTER
 
 
 def find(name: str, files: list[pathlib.Path]) -> list[dict]:
