@@ -22,10 +22,14 @@ Level = Literal["error", "warning", "note"]
 
 
 class Code(NamedTuple):
-    """A kind of finding: an error is a leak, or what makes scores wrong."""
+    """A kind of finding: an error is a leak, or what makes scores wrong.
+
+    ``kind`` is that in the frame of `datasets.check` whose rows such a finding takes.
+    """
 
     level: Level
     title: str
+    kind: str = ""
 
 
 CODES = {
@@ -42,24 +46,15 @@ CODES = {
     "LK102": Code("warning", "the class can be told from the kind of file"),
     "LK201": Code("warning", "the parts hold the classes in other shares"),
     "LK202": Code("error", "a part lacks a class"),
-    "LK301": Code("error", "an image that cannot be read"),
-    "LK302": Code("warning", "the same pixels twice"),
-    "LK303": Code("error", "the same pixels under two classes"),
-    "LK304": Code("note", "patients who count as one subject"),
-    "LK305": Code("warning", "another number of images than published"),
-    "LK306": Code("note", "a file that does not belong to the data set"),
-    "LK307": Code("note", "images of another size than published"),
+    "LK301": Code("error", "an image that cannot be read", "damaged"),
+    "LK302": Code("warning", "the same pixels twice", "duplicate"),
+    "LK303": Code("error", "the same pixels under two classes", "label-conflict"),
+    "LK304": Code("note", "patients who count as one subject", "subject-merge"),
+    "LK305": Code("warning", "another number of images than published", "count"),
+    "LK306": Code("note", "a file that does not belong to the data set", "unexpected-file"),
+    "LK307": Code("note", "images of another size than published", "size"),
     "LK308": Code("note", "a patient with images of two classes"),
     "LK309": Code("note", "nearly the same picture twice, not in two parts"),
-}
-OF_CHECK = {  # kind in the frame of `datasets.check` -> code
-    "damaged": "LK301",
-    "duplicate": "LK302",
-    "label-conflict": "LK303",
-    "subject-merge": "LK304",
-    "count": "LK305",
-    "unexpected-file": "LK306",
-    "size": "LK307",
 }
 ORDER = ("training", "validation", "test")
 PAIR = ("image_id", "like", "value")
@@ -139,8 +134,8 @@ def run(
     across, within = pairs[in_two], pairs[~in_two]
     found += [
         *_leaks(cells, part),
-        *_near("LK006", "in two parts", across, part.set_axis(cells["image_id"])),
-        *_near("LK309", "not in two parts", within, None),
+        *_near("LK006", "in two parts", across, dict(zip(cells["image_id"], part, strict=True))),
+        *_near("LK309", "not in two parts", within),
         *_unknown(cells, part),
         *_shortcuts(cells, seed),
         *_shares(cells, part),
@@ -231,22 +226,19 @@ def _without_copy(image_id: str) -> str:
 
 
 def _near(
-    code: str, where: str, pairs: pd.DataFrame, part_of: pd.Series | None
+    code: str, where: str, pairs: pd.DataFrame, part_of: dict | None = None
 ) -> Iterator[Finding]:
     if pairs.empty:
         return
     told = pairs.rename(columns={"image_id_first": "like"})
     told["value"] = [near.describe(pair) for pair in pairs.to_dict("records")]
-    if part_of is not None:  # the later part first, as in all findings
-        places = {name: _place(part) for name, part in part_of.items()}
+    if part_of:  # the later part first, as in all findings
         ends = told[["image_id", "like"]].to_numpy(object)
-        told["image_id"], told["like"] = zip(
-            *(sorted(two, key=places.__getitem__, reverse=True) for two in ends), strict=True
-        )
-    counts = near.count(pairs)
+        later_first = [sorted(two, key=lambda name: _place(part_of[name]))[::-1] for two in ends]
+        told[["image_id", "like"]] = later_first
     of_whom = "; ".join(
         f"{row.pairs} of {row.Index}" + f": {row.patients}" * bool(row.patients)
-        for row in counts.itertuples()
+        for row in near.count(pairs).itertuples()
         if row.pairs
     )
     best = told.iloc[0]
@@ -280,15 +272,15 @@ def _shortcuts(cells: pd.DataFrame, seed: int) -> Iterator[Finding]:
     chosen = _some(readable, seed)
     chosen.attrs = cells.attrs
     try:
-        scored = shortcuts.check(chosen, folds=3, seed=seed, missing="image")
+        scored = shortcuts.check(chosen, folds=3, seed=seed, missing="image", brief=True)
     except ValueError as error:
         yield Finding("LK101", f"shortcuts were not looked for: {error}")
         return
     told = [
         f"the {row['shortcut']} ({row['sees']}) {row['auc']:.2f} [{row['auc low']:.2f}, "
         f"{row['auc high']:.2f}]"
-        for row in scored[scored["split"] == "by subject"].to_dict("records")
-        if row["shortcut"] != shortcuts.ALL and row["auc low"] > 0.5 and row["auc"] >= TOLD
+        for row in scored.to_dict("records")
+        if row["auc low"] > 0.5 and row["auc"] >= TOLD
     ]
     if told:
         yield Finding(
@@ -343,12 +335,12 @@ def _shares(cells: pd.DataFrame, part: pd.Series) -> Iterator[Finding]:
 
 
 def _problems(cells: pd.DataFrame) -> Iterator[Finding]:
-    problems = datasets.check(cells)
-    for kind, rows in problems.groupby("kind", sort=False):
+    code_of = {code.kind: name for name, code in CODES.items()}
+    for kind, rows in datasets.check(cells).groupby("kind", sort=False):
         first = rows["detail"].iloc[0]
         others = f", and {len(rows) - 1} more" if len(rows) > 1 else ""
         told = pd.DataFrame({"image_id": rows["image_id"], "like": pd.NA, "value": rows["detail"]})
-        yield Finding(OF_CHECK[str(kind)], f"{len(rows)}: {first}{others}", told)
+        yield Finding(code_of[str(kind)], f"{len(rows)}: {first}{others}", told)
     by_patient = cells.dropna(subset=["patient", "label"]).groupby("patient")["label"].nunique()
     if len(mixed := by_patient[by_patient > 1]):
         some = ", ".join(map(str, mixed.index[:3]))

@@ -4,7 +4,6 @@ import json
 import os
 import textwrap
 import urllib.parse
-from typing import Any
 
 import pandas as pd
 
@@ -48,7 +47,10 @@ def as_json(cells: pd.DataFrame, part: pd.Series, findings: list[Finding]) -> st
                 "level": finding.level,
                 "title": CODES[finding.code].title,
                 "message": finding.message,
-                "images": _records(finding.pairs),
+                "images": [
+                    {key: str(value) for key, value in row.items() if pd.notna(value)}
+                    for row in finding.pairs.astype(object).to_dict("records")
+                ],
             }
             for finding in findings
         ],
@@ -58,22 +60,27 @@ def as_json(cells: pd.DataFrame, part: pd.Series, findings: list[Finding]) -> st
 
 def as_sarif(cells: pd.DataFrame, findings: list[Finding], most: int = 100) -> str:
     """Return findings as SARIF 2.1.0: one result each, with the places of the first images."""
-    paths = cells.drop_duplicates("image_id").set_index("image_id")["path"]
+    below = f"{cells.attrs['root']}/"
+    uris = {  # a name may hold anything
+        name: urllib.parse.quote(os.fsencode(path.removeprefix(below)))
+        for name, path in zip(cells["image_id"], cells["path"], strict=True)
+    }
     rules = [
         {"id": code, "shortDescription": {"text": kind.title}, "helpUri": HELP.format(code.lower())}
         for code, kind in CODES.items()
     ]
-    results: list[dict[str, Any]] = []
-    for finding in findings:
-        named = finding.pairs["image_id"].dropna().drop_duplicates().head(most)
-        results.append(
-            {
-                "ruleId": finding.code,
-                "level": finding.level,
-                "message": {"text": finding.message},
-                "locations": [_location(_below(cells, paths[name])) for name in named],
-            }
-        )
+    results = [
+        {
+            "ruleId": finding.code,
+            "level": finding.level,
+            "message": {"text": finding.message},
+            "locations": [
+                {"physicalLocation": {"artifactLocation": {"uri": uris[name]}}}
+                for name in finding.pairs["image_id"].dropna().drop_duplicates().head(most)
+            ],
+        }
+        for finding in findings
+    ]
     driver = {"name": "leukkit check", "version": __version__, "rules": rules}
     log = {
         "$schema": SCHEMA,
@@ -81,17 +88,3 @@ def as_sarif(cells: pd.DataFrame, findings: list[Finding], most: int = 100) -> s
         "runs": [{"tool": {"driver": driver}, "results": results}],
     }
     return json.dumps(log, indent=1) + "\n"
-
-
-def _records(pairs: pd.DataFrame) -> list[dict[str, str]]:
-    rows = pairs.astype(object).to_dict("records")
-    return [{key: str(value) for key, value in row.items() if pd.notna(value)} for row in rows]
-
-
-def _below(cells: pd.DataFrame, path: str) -> str:
-    """Return a path below the data set's folder as a URI: a name may hold anything."""
-    return urllib.parse.quote(os.fsencode(path.removeprefix(f"{cells.attrs['root']}/")))
-
-
-def _location(uri: str) -> dict[str, Any]:
-    return {"physicalLocation": {"artifactLocation": {"uri": uri}}}

@@ -7,7 +7,6 @@ correlation of the pixels. Several pairs of two patients are hard to explain by 
 their source images pair up too (43_4 with 44_23); a single pair is weaker.
 """
 
-import functools
 import importlib.resources
 
 import pandas as pd
@@ -27,7 +26,19 @@ def known(dataset: str) -> pd.DataFrame:
         ``correlation`` (-1 to 1), ``patient, patient_like, pairs`` (of these two patients) and
         ``level`` (one of `LEVELS`). Empty for a data set without a list.
     """
-    return _read(dataset).copy()
+    if dataset not in LISTED:
+        columns = ["image_id", "image_id_like", "bits", "correlation"]
+        return pd.DataFrame(columns=[*columns, "patient", "patient_like", "pairs", "level"])
+    file = importlib.resources.files("leukkit.datasets").joinpath(LISTED[dataset])
+    with file.open(encoding="utf-8") as lines:
+        pairs = pd.read_csv(lines)
+    for name in ("", "_like"):
+        pairs[f"patient{name}"] = pairs[f"image_id{name}"].str.split("_").str[1]
+    # Either patient may stand first in a row.
+    two = pd.Series([frozenset(pair) for pair in pairs[["patient", "patient_like"]].to_numpy()])
+    pairs["pairs"] = two.map(two.value_counts())
+    pairs["level"] = (pairs["pairs"] > 1).map({True: "several pairs", False: "single pairs"})
+    return pairs.sort_values("pairs", ascending=False, kind="stable", ignore_index=True)
 
 
 def joined_by(dataset: str, level: str) -> pd.DataFrame:
@@ -54,13 +65,12 @@ def join(cells: pd.DataFrame, level: str) -> pd.DataFrame:
         raise ValueError(f"links={level!r}: expected one of {', '.join(LEVELS)}")
     check_attrs(cells, "dataset")
     dataset = cells.attrs["dataset"]
-    attrs = cells.attrs | {"links": level if len(known(dataset)) else ""}
     pairs = joined_by(dataset, level)
     compare(cells, pairs)
     patients = pairs[["patient", "patient_like"]].drop_duplicates()
     there = patients.isin(set(cells["patient"].dropna())).all(axis=1)
     joined = join_subjects(cells, patients[there].to_numpy().tolist())
-    joined.attrs = attrs
+    joined.attrs = cells.attrs | {"links": level if dataset in LISTED else ""}
     return joined
 
 
@@ -81,11 +91,8 @@ def compare(cells: pd.DataFrame, pairs: pd.DataFrame) -> pd.DataFrame:
     there = cells.drop_duplicates("image_id").set_index("image_id")
     found = []
     for pair in pairs.itertuples():
-        names = [pair.image_id, pair.image_id_like]
-        if there.index.isin(names).sum() < len(names):
-            continue
-        two = there.loc[names].reset_index()
-        if two["sha256"].isna().any() or two["sha256"].duplicated().any():
+        two = there.reindex([pair.image_id, pair.image_id_like]).reset_index()
+        if two["sha256"].dropna().nunique() < 2:
             continue
         found.append(near_duplicates.find(two, correlation=0.8))
         if found[-1].empty:
@@ -97,20 +104,3 @@ def compare(cells: pd.DataFrame, pairs: pd.DataFrame) -> pd.DataFrame:
                 "files alone"
             )
     return pd.concat(found, ignore_index=True) if found else pd.DataFrame()
-
-
-@functools.cache
-def _read(dataset: str) -> pd.DataFrame:
-    columns = ["image_id", "image_id_like", "bits", "correlation"]
-    if dataset not in LISTED:
-        return pd.DataFrame(columns=[*columns, "patient", "patient_like", "pairs", "level"])
-    file = importlib.resources.files("leukkit.datasets").joinpath(LISTED[dataset])
-    with file.open(encoding="utf-8") as lines:
-        pairs = pd.read_csv(lines)
-    for name in ("", "_like"):
-        pairs[f"patient{name}"] = pairs[f"image_id{name}"].str.split("_").str[1]
-    # Either patient may stand first in a row.
-    two = pd.Series([frozenset(pair) for pair in pairs[["patient", "patient_like"]].to_numpy()])
-    pairs["pairs"] = two.map(two.value_counts())
-    pairs["level"] = (pairs["pairs"] > 1).map({True: "several pairs", False: "single pairs"})
-    return pairs.sort_values("pairs", ascending=False, kind="stable", ignore_index=True)
