@@ -131,15 +131,6 @@ def test_damaged_images_are_kept_with_the_reason(one_of_four_empty):
     assert "damage" not in build_from(sound)
 
 
-def test_wrong_size_is_damage_where_a_size_is_required(tmp_path):
-    paths = [write(tmp_path / "a.png", 1, 20), write(tmp_path / "b.png", 2, 21)]
-    with pytest.raises(
-        DamagedImagesError, match=r"1 unusable images:\n.*b\.png: wrong size: 21x21"
-    ):
-        build_from(paths, side=20)
-    assert len(build_from(paths)) == 2
-
-
 def test_wrong_sizes_are_those_of_height_or_width():
     findings = pd.DataFrame({"height": [4, 5, 4, 5, None], "width": [4, 4, 5, 4, None]})
     texts = wrong_sizes(findings.astype("Int64").set_axis(list("abcde")), [4, 4, 4, 5, 4])

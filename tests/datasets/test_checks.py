@@ -4,7 +4,7 @@ import pytest
 from leukkit import datasets
 from leukkit.datasets import cells
 from leukkit.datasets.published import FACTS
-from tests.datasets.trees import write, write_all_2021, write_cnmc
+from tests.datasets.trees import write, write_cnmc
 
 pytestmark = pytest.mark.usefixtures("own_cache")
 
@@ -69,13 +69,6 @@ def test_counts_that_differ_say_expected_and_found(tmp_path):
     assert "split training, fold 0, label ALL: 2 images, 2397 were published" in details
     assert "split final: 3 images, 2586 were published" in details
     assert "split training, label healthy: 3 patients, 26 were published" in details
-
-
-def test_matching_counts_are_no_problem(tmp_path, monkeypatch):
-    write_all_2021(tmp_path)
-    counts = [{"label": label, "images": 4} for label in FACTS["all-2021"]["classes"]]
-    monkeypatch.setitem(FACTS["all-2021"], "counts", counts)
-    assert problems_of(tmp_path, name="all-2021").empty
 
 
 def test_files_that_do_not_belong_are_listed(tmp_path):
