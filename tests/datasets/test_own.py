@@ -62,7 +62,7 @@ def test_gray_images_are_read_where_the_folder_asks_for_it(tmp_path):
         datasets.load(tmp_path)
     found, _ = check.run(datasets.load(tmp_path, damaged="keep"))
     (damage,) = [finding for finding in found if finding.code == "LK301"]
-    assert "write gray = true" in damage.message
+    assert "write gray = true" in damage.message and damage.level == "error"
     (tmp_path / "leukkit.toml").write_text("gray = true")
     cells = datasets.load(tmp_path)
     assert list(cells["image_id"]) == ["normal/1.png", "blast/2.png", "blast/3.png"]
