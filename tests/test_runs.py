@@ -97,12 +97,12 @@ def test_the_published_split_tests_a_fifth_of_the_copied_images(profile, finishe
     assert predictions["image_id"].str.contains("#").any()
 
 
-def test_seeing_the_same_subjects_raises_the_score(profile, finished):
+def test_what_was_learned_holds_for_other_images_and_for_other_subjects(profile, finished):
     by_image, by_subject = (
         metrics.scores(read(finished, run_of(profile, PLAIN, split)))["auc"]
         for split in ("image-level", "leak-free")
     )
-    assert by_image > by_subject > 0.5
+    assert min(by_image, by_subject) > 0.7
 
 
 def test_a_finished_run_is_not_made_again_and_a_cell_of_a_notebook_shares_it(

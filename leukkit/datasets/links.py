@@ -70,7 +70,7 @@ def join(cells: pd.DataFrame, level: str) -> pd.DataFrame:
     patients = pairs[["patient", "patient_like"]].drop_duplicates()
     there = patients.isin(set(cells["patient"].dropna())).all(axis=1)
     joined = join_subjects(cells, patients[there].to_numpy().tolist())
-    joined.attrs = cells.attrs | {"links": level if dataset in LISTED else ""}
+    joined.attrs = cells.attrs | {"links": level if len(known(dataset)) else ""}
     return joined
 
 

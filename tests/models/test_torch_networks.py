@@ -40,7 +40,7 @@ REFERENCES = {
     "seresnet": functools.partial(torch_reference.seresnet, stages=SHORT),
 }
 EACH = pytest.mark.parametrize("name", PARAMETERS)
-CONVOLUTIONS = ("Conv2D", "DepthwiseConv2D")
+CONVOLUTIONS = ("Conv2D", "DepthwiseConv2D", "GroupedConv2D")
 
 
 @functools.cache

@@ -43,7 +43,9 @@ def test_a_model_says_again_what_it_said_in_the_test_but_calibrated(folder, tmp_
     np.testing.assert_allclose(found["confidence"], expected[names].max(axis=1), atol=1e-4)
     if is_network:
         text = "\n".join(predict.describe(model))
-        assert "calibrated: temperature 2.00, from 16 validation images of 8 subjects" in text
+        of = results.read_fold(folder, "validation_predictions")["subject"]
+        told = f"temperature 2.00, from {len(of)} validation images of {of.nunique()} subjects"
+        assert told in text
         why = "no sets of classes: .*% of the validation images are of subjects also trained on"
         assert re.search(why, text) and found["set"].isna().all()
     else:
@@ -214,7 +216,7 @@ def test_the_command_writes_each_file(network_run, paths, tmp_path, capsys, monk
         assert cli.main([*arguments, "--grad-cam", str(tmp_path / "maps")]) == 0
     assert len(asked) == 2 * len(paths)  # each map is made once
     text = capsys.readouterr().out
-    assert "Research software, not for clinical use." in text and "are of 8 subjects; fitt" in text
+    assert "Research software, not for clinical use." in text and " subjects; fitted to " in text
     rows = json.loads((tmp_path / "out.json").read_text())["images"]
     assert [row["image"] for row in rows] == paths
     assert all(isinstance(row["map_passes"], bool) for row in rows) and " Grad-CAM " in text
