@@ -328,11 +328,12 @@ def _by_phase(cells: pd.DataFrame, validation: float, missing: str, seed: int) -
     is_train, is_test = phase == "training", np.isin(phase, TESTED)
     is_watched = phase == "validation"
     if not is_test.any():
+        get = "Say in the column split which images are of that part"
+        if _name(cells) == "cnmc-2019":
+            get = "Get C-NMC_test_prelim_phase_data, too (leukkit data fetch cnmc-2019)"
         raise NoPhaseError(
             f"{_name(cells)}: none of the {len(cells)} images is of the preliminary phase, or of a "
-            "part called test (column split), so nothing can be tested on it. C-NMC 2019 has it in "
-            "C-NMC_test_prelim_phase_data: get that part (leukkit data fetch cnmc-2019), or use "
-            'split = "subject"'
+            f'part called test, so nothing can be tested on it. {get}, or use split = "subject"'
         )
     for column in ("subject", "sha256"):
         known = cells[column].isin(cells[column][is_test].dropna()).to_numpy()
