@@ -343,7 +343,11 @@ def test_whatever_ends_a_command_ends_its_notebooks_and_their_workers(project, n
     )
     environment = {"PYTHONPATH": os.pathsep.join(sys.path), "TQDM_DISABLE": "1"}
     process = subprocess.Popen(
-        [sys.executable, "-c", code], stderr=subprocess.PIPE, env=os.environ | environment
+        [sys.executable, "-c", code],
+        stderr=subprocess.PIPE,
+        env=os.environ | environment,
+        # A shell's background job ignores Ctrl+C, and so would its children.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     notes = project / "notebooks"
     _wait(lambda: len([*notes.glob("pid-*")]) == 3 or process.poll() is not None, 120)
