@@ -182,10 +182,8 @@ class _Sources(NamedTuple):
     def gap(self, profile: str) -> Iterator[tuple]:
         """Yield table and figure of the gap, as `honest` does."""
         measured = gap.measure(profile, self.base)
-        name, axes = (
-            f"AUC step by step, profile {said(profile)}",
-            plots.gap_ladder(measured, title=""),
-        )
+        name = f"AUC step by step, profile {said(profile)}"
+        axes = plots.gap_ladder(measured, title="")
         yield name, gap.steps(measured), "wide", axes, "", "What each leak is worth"
 
     def transfer(self, profile: str) -> Iterator[tuple]:

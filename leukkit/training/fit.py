@@ -190,7 +190,7 @@ def write_checkpoint(
         "optimizer": [variable.numpy() for variable in network.optimizer.variables],
         "best": best or [],
     }
-    belongs = {"hash": configuration_hash, "arithmetic": arithmetic, "format": FOLD_FORMAT}
+    belongs = _belongs(configuration_hash, arithmetic)
     arrays = {kind: len(values) for kind, values in parts.items()}
     record = {"belongs": belongs, "history": history, "arrays": arrays}
     named = {
@@ -224,8 +224,7 @@ def read_checkpoint(folder: pathlib.Path, configuration_hash: str, arithmetic: s
     except DAMAGE as error:
         warnings.warn(f"{path} is damaged ({error}): the fold is begun again", stacklevel=2)
         return None
-    expected = {"hash": configuration_hash, "arithmetic": arithmetic, "format": FOLD_FORMAT}
-    if belongs != expected:
+    if belongs != _belongs(configuration_hash, arithmetic):
         raise ConfigurationError(
             f"{path} is an unfinished fold of another configuration, of an older version or of "
             f"{belongs['arithmetic']} (here: {arithmetic}). It is kept. Choose another results "
@@ -233,3 +232,8 @@ def read_checkpoint(folder: pathlib.Path, configuration_hash: str, arithmetic: s
             "again"
         )
     return history, weights, optimizer, best
+
+
+def _belongs(configuration_hash, arithmetic):
+    """Return what a checkpoint has to be of to be gone on with."""
+    return {"hash": configuration_hash, "arithmetic": arithmetic, "format": FOLD_FORMAT}
