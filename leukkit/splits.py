@@ -443,7 +443,7 @@ def _tuning_folds(
     """
     rule: dict[str, Any] = {"split": "stratified", "folds": table.tuning}
     if by := _by(table):
-        rule = {**rule, "split": "subject", "by": by, "missing": table.missing}
+        rule |= {"split": "subject", "by": by, "missing": table.missing, "embargo": table.embargo}
     is_original, ids = np.ones(len(training), dtype=bool), training["image_id"]
     if "copy" in training:
         is_original, ids = (training["copy"] == 0).to_numpy(bool), training["original"]

@@ -345,6 +345,20 @@ def test_tuning_keeps_images_without_subject_on_their_own_where_the_table_does(c
     assert {len(pairs) for pairs in tuned} == {2}
 
 
+def test_tuning_leaves_out_what_is_near_its_scored_images_as_the_folds_do():
+    rows = [(f"{label}-{n // 5}", label) for label in ("early", "pre") for n in range(120)]
+    number = pd.array([*range(120)] * 2, "Int64")
+    cells = frame(rows, sequence=[label for _, label in rows], number=number)
+    table = {"split": "subject", "folds": 2, "tuning": 2, **AFTER}
+    table |= {"embargo": 3, "copies": {"counts": {"early": 150, "pre": 150}}}
+    split = splits.divide(cells, table, seed=1)
+    for fold, tuning in zip(split.folds, split.tuning, strict=True):
+        train = split.cells.iloc[fold.train].reset_index(drop=True)
+        for fit, score in tuning:
+            pairs = train.loc[fit].merge(train.loc[score], on="sequence")
+            assert len(pairs) > 0 and ((pairs["number_x"] - pairs["number_y"]).abs() > 3).all()
+
+
 @pytest.mark.parametrize(
     ("table", "tested", "tuning"),
     [
