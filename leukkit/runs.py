@@ -13,7 +13,7 @@ from typing import Any
 import joblib
 import pandas as pd
 
-from leukkit import datasets, files, metrics, results, splits
+from leukkit import datasets, environment, files, metrics, results, splits
 from leukkit.papers.profiles import Run
 from leukkit.records import Configuration
 from leukkit.schemas import Recipe
@@ -70,7 +70,8 @@ def make(
 
     Args:
         planned: What a card's or a profile's ``plan`` gave, or some of it.
-        jobs: Folds at once; None for what ``joblib.parallel_config`` says.
+        jobs: Folds at once, at most as many as this process may use cores; None for what
+            ``joblib.parallel_config`` says.
         tensorboard: Whether networks write TensorBoard logs into the folds' folders.
         results_dir: Folder of the results; None for ``results`` of the project.
         cells: A run's ``data`` -> its cells, where `load_cells` does not know them.
@@ -83,6 +84,7 @@ def make(
         models.WeightsError: Weights cannot be downloaded; then nothing was made.
         training.TrainingError: A fold could not be trained or written.
     """
+    jobs = jobs and min(jobs, environment.usable_cores() or jobs)
     fetch_weights(planned)
     one_of_each = {_division(run): run for run in planned}
     divided = {division: split_of(run, cells) for division, run in one_of_each.items()}

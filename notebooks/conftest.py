@@ -28,6 +28,8 @@ FIGURE = re.compile(r"<Figure size .*?>")  # as large as it has panels, some of 
 NUMBER = re.compile(r"[-+]?\d+(?:\.\d+)?(?:e[-+]?\d+)?")
 
 os.environ["TQDM_DISABLE"] = "1"  # for the kernels: a bar is an output, too
+if worker := os.environ.get("PYTEST_XDIST_WORKER"):
+    environment.keep_to_share(int(worker[2:]), int(os.environ["PYTEST_XDIST_WORKER_COUNT"]))
 
 
 def pytest_collectstart(collector):
@@ -54,10 +56,10 @@ def pytest_itemcollected(item):
         item.warn(
             UserWarning(
                 f"{item.path.name} is compared roughly: its outputs were made by other arithmetic "
-                f"(processor or packages) than this machine's. {WORDS:.0%} of each cell's words "
-                f"and {NUMBERS:.0%} of its numbers are found again: within {TOLERANCE} or "
-                f"{TOLERANCE:.0%}, percentages within {PERCENT:.0f} points, "
-                f"{POINTS['recall']:.0f} beside a recall. "
+                "(processor, number of cores, or packages) than this process's. "
+                f"{WORDS:.0%} of each cell's words and {NUMBERS:.0%} of its numbers are found "
+                f"again: within {TOLERANCE} or {TOLERANCE:.0%}, percentages within "
+                f"{PERCENT:.0f} points, {POINTS['recall']:.0f} beside a recall. "
                 "`make notebooks` makes them here"
             )
         )

@@ -85,3 +85,22 @@ def test_another_order_of_adding_has_another_fingerprint(monkeypatch):
     here = environment.fingerprint()
     monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", "0")
     assert compute() != here
+
+
+@pytest.mark.skipif(
+    not hasattr(os, "sched_setaffinity"), reason="this system keeps no process to cores"
+)
+def test_shares_of_the_cores_are_as_large_apart_and_all_of_them():
+    code = "import os; from leukkit import environment; environment.keep_to_share({}, {}); "
+    code += "print(*os.sched_getaffinity(0))"
+
+    def share(number, of):
+        command = [sys.executable, "-c", code.format(number, of)]
+        return {*map(int, subprocess.check_output(command, text=True).split())}
+
+    cores = os.sched_getaffinity(0)
+    assert share(0, len(cores) + 1) == share(0, 1) == cores
+    if len(cores) > 1:
+        shares = [share(0, 2), share(1, 2)]
+        assert shares[0] | shares[1] == cores and shares[0].isdisjoint(shares[1])
+        assert 0 <= len(shares[0]) - len(shares[1]) <= 1

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import threadpoolctl
 
-from leukkit import files, metrics, models, papers, results, runs, splits
+from leukkit import environment, files, metrics, models, papers, results, runs, splits
 from leukkit.classifiers import folds
 from leukkit.models import weights
 from leukkit.papers.profiles import Run
@@ -165,6 +165,18 @@ def test_a_log_says_how_far_the_runs_are(profile, finished, tmp_path, monkeypatc
     said = capsys.readouterr().err
     for done in (1, 2, 3):
         assert f"runs: {done} of 3 parts, " in said
+
+
+def test_folds_are_made_one_by_one_in_this_process_where_it_has_one_core(
+    profile, finished, tmp_path, monkeypatch
+):
+    fit, seen_here = folds.fit, []
+    monkeypatch.setattr(environment, "usable_cores", lambda: 1)
+    monkeypatch.setattr(folds, "fit", lambda *all_: seen_here.append(1) or fit(*all_))
+    run = run_of(profile, AUGMENTED, "leak-free")
+    runs.make([run], results_dir=tmp_path, jobs=2)
+    assert len(seen_here) == 3
+    pd.testing.assert_frame_equal(read(tmp_path, run), read(finished, run))
 
 
 def test_a_dask_worker_that_is_killed_in_mid_fold_costs_no_prediction(profile, finished, tmp_path):

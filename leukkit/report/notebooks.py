@@ -1,6 +1,7 @@
 """Find, run and copy the notebooks, and write them, executed, as HTML."""
 
 import asyncio
+import functools
 import itertools
 import os
 import pathlib
@@ -77,9 +78,11 @@ def execute(
 ) -> None:
     """Run notebooks from top to bottom, with a line for each that says how far it is.
 
-    They run in their own folder, ``at_once`` side by side; those of an installed package in the
-    current one. ``done`` is called with the path and the executed notebook (`nbformat` node), which
-    holds nothing that went to standard error.
+    They run in their own folder, those of an installed package in the current one; ``at_once`` side
+    by side, each on its share of the cores. ``done`` is called with the path and the executed
+    notebook (`nbformat` node), which holds nothing that went to standard error; its metadata get
+    the fingerprint of its arithmetic, by which its test knows whether another run can be compared
+    digit by digit.
 
     Raises:
         NotebookError: A cell failed, or its process died; the message holds the cell and its
@@ -89,21 +92,21 @@ def execute(
     async def run() -> None:
         # nbclient would take Ctrl-C for itself, kill one kernel and call it dead; asyncio cancels.
         asyncio.get_running_loop().add_signal_handler = lambda *_: None  # type: ignore
-        free = asyncio.Semaphore(at_once)
+        waiting = iter(paths)
 
-        async def one(path: pathlib.Path) -> None:
-            async with free:
+        async def some(share: int) -> None:
+            for path in waiting:
                 started = time.monotonic()
-                done(path, await _execute(path))
+                done(path, await _execute(path, share, at_once))
                 text = f"{path.name}: done in {time.monotonic() - started:.0f} s"
                 tqdm.tqdm.write(text, file=sys.stderr)
 
-        await asyncio.gather(*map(one, paths))
+        await asyncio.gather(*map(some, range(at_once)))
 
     asyncio.run(run())
 
 
-async def _execute(path):
+async def _execute(path, share, at_once):
     from nbclient import NotebookClient
     from nbclient.exceptions import CellExecutionError, DeadKernelError
 
@@ -120,7 +123,11 @@ async def _execute(path):
             on_cell_executed=lambda **_: shown.update(),
         )
         try:  # without bars, which would fill the outputs, and TensorFlow's start-up lines
-            await client.async_execute(env={**os.environ, "TQDM_DISABLE": "1"}, stderr=chatter)
+            await client.async_execute(
+                env={**os.environ, "TQDM_DISABLE": "1"},
+                stderr=chatter,
+                preexec_fn=functools.partial(environment.keep_to_share, share, at_once),
+            )
         except CellExecutionError as error:
             plain = re.sub(r"\x1b\[[0-9;]*m", "", str(error))  # without the traceback's colors
             raise NotebookError(f"{path.name} stopped:\n{plain}") from error
@@ -130,6 +137,7 @@ async def _execute(path):
             chatter.seek(0)
             last = chatter.read().decode(errors="replace").splitlines()[-10:]
             raise NotebookError("\n".join([f"{path.name}: {error}", *last])) from error
+    notebook.metadata.setdefault("leukkit", {})["numerics"] = environment.fingerprint(at_once)
     for cell in notebook.cells:
         if cell.cell_type == "code":  # progress lines and warnings of libraries
             cell.outputs = [output for output in cell.outputs if output.get("name") != "stderr"]
@@ -137,13 +145,8 @@ async def _execute(path):
 
 
 def keep(notebook: Any, path: pathlib.Path) -> None:
-    """Write an executed notebook in place, without what differs from run to run.
-
-    Its metadata get the fingerprint of this machine's arithmetic (`leukkit.environment`), by which
-    its test knows whether another run can be compared digit by digit.
-    """
+    """Write an executed notebook in place, without what differs from run to run."""
     notebook.metadata.pop("widgets", None)
-    notebook.metadata.setdefault("leukkit", {})["numerics"] = environment.fingerprint()
     notebook.metadata["language_info"] = {"name": "python"}
     text = re.sub(r" at 0x[0-9a-f]+", "", nbformat.writes(notebook))  # where an object lay
     drawn = dict.fromkeys(re.findall(r"T_[0-9a-f]{5}", text))  # the names of styled tables
