@@ -43,7 +43,7 @@ SIDE = 80  # of the training images in pixels
 SUBJECTS, PICTURES = 120, 4  # of each kind; of each subject, half of them whole, half a part
 HELD_OUT = 5  # every fifth subject of a class
 BATCH, EPOCHS = 32, 20
-SLOW = {"efficientnetb0", "efficientnetb7", "inceptionv3", "mobilenetv2"}  # three times as many epochs
+SLOW = {"efficientnetb0", "efficientnetb7", "inceptionv3", "mobilenetv2"}  # thrice as many epochs
 RATE = 2e-3  # at the beginning; it falls to 0 along a cosine
 MOMENTUM = 0.9  # of the moving averages: with Keras' 0.99 they lag behind in so short a training
 
