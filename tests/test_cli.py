@@ -64,6 +64,22 @@ def test_reproduce_keeps_the_executed_notebook_and_the_report_and_in_place_the_o
     assert nbformat.read(path, 4).cells[0].outputs == outputs
 
 
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="no process is kept to cores")
+def test_notebooks_side_by_side_have_cores_of_their_own_and_one_alone_has_all(project):
+    def cores_of(*names):
+        for name in names:
+            write(project, "import os\nprint(*os.sched_getaffinity(0))", name)
+        assert cli.main(["reproduce", "farag2025"]) == 0
+        kept = [project / "results" / "notebooks" / "sample" / name for name in names]
+        texts = [nbformat.read(path, 4).cells[0].outputs[0]["text"] for path in kept]
+        return [{*map(int, text.split())} for text in texts]
+
+    here = os.sched_getaffinity(0)
+    assert cores_of("08_one.ipynb") == [here]
+    one, other = cores_of("08_one.ipynb", "09_other.ipynb")
+    assert one | other == here and one.isdisjoint(other) == (len(here) > 1)
+
+
 @pytest.mark.parametrize("paper", ["farag2025", "all"])
 def test_reproduce_fetches_all_weights_before_the_first_notebook(
     project, capsys, monkeypatch, paper

@@ -92,21 +92,21 @@ def execute(
     async def run() -> None:
         # nbclient would take Ctrl-C for itself, kill one kernel and call it dead; asyncio cancels.
         asyncio.get_running_loop().add_signal_handler = lambda *_: None  # type: ignore
-        waiting = iter(paths)
+        waiting, shares = iter(paths), min(at_once, len(paths))
 
         async def some(share: int) -> None:
             for path in waiting:
                 started = time.monotonic()
-                done(path, await _execute(path, share, at_once))
+                done(path, await _execute(path, share, shares))
                 text = f"{path.name}: done in {time.monotonic() - started:.0f} s"
                 tqdm.tqdm.write(text, file=sys.stderr)
 
-        await asyncio.gather(*map(some, range(at_once)))
+        await asyncio.gather(*map(some, range(shares)))
 
     asyncio.run(run())
 
 
-async def _execute(path, share, at_once):
+async def _execute(path, share, of):
     from nbclient import NotebookClient
     from nbclient.exceptions import CellExecutionError, DeadKernelError
 
@@ -126,7 +126,7 @@ async def _execute(path, share, at_once):
             await client.async_execute(
                 env={**os.environ, "TQDM_DISABLE": "1"},
                 stderr=chatter,
-                preexec_fn=functools.partial(environment.keep_to_share, share, at_once),
+                preexec_fn=functools.partial(environment.keep_to_share, share, of),
             )
         except CellExecutionError as error:
             plain = re.sub(r"\x1b\[[0-9;]*m", "", str(error))  # without the traceback's colors
@@ -137,7 +137,7 @@ async def _execute(path, share, at_once):
             chatter.seek(0)
             last = chatter.read().decode(errors="replace").splitlines()[-10:]
             raise NotebookError("\n".join([f"{path.name}: {error}", *last])) from error
-    notebook.metadata.setdefault("leukkit", {})["numerics"] = environment.fingerprint(at_once)
+    notebook.metadata.setdefault("leukkit", {})["numerics"] = environment.fingerprint(of)
     for cell in notebook.cells:
         if cell.cell_type == "code":  # progress lines and warnings of libraries
             cell.outputs = [output for output in cell.outputs if output.get("name") != "stderr"]
