@@ -252,7 +252,7 @@ def test_measure_gives_all_and_each_class_with_mean_and_deviation_of_the_folds()
         [4 / 6, (2 / 4 + 1) / 2, np.std([2 / 4, 1], ddof=1)]
     )
     error = calibration.expected_calibration_error(predictions)
-    assert found.loc["calibration_error", "value"] == error
+    assert found.loc["calibration_error", "value"] == pytest.approx(error)
     # a's cells vote 0.9 and 0.4, b's 0.2 and 0.6: a tie, decided by the means 0.65 and 0.4
     assert found.loc["patient_level_accuracy", "value"] == 1
     assert found.loc["support", ["value", "mean"]].tolist() == [6, 3]
@@ -266,6 +266,23 @@ def test_measure_gives_all_and_each_class_with_mean_and_deviation_of_the_folds()
     for single in (predictions.drop(columns="fold"), predictions.assign(fold=0)):
         assert measured(single)[["mean", "sd"]].isna().all(axis=None)
         pd.testing.assert_series_equal(measured(single)["value"], found["value"])
+
+
+@pytest.mark.parametrize("classes", [TWO, STAGES[:3]])
+@pytest.mark.parametrize("order", ["folds apart", "folds mixed"])
+def test_the_mean_over_folds_is_that_of_each_fold_measured_alone(classes, order):
+    predictions = clustered(classes)
+    fold = np.arange(len(predictions)) * 3 // len(predictions)
+    predictions["fold"] = (
+        fold if order == "folds apart" else np.random.default_rng(0).permuted(fold)
+    )
+    found = metrics.measure(predictions, intervals=False)
+    alone = [
+        metrics.measure(part, intervals=False)["value"] for _, part in predictions.groupby("fold")
+    ]
+    expected = np.array(alone)
+    np.testing.assert_allclose(found["mean"], expected.mean(axis=0))
+    np.testing.assert_allclose(found["sd"], expected.std(axis=0, ddof=1), atol=1e-12)
 
 
 @pytest.mark.parametrize("classes", [TWO, STAGES[:3]])

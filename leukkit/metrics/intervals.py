@@ -12,8 +12,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from leukkit.metrics import calibration
-from leukkit.metrics.predictions import arrays, check_predictions, cluster_codes, groups
-from leukkit.metrics.scoring import patient_vote, scores, weighted_scores
+from leukkit.metrics.predictions import arrays, cluster_codes, groups
+from leukkit.metrics.scoring import patient_vote, weighted_scores
 
 OF_A_CLASS = ("precision", "recall", "sensitivity", "specificity", "f1", "auc", "support")
 LEVEL = 0.95
@@ -221,21 +221,33 @@ def measure(predictions: pd.DataFrame, intervals: bool | LeftOut = True) -> pd.D
     Raises:
         ValueError: As `leave_out`.
     """
-    classes = check_predictions(predictions)
+    answers = arrays(predictions)
+    classes = answers.classes
     over, groups_are = groups(predictions)
     grouped = predictions.assign(group=over)
-    folds = [fold for _, fold in predictions.groupby("fold")] if "fold" in predictions else []
+    folds = list(predictions.groupby("fold").indices.values()) if "fold" in predictions else []
+    parts = [np.arange(len(predictions)), *(folds if len(folds) > 1 else [])]
+    weights = np.zeros((len(predictions), len(parts)))
+    for number, part in enumerate(parts):
+        weights[part, number] = 1
     positives = (classes[-1] if len(classes) == 2 else None, *classes)
+    scored = {one: weighted_scores(answers, weights, one) for one in set(positives)}
     if isinstance(intervals, LeftOut):
         ends = {positives[0]: interval(intervals)}
     else:
-        ends = {one: jackknife(grouped, "group", one) for one in set(positives) if intervals}
+        ends = {one: jackknife(grouped, "group", one) for one in scored if intervals}
     frames = []
     for label, positive in zip((None, *classes), positives, strict=True):
-        frame = _values(predictions, label).to_frame("value").rename_axis("quantity")
+        values = scored[positive].assign(recall=scored[positive]["sensitivity"])
+        if label is None:
+            values = values.assign(**_of_all(predictions, answers, weights, parts))
+        else:
+            is_label = answers.actual == classes.index(label)
+            values = values.assign(support=is_label @ weights)[list(OF_A_CLASS)]
+        frame = values.iloc[0].to_frame("value").rename_axis("quantity")
         frame = frame.assign(low=np.nan, high=np.nan, mean=np.nan, sd=np.nan)
-        if len(folds) > 1:
-            by_fold = pd.DataFrame([_values(fold, label) for fold in folds])
+        if len(parts) > 1:
+            by_fold = values.iloc[1:]
             frame["mean"], frame["sd"] = by_fold.mean(skipna=False), by_fold.std(skipna=False)
         if positive in ends:
             frame.update(ends[positive][["low", "high"]])
@@ -327,20 +339,19 @@ def _frame(left_out, name, low, high, error, freedom):
     return pd.DataFrame(columns).rename_axis("metric")
 
 
-def _values(predictions, label):
-    """Return the values of one class, or of all (``label`` None)."""
-    values = scores(predictions, positive=label)
-    values["recall"] = values["sensitivity"]
-    if label is not None:
-        values["support"] = (predictions["label"] == label).sum()
-        return values[list(OF_A_CLASS)]
-    likelihoods = arrays(predictions).likelihoods.clip(1e-7, 1)  # the clip is Keras's
-    values["support"] = len(predictions)
-    values["loss"] = -np.log(likelihoods).mean()
-    values["calibration_error"] = calibration.expected_calibration_error(predictions)
-    right = patient_level_accuracy(predictions)[0] if _can_vote(predictions) else np.nan
-    values["patient_level_accuracy"] = right
-    return values
+def _of_all(predictions, answers, weights, parts):
+    """Return what is no score of one class, for all images and for each fold (``parts``)."""
+    losses = -np.log(answers.likelihoods.clip(1e-7, 1))  # the clip is Keras's
+    rights = [
+        arrays(patient_vote(part)).is_right.mean() if _can_vote(part) else np.nan
+        for part in map(predictions.iloc.__getitem__, parts)
+    ]
+    return {
+        "support": weights.sum(axis=0),
+        "loss": [losses[part].mean() for part in parts],
+        "calibration_error": calibration.weighted_errors(predictions, weights),
+        "patient_level_accuracy": rights,
+    }
 
 
 def _can_vote(predictions):
