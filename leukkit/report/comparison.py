@@ -197,9 +197,9 @@ def table(comparison: pd.DataFrame, name: str, **where: Any) -> pd.DataFrame:
 
     Returns:
         Frame of text in the unit of the table, indexed by the keys that tell its rows apart: the
-        printed number, the pooled one with its interval, the mean over folds and its standard
-        deviation where there are folds, the same without distorted copies where such were scored,
-        the other sides, and the weights at the start where they differ (`substitutions` names
+        printed number and the pooled ones with their intervals, reproduced and kept apart; then,
+        where there are such, the mean over folds and its standard deviation, the same without
+        distorted copies, the other sides, and the weights at the start (`substitutions` names
         them). Sides are called as `heading` says.
     """
     rows = comparison[comparison["table"] == name]
@@ -208,18 +208,20 @@ def table(comparison: pd.DataFrame, name: str, **where: Any) -> pd.DataFrame:
     for key, lacking in {"label": "all", "part": "", "epoch": ""}.items():
         rows = rows.assign(**{key: rows[key].astype("string").fillna(lacking)})
     index = [key for key in CELL if len(rows[key].unique()) > 1] or ["quantity"]
-    text = rows[["printed"]].rename(columns={"printed": "published"})
+    text, further = rows[["printed"]].rename(columns={"printed": "published"}), {}
     for side in _sides(rows):
         if side.startswith("reproduced, ") and rows[f"{side} name"].isna().all():
             continue  # a variant of other runs
         records = rows.to_dict("records")
         head, own = heading(side, rows)
-        text[head] = [measured_text(row, side) for row in records] + own
+        kept = text if side in (SIDES["published"], SIDES["leak-free"]) else further
+        kept[head] = [measured_text(row, side) for row in records] + own
         if side == "reproduced" and rows[f"{side} mean"].notna().any():
-            text[f"{head}, mean of folds"] = [mean_of_folds(row, side) for row in records]
+            further[f"{head}, mean of folds"] = [mean_of_folds(row, side) for row in records]
         if side in SIDES.values() and rows[f"{side} originals"].notna().any():
             originals = [measured_text(row, side, " originals") for row in records]
-            text[f"{head}, originals scored"] = originals
+            further[f"{head}, originals scored"] = originals
+    text = text.assign(**further)
     if len({*rows["weights"]} - {""}) > 1:
         text["weights"] = rows["weights"]
     return text.set_axis(
