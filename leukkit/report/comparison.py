@@ -208,7 +208,7 @@ def table(comparison: pd.DataFrame, name: str, **where: Any) -> pd.DataFrame:
     for key, lacking in {"label": "all", "part": "", "epoch": ""}.items():
         rows = rows.assign(**{key: rows[key].astype("string").fillna(lacking)})
     index = [key for key in CELL if len(rows[key].unique()) > 1] or ["quantity"]
-    text, further = rows[["printed"]].rename(columns={"printed": "published"}), {}
+    text, further = rows[["printed"]].rename(columns={"printed": "published"}), rows[[]].copy()
     for side in _sides(rows):
         if side.startswith("reproduced, ") and rows[f"{side} name"].isna().all():
             continue  # a variant of other runs
@@ -221,7 +221,7 @@ def table(comparison: pd.DataFrame, name: str, **where: Any) -> pd.DataFrame:
         if side in SIDES.values() and rows[f"{side} originals"].notna().any():
             originals = [measured_text(row, side, " originals") for row in records]
             further[f"{head}, originals scored"] = originals
-    text = text.assign(**further)
+    text = pd.concat([text, further], axis=1)
     if len({*rows["weights"]} - {""}) > 1:
         text["weights"] = rows["weights"]
     return text.set_axis(
