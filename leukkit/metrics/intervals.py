@@ -225,11 +225,12 @@ def measure(predictions: pd.DataFrame, intervals: bool | LeftOut = True) -> pd.D
     classes = answers.classes
     over, groups_are = groups(predictions)
     grouped = predictions.assign(group=over)
-    folds = list(predictions.groupby("fold").indices.values()) if "fold" in predictions else []
-    parts = [np.arange(len(predictions)), *(folds if len(folds) > 1 else [])]
-    weights = np.zeros((len(predictions), len(parts)))
-    for number, part in enumerate(parts):
-        weights[part, number] = 1
+    names = sorted(predictions["fold"].dropna().unique()) if "fold" in predictions else []
+    counted = [np.full(len(predictions), True)]
+    if len(names) > 1:
+        counted += [(predictions["fold"] == name).to_numpy() for name in names]
+    weights = np.array(counted, dtype=float).T
+    of_all = pd.DataFrame([_of_all(predictions[part]) for part in counted])
     positives = (classes[-1] if len(classes) == 2 else None, *classes)
     scored = {one: weighted_scores(answers, weights, one) for one in set(positives)}
     if isinstance(intervals, LeftOut):
@@ -240,13 +241,13 @@ def measure(predictions: pd.DataFrame, intervals: bool | LeftOut = True) -> pd.D
     for label, positive in zip((None, *classes), positives, strict=True):
         values = scored[positive].assign(recall=scored[positive]["sensitivity"])
         if label is None:
-            values = values.assign(**_of_all(predictions, answers, weights, parts))
+            values = values.join(of_all)
         else:
             is_label = answers.actual == classes.index(label)
             values = values.assign(support=is_label @ weights)[list(OF_A_CLASS)]
         frame = values.iloc[0].to_frame("value").rename_axis("quantity")
         frame = frame.assign(low=np.nan, high=np.nan, mean=np.nan, sd=np.nan)
-        if len(parts) > 1:
+        if len(counted) > 1:
             by_fold = values.iloc[1:]
             frame["mean"], frame["sd"] = by_fold.mean(skipna=False), by_fold.std(skipna=False)
         if positive in ends:
@@ -339,18 +340,15 @@ def _frame(left_out, name, low, high, error, freedom):
     return pd.DataFrame(columns).rename_axis("metric")
 
 
-def _of_all(predictions, answers, weights, parts):
-    """Return what is no score of one class, for all images and for each fold (``parts``)."""
-    losses = -np.log(answers.likelihoods.clip(1e-7, 1))  # the clip is Keras's
-    rights = [
-        arrays(patient_vote(part)).is_right.mean() if _can_vote(part) else np.nan
-        for part in map(predictions.iloc.__getitem__, parts)
-    ]
+def _of_all(predictions):
+    """Return what is no score of one class."""
+    likelihoods = arrays(predictions).likelihoods.clip(1e-7, 1)  # the clip is Keras's
+    right = patient_level_accuracy(predictions)[0] if _can_vote(predictions) else np.nan
     return {
-        "support": weights.sum(axis=0),
-        "loss": [losses[part].mean() for part in parts],
-        "calibration_error": calibration.weighted_errors(predictions, weights),
-        "patient_level_accuracy": rights,
+        "support": len(predictions),
+        "loss": -np.log(likelihoods).mean(),
+        "calibration_error": calibration.expected_calibration_error(predictions),
+        "patient_level_accuracy": right,
     }
 
 
